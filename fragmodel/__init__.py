@@ -1,0 +1,29 @@
+"""Language models that describe, classify and find fragments of proteins.
+
+The names below are imported on first use, so that a command which needs none of torch or transformers starts
+at once.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_EXPORTS = {
+    "EmbeddingStore": "fragmodel.embeddings.store",
+    "Esm2LlamaInstructConfig": "fragmodel.model.configuration",
+    "Esm2LlamaInstructForCausalLM": "fragmodel.model.modeling",
+    "ModalityAdapter": "fragmodel.model.modality_adapter",
+    "FragmentAdapter": "fragmodel.model.fragment_adapter",
+    "FragRefDataset": "fragmodel.training.dataset",
+    "FragDataCollator": "fragmodel.training.collator",
+}
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'fragmodel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

