@@ -81,6 +81,7 @@ SHARD_INDEX = _schema(
 PREDICTIONS = _schema(
     "predictions",
     1,
+    _required("system", pa.string()),  # "model" or the name of a baseline
     _required("record_id", pa.string()),
     _required("data_name", pa.string()),
     _required("task_type", pa.string()),
