@@ -1,0 +1,201 @@
+"""ESM encoders from every usual place, all as ``transformers.EsmModel``, and what identifies them."""
+
+import argparse
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, EsmModel
+
+from fragmodel.embeddings import alphabet
+from fragmodel.embeddings.fair_esm import read_checkpoint
+from fragmodel.errors import UserError
+from fragmodel.files import atomic_path, text_digest
+
+_FAIR_ESM_NAME = re.compile(r"esm(1b|1v|2)_t\d+_\w+")
+_NOT_USED = ("contact_head.", "pooler.", "embeddings.position_ids")
+
+
+def load_encoder(
+    source: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> EsmModel:
+    """Load a frozen ESM-2 or ESM-1b encoder: no pooling layer, eval mode, no gradients, SDPA attention.
+
+    ``source`` is a fair-esm ``.pt`` file, a fair-esm model name whose file lies in the torch hub cache, a
+    transformers folder, or a hub id. No code from any of them is executed. The contact-regression file of
+    fair-esm is not needed. Raises :class:`UserError` that names the source and the remedy.
+    """
+    model = _load(source)
+    # Rotary angles need float32: in bfloat16 the positions of a long protein would blur.
+    rotary = model.rotary_embeddings
+    inverse_frequencies = None if rotary is None else rotary.inv_freq.float()
+    model = model.to(device=device, dtype=dtype)
+    if rotary is not None:
+        rotary.inv_freq = inverse_frequencies.to(device)
+    return model.eval().requires_grad_(False)
+
+
+def save_encoder(model: EsmModel, folder: str | Path) -> None:
+    """Write ``model`` as a transformers folder with safetensors weights."""
+    model.save_pretrained(folder)
+
+
+def resolve_layer(layers: int, layer: int) -> int:
+    """Layer as a number from 0 (token embeddings) to ``layers`` (the last, after its layer norm).
+
+    Negative numbers count from the end, so -1 is the last. Raises :class:`UserError` outside that range.
+    """
+    resolved = layer + layers + 1 if layer < 0 else layer
+    if not 0 <= resolved <= layers:
+        raise UserError(
+            f"layer {layer} does not exist: the encoder has layers 0 to {layers} (or -1 to -{layers + 1})"
+        )
+    return resolved
+
+
+def encoder_fingerprint(source: str | Path, layer: int, dtype: str) -> str:
+    """32 hex digits that name the states of ``layer``, stored as ``dtype``, of the encoder ``source``.
+
+    Made from the weights' values, so that a fair-esm file and its conversion to a transformers folder share
+    their stored states, while any change of a weight makes a new fingerprint.
+    """
+    model = _load(source)
+    resolved = resolve_layer(model.config.num_hidden_layers, layer)
+    return fingerprint(weights_digest(model), resolved, dtype)
+
+
+def fingerprint(digest: str, layer: int, dtype: str) -> str:
+    """Fingerprint from a weights digest, a layer counted from 0 and the stored dtype."""
+    return text_digest(digest, str(layer), dtype)
+
+
+def weights_digest(model: EsmModel) -> str:
+    """SHA-256 of all parameters (as float32, by name) and of the settings that change the forward pass."""
+    config = model.config
+    digest = hashlib.sha256(
+        repr(
+            [
+                config.num_attention_heads,
+                config.layer_norm_eps,
+                config.token_dropout,
+                config.position_embedding_type,
+                config.emb_layer_norm_before,
+            ]
+        ).encode()
+    )
+    for name, tensor in sorted(model.state_dict().items()):
+        if name.startswith(_NOT_USED):
+            continue
+        digest.update(f"{name}{list(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def build_stand_in(path: Path, *, layers: int, dim: int, heads: int, seed: int) -> None:
+    """Write an ESM-2 of the given shape with seeded random weights, as a fair-esm ``.pt`` file.
+
+    The module is fair-esm's own; a ``*-contact-regression.pt`` that its loader insists on is written beside it.
+    The weights are drawn wide enough that the states of a residue depend clearly on its letter and on its
+    neighbours. Same arguments, same bytes. fair-esm itself takes a file for an ESM-2 only when its name begins
+    with ``esm2``.
+    """
+    from esm.model.esm2 import ESM2
+
+    if dim % (2 * heads):
+        raise UserError(f"encoder width {dim} must be an even multiple of its {heads} heads")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ESM2(num_layers=layers, embed_dim=dim, attention_heads=heads)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith(("q_proj.weight", "k_proj.weight")):
+                    parameter.mul_(2.0)  # sharp attention: a residue sees few others, not their average
+                elif name.endswith(("v_proj.weight", "out_proj.weight", "fc1.weight", "fc2.weight")):
+                    parameter.normal_(0, 1.4 * parameter.shape[1] ** -0.5)
+                elif name.endswith("bias"):
+                    parameter.normal_(0, 0.1)
+                elif name.endswith("layer_norm.weight"):
+                    parameter.normal_(1, 0.1)
+    state = {_fair_esm_name(name): tensor for name, tensor in model.state_dict().items()}
+    contacts = {name: state.pop(name) for name in list(state) if name.startswith("contact_head.")}
+    settings = argparse.Namespace(
+        encoder_layers=layers, encoder_embed_dim=dim, encoder_attention_heads=heads, token_dropout=True
+    )
+    _save({"cfg": {"model": settings}, "model": state}, path)
+    _save({"model": contacts}, path.with_name(f"{path.stem}-contact-regression.pt"))
+
+
+def _fair_esm_name(name: str) -> str:
+    """Name of an ESM2 parameter in fair-esm's published files."""
+    if name.startswith("contact_head."):
+        return name
+    return f"encoder.{name}" if name.startswith("lm_head.") else f"encoder.sentence_encoder.{name}"
+
+
+def _save(checkpoint: dict, path: Path) -> None:
+    # Through a handle: given a path, torch.save would put the temporary file's name into the file.
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        torch.save(checkpoint, handle)
+
+
+def _load(source: str | Path) -> EsmModel:
+    """The encoder in the dtype in which it is stored."""
+    path = Path(source)
+    if path.is_dir():
+        return _from_transformers(source)
+    if path.suffix == ".pt" or path.is_file():
+        return _from_fair_esm(path)
+    if _FAIR_ESM_NAME.fullmatch(str(source)):
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / f"{source}.pt"
+        if not cached.is_file():
+            raise UserError(
+                f"encoder '{source}' is not in the torch hub cache: download "
+                f"https://dl.fbaipublicfiles.com/fair-esm/models/{source}.pt to {cached}"
+            )
+        return _from_fair_esm(cached)
+    return _from_transformers(source)
+
+
+def _from_fair_esm(path: Path) -> EsmModel:
+    config, state = read_checkpoint(path)
+    config._attn_implementation = "sdpa"
+    with torch.device("meta"):  # no memory and no initialisation for weights that are replaced at once
+        model = EsmModel(config, add_pooling_layer=False)
+    head = model.contact_head.regression
+    for name, parameter in head.named_parameters(prefix="contact_head.regression"):
+        state[name] = torch.zeros(parameter.shape)  # not used; zeros keep saved copies deterministic
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split("\n\t")[1:])[:300]
+        raise UserError(f"{path}: the parameters do not fit the stated architecture: {detail}") from None
+    model.embeddings.position_ids = torch.arange(config.max_position_embeddings).expand((1, -1))
+    return model
+
+
+def _from_transformers(source: str | Path) -> EsmModel:
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if config.model_type != "esm" or getattr(config, "is_folding_model", False):
+            raise UserError(f"{source}: holds a '{config.model_type}' model, expected an ESM encoder")
+        model, report = EsmModel.from_pretrained(
+            source,
+            config=config,
+            dtype="auto",
+            add_pooling_layer=False,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"encoder '{source}' is neither a fair-esm .pt file, nor a transformers folder, nor a hub id "
+            f"that can be fetched ({reason})"
+        ) from None
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(_NOT_USED)):
+        raise UserError(f"{source}: weights are missing, among them {missing[0]}")
+    ids = (config.vocab_size, config.pad_token_id, config.mask_token_id)
+    if ids != (alphabet.VOCAB_SIZE, alphabet.PAD, alphabet.MASK):
+        raise UserError(f"{source}: its vocabulary is not that of ESM-1b and ESM-2")
+    return model
