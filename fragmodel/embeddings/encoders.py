@@ -95,10 +95,10 @@ def weights_digest(model: EsmModel) -> str:
 def build_stand_in(path: Path, *, layers: int, dim: int, heads: int, seed: int) -> None:
     """Write an ESM-2 of the given shape with seeded random weights, as a fair-esm ``.pt`` file.
 
-    The module is fair-esm's own; a ``*-contact-regression.pt`` that its loader insists on is written beside it.
-    The weights are drawn wide enough that the states of a residue depend clearly on its letter and on its
-    neighbours. Same arguments, same bytes. fair-esm itself takes a file for an ESM-2 only when its name begins
-    with ``esm2``.
+    The module is fair-esm's own; the ``*-contact-regression.pt`` that its loader insists on is written beside
+    it. The weights are drawn wide enough that the states of a residue depend clearly on its letter and on its
+    neighbours. Same arguments, same bytes. fair-esm's loader takes a file for an ESM-2 only when its name
+    begins with ``esm2``.
     """
     from esm.model.esm2 import ESM2
 

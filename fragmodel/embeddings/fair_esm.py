@@ -1,4 +1,4 @@
-"""Checkpoints of fair-esm: read without running anything that is stored in them, and renamed for transformers."""
+"""Checkpoints of fair-esm: read without running anything stored in them, renamed for transformers."""
 
 import argparse
 import pickle
@@ -36,10 +36,10 @@ _NAMES = (
 def read_checkpoint(path: Path) -> tuple[EsmConfig, dict[str, torch.Tensor]]:
     """Configuration and parameters of a fair-esm ``.pt`` file, under the names of ``transformers.EsmModel``.
 
-    The file is unpickled by PyTorch's restricted loader, which builds tensors and plain containers; of all other
-    classes only ``argparse.Namespace`` is allowed (fair-esm keeps its hyperparameters in one). Tensors keep
-    their stored dtype and are memory-mapped where the file's format permits. The language-model head and the
-    contact head are left out. Raises :class:`UserError` when the file holds anything else, or another model.
+    The file is unpickled by PyTorch's restricted loader, which builds tensors and plain containers; of all
+    other classes only ``argparse.Namespace`` is allowed (fair-esm keeps its hyperparameters in one). Tensors
+    keep their stored dtype and are memory-mapped where the file's format permits. The language-model head and
+    the contact head are left out. Raises :class:`UserError` when the file holds anything else, or another model.
     """
     data = _load(path)
     if not isinstance(data, dict) or "model" not in data:
