@@ -62,7 +62,7 @@ def template_count(task: TaskType) -> int:
 
 
 def family_of(data_name: str) -> str:
-    """Noun for the fragments of a data set, from the suffix of its name (`VenusX_Dom`, `Venux_Dom`: domain)."""
+    """Noun for the fragments of a data set, from the suffix of its name (`VenusX_Dom`: domain)."""
     return _FAMILIES.get(re.split(r"[_-]", data_name)[-1].lower(), "fragment")
 
 

@@ -1,0 +1,177 @@
+"""From raw files to two validated tables: records and rejects."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fragmodel import tables
+from fragmodel.data import conversations
+from fragmodel.data.readers import Source, open_sources
+from fragmodel.data.records import TASK_TYPES, Conversation, Fault, Protein, Reject, TaskType
+from fragmodel.data.tasks import Made, Settings, make_records
+from fragmodel.data.validate import check, refuse
+from fragmodel.errors import UserError
+from fragmodel.files import file_digest, text_digest
+
+
+@dataclass
+class IngestSummary:
+    """What became of the fragments that were read (records, where a task has no fragments)."""
+
+    accepted: int = 0  # fragments that stand in the records table
+    rejected: int = 0  # rows of the rejects table
+    records: int = 0  # rows of the records table
+    reasons: dict[str, int] = field(default_factory=dict)  # rejects by reason code
+
+    @property
+    def rejected_fraction(self) -> float:
+        """Rejected part of all fragments; 0 when there are none."""
+        return self.rejected / max(1, self.accepted + self.rejected)
+
+
+def ingest(
+    raw: Sequence[Path],
+    *,
+    task: TaskType,
+    data_name: str,
+    output: Path,
+    rejects: Path,
+    format: str = "auto",
+    split: str = "test",
+    max_sequence_length: int = 1021,
+    max_rejected_fraction: float = 1.0,
+    seed: int = 1,
+) -> IngestSummary:
+    """Make the records of one task from raw files; both tables appear, or neither.
+
+    An empty ``raw`` gives two empty tables. Raises :class:`UserError` for faults of a whole file, and when
+    more than ``max_rejected_fraction`` of the fragments is rejected.
+    """
+    settings = _settings(task, data_name, split, max_sequence_length, seed)
+    sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    summary = IngestSummary()
+    metadata: dict[str, Any] = {
+        "inputs": [
+            {"name": path.name, "sha256": file_digest(path), "format": source.format}
+            for source in sources
+            for path in source.inputs
+        ],
+        "arguments": {
+            "task": task,
+            "data_name": data_name,
+            "split": split,
+            "max_sequence_length": max_sequence_length,
+            "seed": seed,
+        },
+    }
+    with ExitStack() as both:
+        rejected = both.enter_context(tables.open_writer(rejects, tables.REJECTS, metadata))
+        accepted = both.enter_context(tables.open_writer(output, tables.RECORDS, metadata))
+        for outcome in _outcomes(sources, settings):
+            if isinstance(outcome, Reject):
+                rejected.write(outcome._asdict())
+                summary.rejected += 1
+                summary.reasons[outcome.reason] = summary.reasons.get(outcome.reason, 0) + 1
+            else:
+                for row in outcome.rows:
+                    accepted.write(row)
+                summary.accepted += len(outcome.fragments)
+                summary.records += len(outcome.rows)
+        summary.reasons = dict(sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0])))
+        metadata["counts"] = {
+            "accepted": summary.accepted,
+            "rejected": summary.rejected,
+            "records": summary.records,
+            "reasons": summary.reasons,
+        }
+        if summary.rejected_fraction > max_rejected_fraction:
+            raise UserError(_too_many(summary, raw, data_name, task, max_rejected_fraction))
+    return summary
+
+
+def iter_records(
+    raw: Sequence[Path],
+    *,
+    task: TaskType,
+    data_name: str,
+    format: str = "auto",
+    split: str = "test",
+    max_sequence_length: int = 1021,
+    seed: int = 1,
+) -> Iterator[dict[str, Any] | Reject]:
+    """The rows of the records table and the rejects, in the order of the files; see :func:`ingest`."""
+    settings = _settings(task, data_name, split, max_sequence_length, seed)
+    sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    for outcome in _outcomes(sources, settings):
+        if isinstance(outcome, Reject):
+            yield outcome
+        else:
+            yield from outcome.rows
+
+
+def _settings(task: TaskType, data_name: str, split: str, max_length: int, seed: int) -> Settings:
+    if task not in TASK_TYPES:
+        raise UserError(f"unknown task '{task}'; known: {', '.join(TASK_TYPES)}")
+    if max_length < 1:
+        raise UserError(f"max_sequence_length is {max_length}, expected at least 1")
+    return Settings(task=task, data_name=data_name, split=split, max_length=max_length, seed=seed)
+
+
+def _outcomes(sources: Sequence[Source], settings: Settings) -> Iterator[Made | Reject]:
+    """What becomes of each fragment, source by source."""
+    records: set[str] = set()  # ids of the records so far
+    sequences: dict[str, str] = {}  # uid → digest of its sequence
+    for source in sources:
+        for raw in source.read():
+            if isinstance(raw, Conversation):
+                uid, outcomes = raw.uid, _from_conversation(raw, settings)
+            else:
+                uid, outcomes = raw.uid, _from_protein(raw, settings, sequences)
+            for outcome in outcomes:
+                faults: list[Fault] = []
+                if isinstance(outcome, Fault):
+                    faults = [outcome]
+                elif outcome.rows[0]["record_id"] in records:
+                    text = "the same record came before in these files; this one is left out"
+                    faults = [
+                        fragment._replace(reason="duplicate", detail=text) for fragment in outcome.fragments
+                    ]
+                else:
+                    records.update(row["record_id"] for row in outcome.rows)
+                    yield outcome
+                for fault in faults:
+                    record = fault.record or raw.record
+                    yield Reject(
+                        str(source.path), record, uid or None, fault.fragment, fault.reason, fault.detail
+                    )
+
+
+def _from_conversation(raw: Conversation, settings: Settings) -> Sequence[Made | Fault]:
+    made = conversations.make_record(raw, settings)
+    return [made] if isinstance(made, Made) else made
+
+
+def _from_protein(raw: Protein, settings: Settings, sequences: dict[str, str]) -> Iterator[Made | Fault]:
+    protein, faults = check(raw)
+    if protein.uid and protein.sequence and not (faults and not protein.fragments and not protein.function):
+        digest = text_digest(protein.sequence, size=8)
+        if sequences.setdefault(protein.uid, digest) != digest:
+            text = "the same uid came before with another sequence; give each sequence its own accession"
+            yield from faults
+            yield from refuse(protein, "uid_conflict", text)
+            return
+    yield from faults
+    if protein.fragments or protein.function or not faults:
+        yield from make_records(protein, settings)
+
+
+def _too_many(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, limit: float) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+    files = ", ".join(str(path) for path in raw)
+    return (
+        f"{files}: {summary.rejected} of {summary.accepted + summary.rejected} fragments of "
+        f"{data_name} / {task} are rejected ({summary.rejected_fraction:.1%}; max_rejected_fraction is {limit:.1%}): "
+        f"{reasons}"
+    )

@@ -1,0 +1,29 @@
+"""Function CSV (Prot2Text): a protein and a text on what it does; no positions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fragmodel.data.readers import fields
+from fragmodel.data.readers.containers import Row
+from fragmodel.data.readers.fields import BadField
+from fragmodel.data.readers.nested import unreadable
+from fragmodel.data.records import Fault, Protein
+
+REQUIRED = ("sequence", "function")
+
+
+def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
+    """A protein a row."""
+    for number, row in rows:
+        if not isinstance(row, dict):
+            yield unreadable(number, "the row has too many or too few fields")
+            continue
+        try:
+            yield Protein(
+                uid=fields.text(row, "uid", "accession", "AlphaFoldDB", "name").strip(),
+                sequence=fields.text(row, "sequence"),
+                function=fields.text(row, "function"),
+                record=number,
+            )
+        except BadField as error:
+            yield Protein(uid="", sequence="", record=number, faults=(Fault("bad_field", str(error)),))

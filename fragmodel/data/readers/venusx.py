@@ -1,0 +1,127 @@
+"""VenusX tables as published: a row for a protein and InterPro entry, or (`fragment_cls`) for one fragment.
+
+Positions are 1-based with inclusive ends, several fragments as ``386|449``; item i-1 of ``label`` is residue
+i. Rows of one protein are brought together, wherever they stand in the file. ``interpro_label`` (the class as
+a number) is not used: its map holds accessions, no names.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fragmodel.data.readers import fields, interpro
+from fragmodel.data.readers.containers import Row
+from fragmodel.data.readers.fields import BadField
+from fragmodel.data.readers.grouping import grouped
+from fragmodel.data.records import Fault, Fragment, Protein, Span
+
+REQUIRED = ("uid", "interpro_id", "seq_full", "start", "end")
+_ONLY_DIGITS = str.maketrans("", "", "[](), \n\r\t")
+
+
+class LabelMismatch(BadField):
+    """The residue labels disagree with the spans."""
+
+
+def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
+    """A protein a uid, at the place of its first row. Class names come from an ``entry.list`` beside the
+    file.
+    """
+    names = interpro.entries_beside(path)
+    for uid, members in grouped(_parts(rows)):
+        first, sequence = members[0]["record"], members[0]["sequence"]
+        fragments: list[Fragment] = []
+        faults: list[Fault] = []
+        for member in members:
+            record = member["record"]
+            if member["sequence"] != sequence:
+                text = f"field 'seq_full' differs from that of row {first} with the same uid"
+                faults += [Fault("uid_conflict", text, part[4], record) for part in member["parts"]]
+                continue
+            for class_id, start, end, residues, written in member["parts"]:
+                known = names.get(class_id)
+                fragments.append(
+                    Fragment(
+                        class_name=known.name if known else class_id,
+                        class_id=class_id,
+                        span=Span(start, end),
+                        text=residues,
+                        written=written,
+                        record=record,
+                    )
+                )
+            faults += [Fault(*fault) for fault in member["faults"]]
+        yield Protein(uid=uid, sequence=sequence, fragments=fragments, record=first, faults=tuple(faults))
+
+
+def _parts(rows: Iterator[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A row as plain values that can wait on disk: its fragments, or why it has none."""
+    for number, row in rows:
+        uid, sequence, parts, faults = "", "", [], []
+        if not isinstance(row, dict):
+            faults = [Fault("bad_record", "the row has too many or too few fields", None, number)]
+            yield f"\0{number}", {"record": number, "sequence": "", "parts": [], "faults": faults}
+            continue
+        written = f"{row.get('interpro_id')} {row.get('start')}-{row.get('end')}"
+        try:
+            uid = fields.text(row, "uid").strip()
+            sequence = fields.text(row, "seq_full")
+            parts = _fragments(row)
+            _check_label(row, sequence, parts)
+        except BadField as error:
+            reason = "label_mismatch" if isinstance(error, LabelMismatch) else "bad_field"
+            faults = [Fault(reason, str(error), part[4], number) for part in parts]
+            faults = faults or [Fault(reason, str(error), written, number)]
+            parts = []
+        yield uid, {"record": number, "sequence": sequence, "parts": parts, "faults": faults}
+
+
+def _fragments(row: dict[str, Any]) -> list[tuple[str, int, int, str | None, str]]:
+    class_id = fields.text(row, "interpro_id").strip()
+    starts, ends = (_split(row.get(name)) for name in ("start", "end"))
+    texts = _split(row.get("seq_fragment")) or [None] * len(starts)
+    if not starts or len(starts) != len(ends) or len(texts) != len(starts):
+        raise BadField(
+            f"'start', 'end' and 'seq_fragment' list {len(starts)}, {len(ends)} and {len(texts)} fragments"
+        )
+    return [
+        (
+            class_id,
+            fields.as_integer(start, "field 'start'") - 1,
+            fields.as_integer(end, "field 'end'"),
+            text,
+            f"{class_id} {start}-{end}",
+        )
+        for start, end, text in zip(starts, ends, texts, strict=True)
+    ]
+
+
+def _split(value: Any) -> list[Any]:
+    if value is None or value == "" or value != value:
+        return []
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [part.strip() for part in value.split("|")] if isinstance(value, str) else [value]
+
+
+def _check_label(
+    row: dict[str, Any], sequence: str, parts: list[tuple[str, int, int, str | None, str]]
+) -> None:
+    """The residue labels, where there are any, are 1 on the row's fragments and 0 elsewhere."""
+    label = row.get("label")
+    if label is None or label == "" or (not isinstance(label, str) and not hasattr(label, "__len__")):
+        return  # `fragment_cls` files have no residue labels
+    digits = label if isinstance(label, str) else "".join(map(str, label))
+    digits = digits.translate(_ONLY_DIGITS)
+    length = len(sequence.strip().rstrip("*"))
+    if len(digits) != length:
+        raise LabelMismatch(f"field 'label' has {len(digits)} items for {length} residues")
+    expected = bytearray(b"0" * length)
+    for _, start, end, _, _ in parts:
+        if 0 <= start < end <= length:
+            expected[start:end] = b"1" * (end - start)
+    if expected.decode() != digits:
+        place = next(i for i, (a, b) in enumerate(zip(expected.decode(), digits, strict=True)) if a != b)
+        raise LabelMismatch(
+            f"field 'label' is {digits[place]} at residue {place + 1}, the spans say {chr(expected[place])}"
+        )

@@ -1,0 +1,235 @@
+"""From a checked protein to the records of a task.
+
+A record is a question about a window of the protein and its answer. What is asked of which window depends on
+the protein, the task and the seed alone, never on other records.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fragmodel.data import prompts
+from fragmodel.data.records import Fault, Fragment, Protein, Span, TaskType
+from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.files import text_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the records of a table have in common."""
+
+    task: TaskType
+    data_name: str
+    split: str = "test"
+    max_length: int = 1021  # residues of the longest window
+    seed: int = 1
+
+
+class Made(NamedTuple):
+    """Rows of the records table (several for one record when it became several windows) and what they are
+    about.
+    """
+
+    rows: list[dict[str, Any]]
+    fragments: list[Fault]  # the fragments asked for, as faults to be should the record turn out a duplicate
+
+
+class Labels(NamedTuple):
+    """The classes of a record: names, ids, and the keys that are the same in every format."""
+
+    names: list[str]
+    ids: list[str]
+    keys: list[str]
+
+
+def make_records(protein: Protein, settings: Settings) -> Iterator[Made | Fault]:
+    """Records of a checked protein, and a fault for each fragment of which the task can make none."""
+    task = settings.task
+    if task == "function":
+        yield _function(protein, settings)
+        return
+    fragments = protein.fragments
+    if not fragments:
+        if not protein.faults:
+            yield Fault("no_fragments", f"the protein has no fragments; task '{task}' needs at least one")
+        return
+    if task == "referring_desc":
+        for fragment in fragments:
+            if fragment.description.strip():
+                yield _referring(protein, fragment, fragment.description, settings)
+            else:
+                yield _as_fault(
+                    fragment, "no_description", f"field 'description' is empty; task '{task}' needs it"
+                )
+    elif task == "referring_class":
+        for fragment in fragments:
+            yield _referring(protein, fragment, fragment.class_name, settings)
+    elif task == "grounding_single":
+        for group in protein.by_class():
+            yield _grounding(protein, [group], settings)
+    else:
+        yield _grounding(protein, list(protein.by_class()), settings)
+
+
+def _function(protein: Protein, settings: Settings) -> Made | Fault:
+    if not protein.function.strip():
+        return Fault("no_function", "the protein has no function text; task 'function' needs it")
+    length = len(protein.sequence)
+    whole = Span(0, length)
+    # Any window may stand for the protein; the draw is that of a fragment in its middle.
+    middle = Span(length // 2, length // 2 + 1)
+    window = window_for(middle, length, settings.max_length, uid=protein.uid, seed=settings.seed)
+    flags = {*protein.flags, *(["window"] if window != whole else [])}
+    row = record_row(
+        protein.uid,
+        protein.sequence,
+        window,
+        Labels([], [], []),
+        [whole],
+        settings,
+        answer=prompts.plain(protein.function),
+        flags=flags,
+    )
+    return Made([row], [Fault("", "", None)])
+
+
+def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Settings) -> Made:
+    length = len(protein.sequence)
+    window = window_for(fragment.span, length, settings.max_length, uid=protein.uid, seed=settings.seed)
+    shown = clip(fragment.span, window)
+    assert shown is not None
+    flags = {
+        *protein.flags,
+        *fragment.flags,
+        *(["fragment_cut"] if shown.length < fragment.span.length else []),
+    }
+    row = record_row(
+        protein.uid,
+        protein.sequence,
+        window,
+        _labels([fragment]),
+        [fragment.span],
+        settings,
+        position_ref=shown,
+        answer=prompts.plain(answer),
+        flags=flags,
+    )
+    return Made([row], [_as_fault(fragment)])
+
+
+def _grounding(
+    protein: Protein, groups: Sequence[tuple[tuple[str, str], list[Fragment]]], settings: Settings
+) -> Made:
+    fragments = [fragment for _, members in groups for fragment in members]
+    spans = [fragment.span for fragment in fragments]
+    length = len(protein.sequence)
+    rows = []
+    for window in windows_for(spans, length, settings.max_length, uid=protein.uid, seed=settings.seed):
+        shown: list[tuple[Fragment, list[Span]]] = []  # first fragment of each class and all its places
+        in_protein: list[Span] = []
+        flags = set(protein.flags)
+        for _, members in groups:
+            places = []
+            for fragment in members:
+                if place := clip(fragment.span, window):
+                    places.append(place)
+                    in_protein.append(fragment.span)
+                    flags.update(fragment.flags)
+                    if place.length < fragment.span.length:
+                        flags.add("fragment_cut")
+            if places:
+                shown.append((members[0], places))
+        answer_groups = [(fragment.class_name, places) for fragment, places in shown]
+        rows.append(
+            record_row(
+                protein.uid,
+                protein.sequence,
+                window,
+                _labels([fragment for fragment, _ in shown]),
+                in_protein,
+                settings,
+                position_grd=[places for _, places in shown],
+                answer=prompts.grounding_answer(settings.task, answer_groups),
+                flags=flags,
+            )
+        )
+    return Made(rows, [_as_fault(fragment) for fragment in fragments])
+
+
+def record_row(
+    uid: str,
+    sequence: str,
+    window: Span,
+    labels: Labels,
+    spans: Sequence[Span],
+    settings: Settings,
+    *,
+    answer: str,
+    flags: set[str],
+    position_ref: Span | None = None,
+    position_grd: list[list[Span]] | None = None,
+    turns: list[dict[str, str]] | None = None,
+    start: int = 0,
+    full_length: int | None = None,
+) -> dict[str, Any]:
+    """A row of the records table.
+
+    ``sequence`` is all that the file has of the protein: from residue ``start`` of ``full_length``.
+    ``window`` and ``spans`` count along ``sequence``, the positions along the window. Without ``turns`` the
+    question comes from the templates: the first one, or in training one drawn by a hash of the record.
+    """
+    record_id = _record_id(uid, sequence, labels, spans, window.start + start, start, settings)
+    if turns is None:
+        template = 0
+        if settings.split == "train":
+            count = prompts.template_count(settings.task)
+            template = int(text_digest("template", str(settings.seed), record_id, size=8), 16) % count
+        name = labels.names[0] if settings.task == "grounding_single" else ""
+        turns = prompts.conversation(settings.task, settings.data_name, window.length, name, template)
+    return {
+        "record_id": record_id,
+        "uid": uid,
+        "data_name": settings.data_name,
+        "task_type": settings.task,
+        "sequence": sequence[window.start : window.end],
+        "start": start + window.start,
+        "full_length": full_length if full_length is not None else start + len(sequence),
+        "position_ref": None if position_ref is None else list(position_ref),
+        "position_grd": None
+        if position_grd is None
+        else [[list(s) for s in group] for group in position_grd],
+        "classes": labels.names,
+        "class_ids": labels.ids,
+        "conversation": turns,
+        "answer": answer,
+        "flags": sorted(flags),
+    }
+
+
+def _record_id(
+    uid: str,
+    sequence: str,
+    labels: Labels,
+    spans: Sequence[Span],
+    window_start: int,
+    start: int,
+    settings: Settings,
+) -> str:
+    """The uid and a digest of all that tells records of one task apart; the same in every raw format."""
+    places = " ".join(f"{span.start + start}-{span.end + start}" for span in spans)
+    digest = text_digest(
+        settings.task, uid, text_digest(sequence), *labels.keys, "spans", places, str(window_start), size=6
+    )
+    return f"{uid}:{digest}"
+
+
+def _labels(fragments: Sequence[Fragment]) -> Labels:
+    return Labels(
+        [prompts.plain(fragment.class_name) for fragment in fragments],
+        [fragment.class_id for fragment in fragments],
+        [fragment.class_key for fragment in fragments],
+    )
+
+
+def _as_fault(fragment: Fragment, reason: str = "", detail: str = "") -> Fault:
+    return Fault(reason, detail, fragment.written, fragment.record)
