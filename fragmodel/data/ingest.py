@@ -168,10 +168,10 @@ def _from_protein(raw: Protein, settings: Settings, sequences: dict[str, str]) -
 
 
 def _too_many(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, limit: float) -> str:
+    total = summary.accepted + summary.rejected
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
     files = ", ".join(str(path) for path in raw)
     return (
-        f"{files}: {summary.rejected} of {summary.accepted + summary.rejected} fragments of "
-        f"{data_name} / {task} are rejected ({summary.rejected_fraction:.1%}; max_rejected_fraction is {limit:.1%}): "
-        f"{reasons}"
+        f"{files}: {summary.rejected} of {total} fragments of {data_name} / {task} are rejected "
+        f"({summary.rejected_fraction:.1%}; max_rejected_fraction is {limit:.1%}): {reasons}"
     )
