@@ -1,0 +1,172 @@
+"""Predictions and references in, metrics with intervals and a table of scored records out."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fragmodel.errors import UserError
+from fragmodel.evaluation.bootstrap import estimate
+from fragmodel.evaluation.families import Judged, Knowledge, judge, read_knowledge
+from fragmodel.evaluation.inputs import MODEL, Answers, Key, Reference, read_answers, read_references
+from fragmodel.evaluation.parse import MISSING, ClassNames
+from fragmodel.evaluation.semantic import Encode, Semantics, minilm
+from fragmodel.evaluation.subsets import read_identities, subsets
+from fragmodel.files import write_text
+from fragmodel.tables import SCORED, write_table
+
+_TEXT_TASKS = ("referring_desc", "function")
+
+
+def score(
+    predictions: Sequence[Path],
+    references: Sequence[Path],
+    *,
+    metrics_output: Path,
+    table_output: Path | None,
+    leakage: Path | None = None,
+    train: Sequence[Path] = (),
+    bootstrap_samples: int = 1000,
+    seed: int = 1,
+    identity_threshold: float = 0.3,
+    task: str | None = None,
+    encode: Encode | None = minilm,
+) -> dict[str, Any]:
+    """Score every system of ``predictions`` on every data set and task of ``references``.
+
+    Writes ``{data_name: {task_type: {"n", "proteins", "model", "baselines", "missing", "subsets",
+    "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value", "low",
+    "high"}``, else a number. A record without a prediction counts as an empty answer and in ``missing``. The
+    result is deterministic.
+
+    Args:
+        predictions: PREDICTIONS tables, or Parquet or CSV files with ``record_id`` and ``text``.
+        references: RECORDS tables of the split that was predicted.
+        metrics_output: the JSON file.
+        table_output: SCORED table, a row for each record and system; ``None`` writes none.
+        leakage: table with each test protein's identity to training; adds the parts by identity.
+        train: RECORDS tables of the training split: class names that answers may give, and the descriptions
+        of
+            classes among which retrieval searches.
+        bootstrap_samples: resamples of the 95 % intervals, drawn over proteins; 0 leaves the intervals out.
+        seed: seed of the resamples.
+        identity_threshold: proteins below this identity to training are the part ``clean``.
+        task: score this task type only.
+        encode: sentence encoder of the similarity and retrieval metrics; ``None`` leaves them out.
+
+    Raises:
+        UserError: a file lacks a column, or a prediction is unknown, ambiguous or given twice.
+    """
+    records = read_references(references, task)
+    answers = read_answers(predictions, records, task)
+    knowledge = read_knowledge(train)
+    identities = read_identities(leakage) if leakage is not None else None
+    semantics = _semantics(records, answers, knowledge, encode)
+
+    result: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for (data_name, task_type), group in _by_task(records).items():
+        names = ClassNames([*knowledge.classes, *(name for r in group for name in (r.classes or [r.answer]))])
+        judged = {}
+        for system in answers.systems_for(reference.key for reference in group):
+            texts = [answers.texts[system].get(reference.key) for reference in group]
+            judged[system] = judge(task_type, group, texts, names, semantics.get(data_name))
+            rows.extend(_scored_rows(system, group, texts, judged[system]))
+        masks = subsets(group, identities, identity_threshold)
+        result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
+    write_json(metrics_output, result)
+    if table_output is not None:
+        write_table(table_output, SCORED, rows, {"seed": seed})
+    return result
+
+
+def gather(metrics: Sequence[Path], output: Path) -> None:
+    """Merge the JSON files of several data sets. Raises :class:`UserError` when two hold the same task."""
+    merged: dict[str, Any] = {}
+    for path in metrics:
+        for data_name, tasks in json.loads(Path(path).read_text(encoding="utf-8")).items():
+            for task_type, summary in tasks.items():
+                if task_type in merged.setdefault(data_name, {}):
+                    raise UserError(f"{path}: {data_name}/{task_type} is already in another of the files")
+                merged[data_name][task_type] = summary
+    write_json(output, merged)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write ``values`` as indented JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _by_task(records: Mapping[Key, Reference]) -> dict[tuple[str, str], list[Reference]]:
+    groups: dict[tuple[str, str], list[Reference]] = defaultdict(list)
+    for key, reference in records.items():
+        groups[key.data_name, key.task_type].append(reference)
+    return dict(sorted(groups.items()))
+
+
+def _semantics(
+    records: Mapping[Key, Reference], answers: Answers, knowledge: Knowledge, encode: Encode | None
+) -> dict[str, Semantics]:
+    """Vectors of the texts of each data set that has free text to score."""
+    texts: dict[str, set[str]] = defaultdict(set)
+    for key, reference in records.items():
+        if key.task_type in _TEXT_TASKS:
+            texts[key.data_name].add(reference.answer)
+            texts[key.data_name].update(given.get(key, "") for given in answers.texts.values())
+    if encode is None:
+        return {}
+    return {
+        name: Semantics(found, knowledge.descriptions.get(name, {}), encode) for name, found in texts.items()
+    }
+
+
+def _summary(
+    judged: Mapping[str, Judged],
+    group: Sequence[Reference],
+    masks: Mapping[str, np.ndarray],
+    samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    proteins = [reference.uid for reference in group]
+
+    def systems(mask: np.ndarray | None) -> dict[str, Any]:
+        metrics = {
+            name: estimate(item.scores.values, proteins, samples=samples, seed=seed, mask=mask)
+            for name, item in judged.items()
+        }
+        size = len(group) if mask is None else int(mask.sum())
+        return {"n": size, MODEL: metrics.pop(MODEL, {}), "baselines": metrics}
+
+    summary = systems(None)
+    summary["proteins"] = len(set(proteins))
+    summary["missing"] = {name: item.statuses.count(MISSING) for name, item in judged.items()}
+    summary["subsets"] = {name: systems(mask) for name, mask in masks.items()}
+    if MODEL in judged and hasattr(judged[MODEL].scores, "per_class"):
+        summary["per_class"] = judged[MODEL].scores.per_class()
+    return summary
+
+
+def _scored_rows(
+    system: str, group: Sequence[Reference], texts: Sequence[str | None], judged: Judged
+) -> Iterator[dict[str, Any]]:
+    metrics = judged.scores.per_record()
+    for index, reference in enumerate(group):
+        spans = judged.groups[index]
+        yield {
+            "record_id": reference.key.record_id,
+            "uid": reference.uid,
+            "data_name": reference.key.data_name,
+            "task_type": reference.key.task_type,
+            "system": system,
+            "reference": reference.answer,
+            "text": texts[index] or "",
+            "parse_status": judged.statuses[index],
+            "predicted_classes": [name for name, _ in spans],
+            "predicted_spans": [[list(span) for span in places] for _, places in spans],
+            "metrics": {
+                name: float(values[index]) for name, values in metrics.items() if np.isfinite(values[index])
+            },
+        }

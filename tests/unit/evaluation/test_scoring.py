@@ -1,0 +1,195 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fragmodel.errors import UserError
+from fragmodel.evaluation.bootstrap import estimate, resamples
+from fragmodel.evaluation.score import gather, score
+from fragmodel.tables import SCORED, read_rows
+
+
+@pytest.fixture
+def references(write_records, record, grounding_record):
+    return write_records(
+        [
+            record("c1", "P1", "referring_class", classes=["SH3 domain"], answer="SH3 domain", ref=[0, 1]),
+            record("c2", "P1", "referring_class", classes=["SH2 domain"], answer="SH2 domain", ref=[3, 40]),
+            record("c3", "P2", "referring_class", classes=["SH3 domain"], answer="SH3 domain", ref=[0, 30]),
+            record("d1", "P2", "referring_desc", classes=["SH3 domain"], answer="Binds ATP.", ref=[0, 30]),
+            grounding_record("g1", "P3", {"A": [(0, 10)], "B": [(20, 30)]}),
+        ]
+    )
+
+
+@pytest.fixture
+def predictions(write_predictions, prediction):
+    return write_predictions(
+        [
+            prediction("c1", "referring_class", "SH3 domain."),
+            prediction("c2", "referring_class", "It is an SH3 domain"),
+            prediction("d1", "referring_desc", "Binds ATP."),
+            prediction("g1", "grounding_group", "A: (0,10)\nB: (20,130)"),
+            *(
+                prediction(name, "referring_class", "SH3 domain", system="majority")
+                for name in ("c1", "c2", "c3")
+            ),
+        ]
+    )
+
+
+def run(predictions, references, tmp_path, **options):
+    options = {"bootstrap_samples": 0, "encode": None, "table_output": tmp_path / "scored.parquet", **options}
+    return score([predictions], [references], metrics_output=tmp_path / "metrics.json", **options)
+
+
+def test_metrics_by_task_and_system(references, predictions, tmp_path):
+    result = run(predictions, references, tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == result
+    summary = result["D"]["referring_class"]
+    assert (summary["n"], summary["proteins"]) == (3, 2)
+    assert summary["missing"] == {"model": 1, "majority": 0}
+    assert summary["model"]["accuracy"] == pytest.approx(1 / 3, abs=1e-6)
+    assert summary["model"]["unknown_rate"] == pytest.approx(1 / 3, abs=1e-6)
+    assert summary["baselines"]["majority"]["accuracy"] == pytest.approx(2 / 3, abs=1e-6)
+    assert summary["per_class"][0]["class"] == "SH3 domain"
+    assert result["D"]["referring_desc"]["model"]["chrf"] == 100
+    assert result["D"]["referring_desc"]["baselines"] == {}  # it has no answer to any record of the task
+    assert result["D"]["grounding_group"]["model"]["out_of_range_rate"] == 1
+
+
+def test_scored_table_has_a_row_for_each_record_and_system(references, predictions, tmp_path):
+    run(predictions, references, tmp_path)
+    rows = {(row["record_id"], row["system"]): row for row in read_rows(tmp_path / "scored.parquet", SCORED)}
+    assert len(rows) == 8
+    assert rows["c3", "model"]["parse_status"] == "missing"
+    assert rows["c2", "model"]["predicted_classes"] == ["sh3 domain"]
+    assert rows["c1", "majority"]["metrics"] == {"accuracy": 1.0, "exact_match": 1.0, "unknown": 0.0}
+    group = rows["g1", "model"]
+    assert group["predicted_classes"] == ["A", "B"]
+    assert group["predicted_spans"] == [[[0, 10]], [[20, 100]]]
+    assert group["metrics"]["iou"] == pytest.approx((1 + 10 / 80) / 2)
+    assert group["reference"].startswith("A: ")
+
+
+def test_intervals_hold_the_value_and_files_are_the_same_twice(references, predictions, tmp_path):
+    result = run(predictions, references, tmp_path, bootstrap_samples=200)
+    interval = result["D"]["referring_class"]["model"]["accuracy"]
+    assert interval["low"] <= interval["value"] <= interval["high"]
+    assert interval["low"] < interval["high"]
+    names = ("metrics.json", "scored.parquet")
+    before = [(tmp_path / name).read_bytes() for name in names]
+    run(predictions, references, tmp_path, bootstrap_samples=200)
+    assert before == [(tmp_path / name).read_bytes() for name in names]
+
+
+def test_parts_by_length_and_identity(references, predictions, tmp_path):
+    audit = tmp_path / "leakage.parquet"
+    pq.write_table(pa.table({"uid": ["P1", "P1"], "identity": [0.2, 0.95]}), audit)
+    parts = run(predictions, references, tmp_path, leakage=audit)["D"]["referring_class"]["subsets"]
+    assert {name: part["n"] for name, part in parts.items()} == {
+        "fragment_length_1": 1,
+        "fragment_length_21-100": 2,
+        "clean": 1,
+        "identity_0-0.3": 1,
+        "identity_0.9-1": 2,
+    }
+    assert parts["clean"]["model"]["accuracy"] == 0  # c3 alone, which has no prediction
+    assert parts["clean"]["baselines"]["majority"]["accuracy"] == 1
+
+
+@pytest.mark.parametrize("name", ["made.csv", "made.parquet"])
+def test_predictions_made_elsewhere(references, tmp_path, name):
+    rows = {"record_id": ["c1", "c2"], "text": ["SH3 domain", "SH2\ndomain"]}
+    if name.endswith(".csv"):
+        (tmp_path / name).write_text('record_id,text\nc1,SH3 domain\nc2,"SH2\ndomain"\n')
+    else:
+        pq.write_table(pa.table(rows), tmp_path / name)
+    result = run(tmp_path / name, references, tmp_path, task="referring_class")
+    assert list(result["D"]) == ["referring_class"]
+    assert result["D"]["referring_class"]["model"]["exact_match"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("record_id,answer\nc1,x\n", "column 'text' is missing"),
+        ("record_id,text\nc9,x\n", "row 1: record_id 'c9' is not among the references"),
+        ("record_id,text\nc1,x\nc1,y\n", "row 2: a second answer to record 'c1'"),
+        ("record_id,text\n", "no predictions"),
+    ],
+)
+def test_faulty_predictions_are_refused_and_leave_no_output(references, tmp_path, text, message):
+    (tmp_path / "made.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "made.csv", references, tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_an_id_of_two_tasks_needs_the_task(write_records, record, tmp_path):
+    rows = [
+        record("x", "P", task, classes=["A"], answer="A", ref=[0, 3])
+        for task in ("referring_class", "referring_desc")
+    ]
+    (tmp_path / "made.csv").write_text("record_id,text\nx,A\n")
+    with pytest.raises(UserError, match="add columns data_name and task_type"):
+        run(tmp_path / "made.csv", write_records(rows), tmp_path)
+    (tmp_path / "made.csv").write_text("record_id,text,task_type\nx,A,referring_desc\n")
+    result = run(tmp_path / "made.csv", tmp_path / "records.parquet", tmp_path)
+    assert result["D"]["referring_class"]["missing"] == {"model": 1}
+
+
+def test_retrieval_searches_the_training_descriptions(
+    references, predictions, write_records, record, tmp_path
+):
+    train = write_records(
+        [
+            record("t1", "T1", "referring_desc", classes=["SH3 domain"], answer="ATP", ref=[0, 3]),
+            record("t2", "T2", "referring_desc", classes=["other"], answer="zinc", ref=[0, 3]),
+        ],
+        "train.parquet",
+    )
+
+    def encode(texts):
+        return np.array([["ATP" in text, "zinc" in text] for text in texts], dtype=np.float32)
+
+    metrics = run(predictions, references, tmp_path, train=[train], encode=encode)["D"]["referring_desc"][
+        "model"
+    ]
+    assert (metrics["similarity"], metrics["retrieval_top1"], metrics["retrieval_mrr"]) == (1, 1, 1)
+
+
+def test_gather_merges_and_refuses_doubles(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({name: {"function": {"n": 1}}}))
+    gather([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "metrics.json")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {
+        "a": {"function": {"n": 1}},
+        "b": {"function": {"n": 1}},
+    }
+    with pytest.raises(UserError, match="a/function"):
+        gather([tmp_path / "a.json", tmp_path / "a.json"], tmp_path / "metrics.json")
+
+
+def test_resamples_draw_whole_proteins():
+    (weights,) = resamples(["P1", "P2", "P1", "P3"], 50, seed=3)
+    assert weights.shape == (50, 4)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+
+
+def test_interval_of_a_mean_agrees_with_scipy():
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(1).normal(size=200)
+    ours = estimate(
+        lambda weights: {"mean": weights @ values / weights.sum(axis=1)},
+        [str(i) for i in range(200)],
+        samples=5000,
+        seed=2,
+    )["mean"]
+    theirs = bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=5).confidence_interval
+    assert ours["value"] == pytest.approx(values.mean(), abs=1e-6)
+    assert (ours["low"], ours["high"]) == pytest.approx(tuple(theirs), abs=0.015)
