@@ -1,0 +1,55 @@
+"""Configuration of the joined model; round-trips through ``save_pretrained`` and ``from_pretrained``."""
+
+from typing import Any
+
+from transformers import AutoConfig, EsmConfig, LlamaConfig, PretrainedConfig
+
+
+class Esm2LlamaInstructConfig(PretrainedConfig):
+    """ESM encoder, modality adapter, fragment adapter and LLaMA decoder.
+
+    ``control_token_ids`` holds the decoder's ids of the four control tokens (protein, fragment, span_open,
+    span_close). ``include_encoder`` is False for a model that is always given stored encoder states.
+    """
+
+    model_type = "esm2_llama_instruct"
+    sub_configs = {"esm_config": EsmConfig, "llama_config": LlamaConfig}  # noqa: RUF012 (transformers' API)
+
+    def __init__(
+        self,
+        esm_config: EsmConfig | dict[str, Any] | None = None,
+        llama_config: LlamaConfig | dict[str, Any] | None = None,
+        intermediate_dim: int = 2048,
+        perceiver_latent_size: int = 1,
+        num_perceiver_heads: int = 16,
+        num_perceiver_layers: int = 2,
+        control_token_ids: dict[str, int] | None = None,
+        include_encoder: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.esm_config = _as_config(esm_config, EsmConfig)
+        self.llama_config = _as_config(llama_config, LlamaConfig)
+        self.intermediate_dim = intermediate_dim
+        self.perceiver_latent_size = perceiver_latent_size
+        self.num_perceiver_heads = num_perceiver_heads
+        self.num_perceiver_layers = num_perceiver_layers
+        self.control_token_ids = dict(control_token_ids or {})
+        self.include_encoder = include_encoder
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            kwargs.setdefault(name, getattr(self.llama_config, name))
+        # Kept in step with the decoder, whose head it is that may be tied.
+        kwargs["tie_word_embeddings"] = self.llama_config.tie_word_embeddings
+        super().__init__(**kwargs)
+
+    def get_text_config(self, *args: Any, **kwargs: Any) -> LlamaConfig:
+        """The decoder's configuration, which generation and its cache are sized by."""
+        return self.llama_config
+
+
+def _as_config(value: Any, kind: type[PretrainedConfig]) -> Any:
+    if value is None:
+        return kind()
+    return kind(**{k: v for k, v in value.items() if k != "model_type"}) if isinstance(value, dict) else value
+
+
+AutoConfig.register(Esm2LlamaInstructConfig.model_type, Esm2LlamaInstructConfig)

@@ -1,0 +1,189 @@
+"""The joined model: ESM encoder → modality adapter (→ fragment adapter) → LLaMA decoder."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import AutoModelForCausalLM, EsmModel, GenerationMixin, LlamaForCausalLM, PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from fragmodel.model.configuration import Esm2LlamaInstructConfig
+from fragmodel.model.fragment_adapter import FragmentAdapter
+from fragmodel.model.modality_adapter import ModalityAdapter
+
+IGNORED = -100  # label of a position without a target, as everywhere in transformers
+PROTEIN_INPUTS = ("protein_hidden_states", "protein_input_ids", "protein_attention_mask", "position_ref")
+
+
+class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
+    """A LLaMA decoder that reads proteins and fragments as soft tokens between its text tokens."""
+
+    config_class = Esm2LlamaInstructConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _no_split_modules = ["LlamaDecoderLayer", "EsmLayer"]  # noqa: RUF012 (transformers' API)
+    _tied_weights_keys = {  # noqa: RUF012 (transformers' API)
+        "llama_decoder.lm_head.weight": "llama_decoder.model.embed_tokens.weight"
+    }
+
+    def __init__(self, config: Esm2LlamaInstructConfig) -> None:
+        super().__init__(config)
+        self.esm_encoder = (
+            EsmModel(config.esm_config, add_pooling_layer=False) if config.include_encoder else None
+        )
+        self.modality_adapter, self.fragment_adapter = self.adapters(config)
+        self.llama_decoder = LlamaForCausalLM(config.llama_config)
+        self.post_init()
+
+    @staticmethod
+    def adapters(config: Esm2LlamaInstructConfig) -> tuple[ModalityAdapter, FragmentAdapter]:
+        """The two trained adapters that ``config`` describes, newly initialised."""
+        encoder_dim, decoder_dim = config.esm_config.hidden_size, config.llama_config.hidden_size
+        return (
+            ModalityAdapter(encoder_dim, config.intermediate_dim, decoder_dim),
+            FragmentAdapter(
+                decoder_dim,
+                config.perceiver_latent_size,
+                config.num_perceiver_heads,
+                config.num_perceiver_layers,
+            ),
+        )
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Encoder and decoder initialise themselves; the adapters keep torch's own initialisation."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The decoder's token embeddings."""
+        return self.llama_decoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the decoder's token embeddings."""
+        self.llama_decoder.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The decoder's language-model head."""
+        return self.llama_decoder.get_output_embeddings()
+
+    def train(self, mode: bool = True) -> "Esm2LlamaInstructForCausalLM":
+        """Training mode for all but the frozen encoder, which stays in evaluation mode."""
+        super().train(mode)
+        if self.esm_encoder is not None:
+            self.esm_encoder.eval()
+        return self
+
+    def encode_protein(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Frozen encoder states ``[batch, residues + 2, encoder_dim]`` of ESM token ids, without gradients."""
+        if self.esm_encoder is None:
+            raise ValueError("this model was saved without its encoder: give it protein_hidden_states")
+        with torch.no_grad():
+            return self.esm_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    def embed_inputs(
+        self,
+        input_ids: torch.Tensor,
+        protein_states: torch.Tensor,
+        protein_attention_mask: torch.Tensor,
+        position_ref: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Token embeddings ``[batch, tokens, decoder_dim]`` with soft tokens in place of the placeholders.
+
+        Args:
+            input_ids: ``[batch, tokens]``; a protein with ``residues`` has ``residues + 2`` protein placeholders,
+                a record with a fragment has ``perceiver_latent_size`` fragment placeholders.
+            protein_states: ``[batch, residues + 2, encoder_dim]``, right-padded.
+            protein_attention_mask: ``[batch, residues + 2]``, 1 for BOS, residues and EOS.
+            position_ref: ``[batch, 2]`` residues of the fragment, 0-based half-open; negative: no fragment.
+        """
+        control = self.config.control_token_ids
+        embeddings = self.get_input_embeddings()(input_ids)
+        proteins = self.modality_adapter(protein_states)
+        embeddings = _fill(
+            embeddings, input_ids == control["protein"], proteins[protein_attention_mask.bool()]
+        )
+        has_fragment = (
+            torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+            if position_ref is None
+            else position_ref[:, 0] >= 0
+        )
+        if has_fragment.any():
+            tokens = self.fragment_adapter(proteins[has_fragment], position_ref[has_fragment])
+            return _fill(embeddings, input_ids == control["fragment"], tokens.flatten(0, 1))
+        if torch.is_grad_enabled():
+            # Distributed training waits for a gradient of every parameter on every rank.
+            embeddings = embeddings + 0.0 * sum(p.sum() for p in self.fragment_adapter.parameters())
+        return embeddings
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        protein_hidden_states: torch.Tensor | None = None,
+        protein_input_ids: torch.Tensor | None = None,
+        protein_attention_mask: torch.Tensor | None = None,
+        position_ref: torch.Tensor | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Run the decoder.
+
+        Encoder states come as ``protein_hidden_states [batch, residues + 2, encoder_dim]`` (from the store) or
+        are computed from ``protein_input_ids [batch, residues + 2]``; both with ``protein_attention_mask``.
+
+        With ``labels [batch, tokens]`` the vocabulary logits are computed at the labelled positions only:
+        ``logits`` is ``[labelled, vocab]``, and the loss is their mean cross-entropy (their sum divided by
+        ``num_items_in_batch`` where that is given). Without labels ``logits`` is ``[batch, kept, vocab]``.
+        """
+        if inputs_embeds is None:
+            if protein_hidden_states is None and protein_input_ids is not None:
+                protein_hidden_states = self.encode_protein(protein_input_ids, protein_attention_mask)
+            if protein_hidden_states is None:
+                inputs_embeds = self.get_input_embeddings()(input_ids)
+            else:
+                inputs_embeds = self.embed_inputs(
+                    input_ids, protein_hidden_states, protein_attention_mask, position_ref
+                )
+        decoder_inputs = {
+            "inputs_embeds": inputs_embeds,
+            "attention_mask": attention_mask,
+            "position_ids": position_ids,
+            "past_key_values": past_key_values,
+            **kwargs,
+        }
+        if labels is None:
+            return self.llama_decoder(logits_to_keep=logits_to_keep, **decoder_inputs)
+        hidden = self.llama_decoder.model(**decoder_inputs).last_hidden_state
+        targets = labels[:, 1:]
+        labelled = targets != IGNORED
+        logits = self.llama_decoder.lm_head(hidden[:, :-1][labelled])
+        loss = F.cross_entropy(logits.float(), targets[labelled].to(logits.device), reduction="sum")
+        count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
+        return CausalLMOutputWithPast(loss=loss / count, logits=logits)
+
+    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The protein is read once, with the prompt; later steps feed tokens only."""
+        inputs = super().prepare_inputs_for_generation(*args, **kwargs)
+        if not kwargs.get("is_first_iteration", False) and kwargs.get("use_cache", True):
+            for name in PROTEIN_INPUTS:
+                inputs.pop(name, None)
+        return inputs
+
+
+def _fill(embeddings: torch.Tensor, places: torch.Tensor, soft_tokens: torch.Tensor) -> torch.Tensor:
+    """Put soft tokens ``[n, dim]`` at the ``n`` True places ``[batch, tokens]``, row by row."""
+    count = int(places.sum())
+    if count != len(soft_tokens):
+        raise ValueError(f"{count} placeholder tokens for {len(soft_tokens)} soft tokens")
+    return embeddings.masked_scatter(places[..., None], soft_tokens.to(embeddings.dtype))
+
+
+AutoModelForCausalLM.register(Esm2LlamaInstructConfig, Esm2LlamaInstructForCausalLM)

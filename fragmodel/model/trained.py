@@ -1,0 +1,153 @@
+"""A trained model on disk: adapters as safetensors, and what they must be put on.
+
+One folder format for checkpoints and final models: ``adapter_model.safetensors`` and ``adapter_config.json`` as
+peft writes them (LoRA, both adapters, trained token rows), the tokenizer, and ``fragmodel.json``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerBase
+
+from fragmodel.errors import UserError
+from fragmodel.files import write_text
+from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
+
+SPEC_FILE = "fragmodel.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+
+class ModelSpec(BaseModel):
+    """Everything but the weights that a trained model is made of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    esm_path: str
+    llama_path: str
+    intermediate_dim: int
+    perceiver_latent_size: int
+    num_perceiver_heads: int
+    num_perceiver_layers: int
+    dtype: str = "float32"
+    lora_rank: int
+    lora_alpha: int
+    lora_dropout: float
+    target_modules: list[str]
+    seed: int
+
+    def build(self, *, include_encoder: bool) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+        """The untrained model with LoRA, and its tokenizer."""
+        model, tokenizer = assemble(
+            self.esm_path,
+            self.llama_path,
+            intermediate_dim=self.intermediate_dim,
+            perceiver_latent_size=self.perceiver_latent_size,
+            num_perceiver_heads=self.num_perceiver_heads,
+            num_perceiver_layers=self.num_perceiver_layers,
+            include_encoder=include_encoder,
+            dtype=getattr(torch, self.dtype),
+            seed=self.seed,
+        )
+        adapted = add_lora(
+            model,
+            rank=self.lora_rank,
+            alpha=self.lora_alpha,
+            dropout=self.lora_dropout,
+            target_modules=self.target_modules,
+            seed=self.seed,
+        )
+        return adapted, tokenizer
+
+
+def save_trained(model: PeftModel, tokenizer: PreTrainedTokenizerBase, spec: ModelSpec, folder: Path) -> None:
+    """Write the trained weights, the tokenizer and the spec. The spec comes last and marks a whole folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SPEC_FILE).unlink(missing_ok=True)
+    model.save_pretrained(folder, save_embedding_layers=False)
+    tokenizer.save_pretrained(folder)
+    write_text(folder / SPEC_FILE, spec.model_dump_json(indent=2))
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """The spec of a model folder. Raises :class:`UserError` where there is none or it is not valid."""
+    path = Path(folder) / SPEC_FILE
+    try:
+        return ModelSpec.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no fragmodel model or checkpoint ({SPEC_FILE} is missing)") from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+
+
+def load_trained(folder: Path, *, include_encoder: bool) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+    """A trained model, ready for generation, and its tokenizer."""
+    model, tokenizer = read_spec(folder).build(include_encoder=include_encoder)
+    load_adapter_weights(model, folder)
+    return model.eval(), tokenizer
+
+
+def load_adapter_weights(model: PeftModel, folder: Path) -> None:
+    """Load every trained weight of a checkpoint into ``model``.
+
+    Raises :class:`UserError` when a weight is missing, unknown or of another shape: nothing stays silently at
+    its initial value.
+    """
+    path = Path(folder) / WEIGHTS_FILE
+    if not path.is_file():
+        raise UserError(f"{folder}: no trained weights ({WEIGHTS_FILE} is missing)")
+    found = load_file(path)
+    expected = get_peft_model_state_dict(model, save_embedding_layers=False)
+    _check_same(path, {k: v.shape for k, v in found.items()}, {k: v.shape for k, v in expected.items()})
+    set_peft_model_state_dict(model, found)
+
+
+def load_projectors(model: PeftModel, source: Path) -> list[str]:
+    """Initialise the modality adapter (and the fragment adapter where given) from saved weights.
+
+    ``source`` is a safetensors file or a folder with some: a whole model, a checkpoint, or an alignment stage's
+    output. Returns the names of the adapters that were loaded; raises :class:`UserError` when there is none or
+    a weight is missing or of another shape.
+    """
+    source = Path(source)
+    files = sorted(source.glob("*.safetensors")) if source.is_dir() else [source]
+    weights: dict[str, dict[str, torch.Tensor]] = {}
+    for path in files:
+        if not path.is_file() or path.suffix != ".safetensors":
+            raise UserError(f"{source}: expected a .safetensors file or a folder with some")
+        with safe_open(path, framework="pt") as tensors:
+            for key in tensors.keys():  # noqa: SIM118 (not a dict)
+                for adapter in ADAPTERS:
+                    if f"{adapter}." in key:
+                        name = key.rpartition(f"{adapter}.")[2].removeprefix("modules_to_save.default.")
+                        weights.setdefault(adapter, {})[name] = tensors.get_tensor(key)
+    if not weights:
+        raise UserError(f"{source}: holds no weights of {' or '.join(ADAPTERS)}")
+    base = model.base_model.model
+    for adapter, state in weights.items():
+        module = getattr(base, adapter).modules_to_save["default"]
+        _check_same(
+            source,
+            {k: v.shape for k, v in state.items()},
+            {k: v.shape for k, v in module.state_dict().items()},
+        )
+        module.load_state_dict(state)
+    return list(weights)
+
+
+def _check_same(source: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name} is unknown" for name in found if name not in expected]
+    faults += [
+        f"{name} has shape {list(found[name])}, the model has {list(shape)}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    if faults:
+        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+        raise UserError(f"{source} does not fit this model: {'; '.join(faults[:3])}{more}")

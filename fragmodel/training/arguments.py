@@ -1,0 +1,210 @@
+"""The documented command line of both training entry points."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from fragmodel.data.records import TASK_TYPES
+from fragmodel.errors import UserError
+from fragmodel.model.trained import ModelSpec
+
+
+@dataclass(kw_only=True)
+class ModelArguments:
+    """The two pretrained models and the adapters between them."""
+
+    esm_path: str = field(
+        metadata={"help": "ESM encoder: transformers folder, fair-esm .pt file or name, hub id"}
+    )
+    llama_path: str = field(metadata={"help": "LLaMA decoder: transformers folder or hub id"})
+    load_model_checkpoint_path: str | None = field(
+        default=None, metadata={"help": "initialise modality and fragment adapter from these safetensors"}
+    )
+    load_adapter_checkpoint_dir: str | None = field(
+        default=None, metadata={"help": "start from the trained weights of this checkpoint (fresh optimizer)"}
+    )
+    intermediate_dim: int = field(default=2048, metadata={"help": "hidden width of the modality adapter"})
+    perceiver_latent_size: int = field(default=1, metadata={"help": "soft tokens that stand for a fragment"})
+    num_perceiver_heads: int = field(default=16, metadata={"help": "attention heads of the fragment adapter"})
+    num_perceiver_layers: int = field(default=2, metadata={"help": "layers of the fragment adapter"})
+    torch_dtype: str = field(
+        default="float32",
+        metadata={
+            "help": "number format of the frozen weights",
+            "choices": ["float32", "bfloat16", "float16"],
+        },
+    )
+
+
+@dataclass(kw_only=True)
+class LoraArguments:
+    """Low-rank adaptation of the decoder."""
+
+    lora_rank: int = field(default=32, metadata={"help": "rank of the update"})
+    lora_alpha: int = field(default=64, metadata={"help": "the update is scaled by alpha / rank"})
+    lora_dropout: float = field(default=0.1, metadata={"help": "dropout on the input of the update"})
+    target_modules: list[str] = field(
+        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        metadata={"help": "linear layers of the decoder that get an update"},
+    )
+
+
+@dataclass(kw_only=True)
+class DataArguments:
+    """What to train on: a data folder with names and tasks, or the pipeline's Parquet files."""
+
+    root_dir: str | None = field(default=None, metadata={"help": "folder that holds the data sets"})
+    data_name: list[str] = field(default_factory=list, metadata={"help": "data set names, e.g. VenusX_Dom"})
+    task_type: list[str] = field(
+        default_factory=list, metadata={"help": f"tasks to train on: {', '.join(TASK_TYPES)}"}
+    )
+    train_files: list[str] = field(
+        default_factory=list, metadata={"help": "records Parquet files, instead of --root_dir"}
+    )
+    eval_files: list[str] = field(
+        default_factory=list, metadata={"help": "records Parquet files for validation"}
+    )
+    sampling_weights: list[float] = field(
+        default_factory=list, metadata={"help": "a weight for each data name or train file (default 1)"}
+    )
+    max_sequence_length: int = field(default=1021, metadata={"help": "residues of the longest window"})
+    max_text_tokens: int = field(default=512, metadata={"help": "longer answers are cut to this"})
+    store: str | None = field(
+        default=None,
+        metadata={"help": "embedding store to read encoder states from; default: encoder in the loop"},
+    )
+    store_fingerprint: str | None = field(
+        default=None, metadata={"help": "which encoder's states in the store"}
+    )
+
+
+@dataclass
+class FragTrainingArguments(TrainingArguments):
+    """HuggingFace's arguments with the defaults of this project."""
+
+    report_to: str | list[str] | None = field(default="tensorboard")
+    remove_unused_columns: bool = field(default=False)
+    prediction_loss_only: bool = field(default=True)
+    include_num_input_tokens_seen: str | bool = field(default="non_padding")
+    logging_nan_inf_filter: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        # The collator makes the columns; without this the Trainer would drop the proteins.
+        self.remove_unused_columns = False
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """All parsed arguments of a training run."""
+
+    model: ModelArguments
+    lora: LoraArguments
+    data: DataArguments
+    training: FragTrainingArguments
+
+    def spec(self) -> ModelSpec:
+        """What the model is made of."""
+        return ModelSpec(
+            esm_path=self.model.esm_path,
+            llama_path=self.model.llama_path,
+            intermediate_dim=self.model.intermediate_dim,
+            perceiver_latent_size=self.model.perceiver_latent_size,
+            num_perceiver_heads=self.model.num_perceiver_heads,
+            num_perceiver_layers=self.model.num_perceiver_layers,
+            dtype=self.model.torch_dtype,
+            lora_rank=self.lora.lora_rank,
+            lora_alpha=self.lora.lora_alpha,
+            lora_dropout=self.lora.lora_dropout,
+            target_modules=self.lora.target_modules,
+            seed=self.training.seed,
+        )
+
+
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """Parse a documented command line. Raises :class:`UserError` with the remedy for what cannot work."""
+    argv = modernise(argv)
+    if _switched_on(argv, "--fp16") and not torch.cuda.is_available():
+        raise UserError("--fp16 needs a GPU and none is visible; on a CPU use --bf16 or neither")
+    parser = HfArgumentParser((ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
+    try:
+        model, lora, data, training = parser.parse_args_into_dataclasses(argv)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if not data.train_files and not (data.root_dir and data.data_name and data.task_type):
+        raise UserError("say what to train on: --root_dir, --data_name and --task_type, or --train_files")
+    if unknown := set(data.task_type) - set(TASK_TYPES):
+        raise UserError(f"--task_type {sorted(unknown)[0]}: must be one of {', '.join(TASK_TYPES)}")
+    sources = data.train_files or data.data_name
+    if data.sampling_weights and len(data.sampling_weights) != len(sources):
+        raise UserError(
+            f"--sampling_weights: {len(data.sampling_weights)} weights for {len(sources)} data sets; give one for each"
+        )
+    if training.eval_strategy != "no" and data.train_files and not data.eval_files:
+        raise UserError("--eval_strategy needs --eval_files beside --train_files")
+    return Arguments(model=model, lora=lora, data=data, training=training)
+
+
+_RENAMED = {
+    "--evaluation_strategy": "--eval_strategy",
+    "--no_cuda": "--use_cpu",
+    "--per_gpu_train_batch_size": "--per_device_train_batch_size",
+    "--per_gpu_eval_batch_size": "--per_device_eval_batch_size",
+}
+
+
+def modernise(argv: Sequence[str]) -> list[str]:
+    """Map the documented spellings that transformers 5 dropped to today's, with a one-line note for each."""
+    modern: list[str] = []
+    for flag, values, glued in _flags(argv):
+        name = flag.replace("-", "_").replace("__", "--", 1)
+        new = [flag, *values]
+        if name in _RENAMED:
+            new = [_RENAMED[name], *values]
+        elif name == "--warmup_ratio":
+            # A number below 1 means a part of all steps.
+            new = ["--warmup_steps", *values]
+            if values and float(values[0]) >= 1:
+                raise UserError(f"--warmup_ratio {values[0]}: must be below 1")
+        elif name == "--overwrite_output_dir":
+            new = []
+        elif name == "--logging_dir":
+            os.environ["TENSORBOARD_LOGGING_DIR"] = values[0]
+            new = []
+        elif name == "--group_by_length":
+            new = ["--train_sampling_strategy", "group_by_length"] if not _is_false(values) else []
+        else:
+            modern += [f"{flag}={values[0]}"] if glued else [flag, *values]
+            continue
+        replacement = " ".join(new) or (
+            "ignored" if name == "--overwrite_output_dir" else "set in the environment"
+        )
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            print(f"note: {flag} is no option of transformers 5; taken as: {replacement}")
+        modern += new
+    return modern
+
+
+def _flags(argv: Sequence[str]) -> list[tuple[str, list[str], bool]]:
+    """Each flag with its values, and whether they were glued by '='."""
+    groups: list[tuple[str, list[str], bool]] = []
+    for word in argv:
+        if word.startswith("--"):
+            flag, glued, value = word.partition("=")
+            groups.append((flag, [value] if glued else [], bool(glued)))
+        elif groups:
+            groups[-1][1].append(word)
+        else:
+            raise UserError(f"unexpected argument '{word}'")
+    return groups
+
+
+def _is_false(values: Sequence[str]) -> bool:
+    return bool(values) and values[0].lower() in ("false", "0", "no")
+
+
+def _switched_on(argv: Sequence[str], flag: str) -> bool:
+    return any(name == flag and not _is_false(values) for name, values, _ in _flags(argv))

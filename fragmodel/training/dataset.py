@@ -1,0 +1,144 @@
+"""Records as training examples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from torch.utils.data import Dataset
+
+from fragmodel.data.ingest import iter_records
+from fragmodel.data.records import TaskType
+from fragmodel.embeddings.store import EmbeddingStore
+from fragmodel.errors import UserError
+from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.modeling import IGNORED
+from fragmodel.tables import RECORDS, read_table
+
+_SPLIT_NAMES = {"valid": ("valid", "validation", "val", "dev")}
+_RAW_ENDINGS = (".json", ".jsonl", ".csv")
+
+
+class FragRefDataset(Dataset):
+    """Examples of one data set and task, in the order of the file.
+
+    Item ``i`` is a dict with ``input_ids`` and ``labels`` (lists of ints; the prompt's labels are -100),
+    ``position_ref`` (``[start, end]`` in the window, 0-based half-open, or None), ``sequence``, ``record_id``
+    and, with a store, ``protein_hidden_states [residues + 2, encoder_dim]``.
+    """
+
+    def __init__(
+        self,
+        records: pa.Table,
+        chat: ChatEncoder,
+        *,
+        store: EmbeddingStore | None = None,
+        max_text_tokens: int = 512,
+        prompts_only: bool = False,
+    ) -> None:
+        """``records`` has the columns of :data:`fragmodel.tables.RECORDS`."""
+        self.records = records
+        self.chat = chat
+        self.store = store
+        self.max_text_tokens = max_text_tokens
+        self.prompts_only = prompts_only
+
+    @classmethod
+    def from_files(cls, files: Sequence[Path], chat: ChatEncoder, **options: Any) -> "FragRefDataset":
+        """Read Parquet files of the records contract, in the order given."""
+        return cls(pa.concat_tables(read_table(path, RECORDS) for path in files), chat, **options)
+
+    @classmethod
+    def from_root(
+        cls,
+        root_dir: Path,
+        data_name: str,
+        task_type: TaskType,
+        split: str,
+        chat: ChatEncoder,
+        *,
+        max_sequence_length: int = 1021,
+        **options: Any,
+    ) -> "FragRefDataset":
+        """Read ``root_dir/data_name``: the pipeline's Parquet, or raw files of any format that ingestion reads.
+
+        Raw records that ingestion rejects are counted in a warning. Raises :class:`UserError` when nothing is
+        found or nothing is usable.
+        """
+        path = find_split(root_dir, data_name, task_type, split)
+        if path.suffix == ".parquet":
+            return cls.from_files([path], chat, **options)
+        rows = []
+        rejected: dict[str, int] = {}
+        for item in iter_records(
+            [path], task=task_type, data_name=data_name, split=split, max_sequence_length=max_sequence_length
+        ):
+            if isinstance(item, dict):
+                rows.append(item)
+            else:
+                rejected[item.reason] = rejected.get(item.reason, 0) + 1
+        if rejected:
+            print(f"{path}: rejected {sum(rejected.values())} of its fragments for {task_type}: {rejected}")
+        if not rows:
+            raise UserError(
+                f"{path}: no usable record for task '{task_type}' ({rejected or 'the file is empty'})"
+            )
+        return cls(pa.Table.from_pylist(rows, schema=RECORDS.remove_metadata()), chat, **options)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = self.records.slice(index, 1).to_pylist()[0]
+        sequence = record["sequence"]
+        prompt = self.chat.prompt(record["conversation"], len(sequence))
+        item: dict[str, Any] = {
+            "record_id": record["record_id"],
+            "sequence": sequence,
+            "position_ref": record["position_ref"],
+            "input_ids": prompt,
+        }
+        if not self.prompts_only:
+            answer = self.chat.answer(record["answer"])
+            if len(answer) > self.max_text_tokens:
+                # The end-of-turn token stays: a cut answer must still teach the model to stop.
+                answer = [*answer[: self.max_text_tokens - 1], answer[-1]]
+            item["input_ids"] = prompt + answer
+            item["labels"] = [IGNORED] * len(prompt) + answer
+        if self.store is not None:
+            item["protein_hidden_states"] = self.store.get(sequence)
+        return item
+
+
+def find_split(root_dir: Path, data_name: str, task_type: str, split: str) -> Path:
+    """The file or folder of a split below ``root_dir/data_name``.
+
+    Looked for in this order: ``<task>/<split>.parquet`` (the pipeline's layout), ``<task>/<split>`` and
+    ``<split>`` with the endings of raw files, also gzipped. `Venux_*` and `VenusX_*` are the same name.
+    Raises :class:`UserError` that lists what was tried.
+    """
+    root_dir = Path(root_dir)
+    if not root_dir.is_dir():
+        raise UserError(f"--root_dir {root_dir}: no such folder")
+    names = [data_name]
+    for ours, theirs in (("Venux_", "VenusX_"), ("VenusX_", "Venux_")):
+        if data_name.startswith(ours):
+            names.append(theirs + data_name.removeprefix(ours))
+    tried = []
+    for name in names:
+        for split_name in _SPLIT_NAMES.get(split, (split,)):
+            raw = [
+                f"{name}/{folder}{split_name}{ending}{packed}"
+                for folder in (f"{task_type}/", "")
+                for ending in _RAW_ENDINGS
+                for packed in ("", ".gz")
+            ]
+            for candidate in [f"{name}/{task_type}/{split_name}.parquet", *raw]:
+                tried.append(candidate)
+                if (root_dir / candidate).exists():
+                    return root_dir / candidate
+    present = sorted(child.name for child in root_dir.iterdir())[:8]
+    raise UserError(
+        f"--root_dir {root_dir} --data_name {data_name}: no {split} file for task '{task_type}'; "
+        f"looked for {tried[0]}, {tried[1]}, …; the folder holds {', '.join(present) or 'nothing'}"
+    )

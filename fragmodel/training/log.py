@@ -1,0 +1,47 @@
+"""The training log: one JSON object a line, the same from both entry points."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+
+class TrainingLog:
+    """Appends entries to ``log.jsonl``; a resumed run first drops what was logged after its checkpoint."""
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [entry for entry in read_log(path) if entry["step"] <= first_step] if first_step else []
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+        self._tokens = 0
+        self._time = time.perf_counter()
+
+    def training(self, *, step: int, epoch: float, loss: float, learning_rate: float, tokens: int) -> None:
+        """Mean loss since the last entry; ``tokens`` counts the run's useful (not padded) tokens so far."""
+        now = time.perf_counter()
+        speed = max(tokens - self._tokens, 0) / max(now - self._time, 1e-9)
+        self._tokens, self._time = tokens, now
+        self._write(
+            step=step, epoch=epoch, loss=loss, learning_rate=learning_rate, tokens_per_second=round(speed, 1)
+        )
+
+    def validation(self, *, step: int, loss: float) -> None:
+        """Loss on the validation records."""
+        self._write(step=step, eval_loss=loss)
+        self._time = time.perf_counter()
+
+    def _write(self, **entry: Any) -> None:
+        with self.path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(entry) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """All entries; a last line that a kill cut off is left out."""
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries

@@ -1,0 +1,41 @@
+"""The training program behind `train_trainer.py` and `train_instruct.py`."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import torch
+
+from fragmodel.errors import UserError
+from fragmodel.training.arguments import Arguments, parse_arguments
+from fragmodel.training.interrupt import EXIT_STATUS
+from fragmodel.training.setup import TrainingSetup, prepare
+
+OUT_OF_MEMORY = (
+    "out of memory: lower --per_device_train_batch_size and raise --gradient_accumulation_steps by as much, "
+    "add --gradient_checkpointing, or hold the frozen weights in half (--torch_dtype bfloat16 --bf16)"
+)
+
+
+def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str]) -> int:
+    """Parse, prepare, train; returns the exit status.
+
+    0: trained to the end; 75: interrupted by a signal after writing a checkpoint (run again to go on);
+    2: a mistake that the printed line explains.
+    """
+    try:
+        arguments = parse_arguments(argv)
+        finished = train(prepare(arguments), arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (torch.OutOfMemoryError, MemoryError):
+        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        # The CPU allocator has no exception class of its own.
+        if "can't allocate memory" not in str(error):
+            raise
+        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
+        return 2
+    print("Training completed!" if finished else "Interrupted: a checkpoint was written; run again to go on.")
+    return 0 if finished else EXIT_STATUS

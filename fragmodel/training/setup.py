@@ -1,0 +1,134 @@
+"""What both entry points share: model, data sets, sampler and collator from the parsed arguments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from peft import PeftModel
+from torch.utils.data import ConcatDataset
+from transformers import PreTrainedTokenizerBase
+
+from fragmodel.embeddings.store import EmbeddingStore
+from fragmodel.errors import UserError
+from fragmodel.files import text_digest
+from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.trained import ModelSpec, load_adapter_weights, load_projectors
+from fragmodel.training.arguments import Arguments
+from fragmodel.training.collator import FragDataCollator
+from fragmodel.training.dataset import FragRefDataset
+from fragmodel.training.mixture import MixtureSampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetup:
+    """All parts of a training run but the loop."""
+
+    spec: ModelSpec
+    model: PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    train_dataset: ConcatDataset
+    eval_dataset: ConcatDataset | None
+    sampler: MixtureSampler
+    collator: FragDataCollator
+    data_digest: str
+
+
+def prepare(arguments: Arguments) -> TrainingSetup:
+    """Load everything and print what a user wants to see before a long run."""
+    spec = arguments.spec()
+    data = arguments.data
+    _check_paths(arguments)
+    store = EmbeddingStore(data.store, data.store_fingerprint) if data.store else None
+    model, tokenizer = spec.build(include_encoder=store is None)
+    _check_store(model, store)
+    if path := arguments.model.load_model_checkpoint_path:
+        print(f"Initialised {', '.join(load_projectors(model, Path(path)))} from {path}")
+    if path := arguments.model.load_adapter_checkpoint_dir:
+        load_adapter_weights(model, Path(path))
+        print(f"Loaded trained weights from {path}")
+    chat = ChatEncoder(tokenizer, spec.perceiver_latent_size)
+    names, groups = _datasets(arguments, "train", chat, store)
+    weights = data.sampling_weights or [1.0] * len(groups)
+    sampler = MixtureSampler([len(group) for group in groups], weights, arguments.training.seed)
+    evaluate = arguments.training.eval_strategy != "no" or arguments.training.do_eval
+    eval_groups = _datasets(arguments, "valid", chat, store)[1] if evaluate else []
+    train_dataset = ConcatDataset(groups)
+    print("Model:")
+    print(model)
+    trainable, total = model.get_nb_trainable_parameters()
+    print(f"Trainable parameters: {trainable:,} of {total:,} ({trainable / total:.2%})")
+    print(f"Training dataset size: {len(train_dataset)}")
+    for name, group, draws in zip(names, groups, sampler.draws, strict=True):
+        print(f"  {name}: {len(group)} records, {draws} draws an epoch")
+    if evaluate:
+        print(f"Evaluation dataset size: {sum(map(len, eval_groups))}")
+    return TrainingSetup(
+        spec=spec,
+        model=model,
+        tokenizer=tokenizer,
+        train_dataset=train_dataset,
+        eval_dataset=ConcatDataset(eval_groups) if eval_groups else None,
+        sampler=sampler,
+        collator=FragDataCollator(tokenizer.pad_token_id),
+        data_digest=_digest(groups, weights),
+    )
+
+
+def _check_paths(arguments: Arguments) -> None:
+    data = arguments.data
+    files = [("--train_files", p) for p in data.train_files] + [("--eval_files", p) for p in data.eval_files]
+    for flag, path in files:
+        if not Path(path).is_file():
+            raise UserError(f"{flag} {path}: no such file")
+    for flag, path in (
+        ("--esm_path", arguments.model.esm_path),
+        ("--llama_path", arguments.model.llama_path),
+    ):
+        if path.startswith(("/", "./", "../")) and not Path(path).exists():
+            raise UserError(f"{flag} {path}: no such file or folder")
+
+
+def _check_store(model: PeftModel, store: EmbeddingStore | None) -> None:
+    encoder_dim = model.base_model.model.config.esm_config.hidden_size
+    if store is not None and store.dim != encoder_dim:
+        raise UserError(
+            f"the store holds states of width {store.dim}, the encoder of --esm_path has {encoder_dim}; "
+            "embed with this encoder first (fragmodel embed)"
+        )
+
+
+def _datasets(
+    arguments: Arguments, split: str, chat: ChatEncoder, store: EmbeddingStore | None
+) -> tuple[list[str], list[ConcatDataset | FragRefDataset]]:
+    """Names and data sets, one a sampling weight."""
+    data = arguments.data
+    options = {"store": store, "max_text_tokens": data.max_text_tokens}
+    if data.train_files:
+        files = data.train_files if split == "train" else data.eval_files
+        return files, [FragRefDataset.from_files([Path(path)], chat, **options) for path in files]
+    groups = []
+    for name in data.data_name:
+        tasks = [
+            FragRefDataset.from_root(
+                Path(data.root_dir),
+                name,
+                task,
+                split,
+                chat,
+                max_sequence_length=data.max_sequence_length,
+                **options,
+            )
+            for task in data.task_type
+        ]
+        groups.append(ConcatDataset(tasks))
+    return data.data_name, groups
+
+
+def _digest(groups: Sequence[ConcatDataset | FragRefDataset], weights: Sequence[float]) -> str:
+    """Digest of the records' ids and answers, in order, and of the mixture."""
+    parts = [repr(list(weights))]
+    for group in groups:
+        for dataset in group.datasets if isinstance(group, ConcatDataset) else [group]:
+            for column in ("record_id", "answer"):
+                parts += dataset.records.column(column).to_pylist()
+    return text_digest(*parts)

@@ -1,0 +1,110 @@
+"""Training by the HuggingFace Trainer: its loop, our sampler, checkpoints and log."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from fragmodel.model.trained import load_adapter_weights, save_trained
+from fragmodel.training.arguments import Arguments
+from fragmodel.training.checkpoints import resume_point, run_identity, write_identity
+from fragmodel.training.interrupt import Interruption
+from fragmodel.training.log import TrainingLog
+from fragmodel.training.setup import TrainingSetup
+
+
+class FragTrainer(Trainer):
+    """The Trainer with the mixture's order of records and a checkpoint that holds every trained weight."""
+
+    def __init__(self, setup: TrainingSetup, arguments: Arguments, **kwargs: Any) -> None:
+        self.setup = setup
+        super().__init__(
+            model=setup.model,
+            args=arguments.training,
+            train_dataset=setup.train_dataset,
+            eval_dataset=setup.eval_dataset,
+            data_collator=setup.collator,
+            processing_class=setup.tokenizer,
+            **kwargs,
+        )
+        self.identity = run_identity(arguments, setup, arguments.training.world_size)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler | None:
+        if self.args.train_sampling_strategy == "random":
+            return self.setup.sampler
+        return super()._get_train_sampler(train_dataset)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            save_trained(
+                self.accelerator.unwrap_model(self.model), self.setup.tokenizer, self.setup.spec, folder
+            )
+            write_identity(folder, self.identity)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        load_adapter_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+
+
+class _Log(TrainerCallback):
+    def __init__(self, log: TrainingLog) -> None:
+        self.log = log
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not state.is_world_process_zero or not logs:
+            return
+        if "loss" in logs:
+            self.log.training(
+                step=state.global_step,
+                epoch=state.epoch,
+                loss=logs["loss"],
+                learning_rate=logs["learning_rate"],
+                tokens=int(state.num_input_tokens_seen),
+            )
+        if "eval_loss" in logs:
+            self.log.validation(step=state.global_step, loss=logs["eval_loss"])
+
+
+class _StopInOrder(TrainerCallback):
+    def __init__(self, interruption: Interruption) -> None:
+        self.interruption = interruption
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.interruption.requested:
+            control.should_save = control.should_training_stop = True
+
+
+def train(setup: TrainingSetup, arguments: Arguments) -> bool:
+    """Train to the end or to an interruption; returns whether the end was reached.
+
+    The final model is written to ``output_dir`` itself, checkpoints below it.
+    """
+    with Interruption() as interruption:
+        trainer = FragTrainer(setup, arguments)
+        checkpoint = resume_point(arguments, trainer.identity)
+        first_step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        if trainer.is_world_process_zero():
+            print(
+                f"Resuming from step {first_step} ({checkpoint})"
+                if checkpoint
+                else "Starting training from scratch..."
+            )
+            log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
+            trainer.add_callback(_Log(log))
+        trainer.add_callback(_StopInOrder(interruption))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if interruption.requested and trainer.state.global_step < trainer.state.max_steps:
+            return False
+    trainer.save_model()
+    return True
