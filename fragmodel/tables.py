@@ -78,6 +78,18 @@ SHARD_INDEX = _schema(
     _required("checksum", pa.string()),  # of the block's bytes
 )
 
+EMBEDDED = _schema(
+    "embedded",
+    1,
+    _required("key", pa.string()),
+    _required("length", pa.int32()),  # residues
+    _required("fingerprint", pa.string()),  # folder of the store
+    _required("file", pa.string()),  # shard in that folder
+    _required("first_row", pa.int64()),
+)
+
+SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what RECORDS and WINDOWS share
+
 PREDICTIONS = _schema(
     "predictions",
     1,
@@ -106,6 +118,23 @@ SCORED = _schema(
     pa.field("predicted_classes", pa.list_(pa.string())),
     pa.field("predicted_spans", _SPAN_GROUPS),  # aligned with predicted_classes
     _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
+)
+
+LEAKAGE = _schema(
+    "leakage",
+    1,
+    _required("record_id", pa.string()),
+    _required("uid", pa.string()),
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("identity", pa.float64()),  # highest to any training sequence, 0 when no relative was found
+)
+
+SPLIT_ASSIGNMENT = _schema(
+    "split_assignment",
+    1,
+    _required("uid", pa.string()),
+    _required("split", pa.string()),
 )
 
 
@@ -193,19 +222,23 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
     Extra columns are allowed and kept. Raises :class:`UserError` that names the file and the column when one is
     missing or of another type, or when the file is no Parquet.
     """
-    try:
-        parquet = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error})") from None
-    with parquet:
+    with _open(path) as parquet:
         _check_columns(path, parquet.schema_arrow, schema, columns)
         table = parquet.read(columns=list(columns) if columns else None)
     for field in schema:
         if field.name in table.column_names and not field.nullable and table[field.name].null_count:
             raise UserError(f"{path}: column '{field.name}' of table '{_name(schema)}' has null values")
     return table
+
+
+def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[Any]:
+    """Values of one column in order, a batch of rows in memory at a time. Raises as :func:`read_table`."""
+    with _open(path) as parquet:
+        _check_columns(path, parquet.schema_arrow, schema, [column])
+        for batch in parquet.iter_batches(columns=[column]):
+            if not schema.field(column).nullable and batch.column(0).null_count:
+                raise UserError(f"{path}: column '{column}' of table '{_name(schema)}' has null values")
+            yield from batch.column(0).to_pylist()
 
 
 def read_rows(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -217,6 +250,15 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     """What the writer said of the file: contract, versions, digests of inputs, counts."""
     metadata = pq.read_metadata(path).metadata or {}
     return json.loads(metadata.get(_METADATA_KEY, b"{}"))
+
+
+def _open(path: str | Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a Parquet file ({error})") from None
 
 
 def _name(schema: pa.Schema) -> str:

@@ -3,7 +3,8 @@
     python data/sample/make_sample.py COLLECTION data/sample
 
 COLLECTION is a folder with `fragllm/`, `venusx/` and `conversation/` (see README.md). Nothing is changed: the
-script only chooses proteins, such that classes recur within train and in test and a small model can learn them.
+script only chooses proteins, such that classes recur within train and in test and a small model can learn
+them.
 """
 
 import argparse
@@ -38,7 +39,9 @@ def value(protein: dict, count: Counter, learnable: set[str], wanted: set[str] |
 
 
 def choose(splits: dict[str, list[dict]], family: str) -> dict[str, list[dict]]:
-    """Test proteins whose classes several short train proteins carry; then train proteins, their classes first."""
+    """Test proteins whose classes several short train proteins carry; then train proteins, their classes
+    first.
+    """
     usable = {name: [p for p in split if places(p) <= MOST_FRAGMENTS] for name, split in splits.items()}
     short = {name: [p for p in split if len(p["sequence"]) <= LONGEST] for name, split in usable.items()}
     known = Counter(c for protein in short["train"] for c in categories(protein))

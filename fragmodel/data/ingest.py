@@ -1,6 +1,6 @@
 """From raw files to two validated tables: records and rejects."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,14 +43,17 @@ def ingest(
     max_sequence_length: int = 1021,
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
+    assignment: Path | None = None,
 ) -> IngestSummary:
     """Make the records of one task from raw files; both tables appear, or neither.
 
-    An empty ``raw`` gives two empty tables. Raises :class:`UserError` for faults of a whole file, and when
+    ``assignment``, a table made by :func:`fragmodel.data.splits.assign_splits`, restricts the files to the proteins
+    that it deals to ``split``. An empty ``raw`` gives two empty tables. Raises :class:`UserError` for faults of a whole file, and when
     more than ``max_rejected_fraction`` of the fragments is rejected.
     """
     settings = _settings(task, data_name, split, max_sequence_length, seed)
     sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    members = _members(assignment, split) if assignment else None
     summary = IngestSummary()
     metadata: dict[str, Any] = {
         "inputs": [
@@ -69,7 +72,7 @@ def ingest(
     with ExitStack() as both:
         rejected = both.enter_context(tables.open_writer(rejects, tables.REJECTS, metadata))
         accepted = both.enter_context(tables.open_writer(output, tables.RECORDS, metadata))
-        for outcome in _outcomes(sources, settings):
+        for outcome in _outcomes(sources, settings, members):
             if isinstance(outcome, Reject):
                 rejected.write(outcome._asdict())
                 summary.rejected += 1
@@ -119,12 +122,22 @@ def _settings(task: TaskType, data_name: str, split: str, max_length: int, seed:
     return Settings(task=task, data_name=data_name, split=split, max_length=max_length, seed=seed)
 
 
-def _outcomes(sources: Sequence[Source], settings: Settings) -> Iterator[Made | Reject]:
+def _members(assignment: Path, split: str) -> Callable[[str], bool]:
+    """Whether a uid belongs to the split; uids that were not dealt, being unusable, belong to train."""
+    dealt = {row["uid"]: row["split"] for row in tables.read_rows(assignment, tables.SPLIT_ASSIGNMENT)}
+    return lambda uid: dealt.get(uid, "train") == split
+
+
+def _outcomes(
+    sources: Sequence[Source], settings: Settings, members: Callable[[str], bool] | None = None
+) -> Iterator[Made | Reject]:
     """What becomes of each fragment, source by source."""
     records: set[str] = set()  # ids of the records so far
     sequences: dict[str, str] = {}  # uid → digest of its sequence
     for source in sources:
         for raw in source.read():
+            if members and not members(raw.uid):
+                continue
             if isinstance(raw, Conversation):
                 uid, outcomes = raw.uid, _from_conversation(raw, settings)
             else:
