@@ -10,46 +10,40 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fragmodel.data.records import GROUNDING_TASKS, Span
+from fragmodel.data.records import GROUNDING_TASKS, Span, TaskType
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
 from fragmodel.tables import RECORDS, read_rows
 
 MODEL = "model"
-_POSITIONS = ("position_ref", "position_grd")
-_COLUMNS = (
-    "record_id",
-    "uid",
-    "data_name",
-    "task_type",
-    "sequence",
-    *_POSITIONS,
-    "classes",
-    "class_ids",
-    "answer",
-)
+_TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
+_COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd")
 
 
 class Key(NamedTuple):
     """A record: its id is unique within data set and task only."""
 
     data_name: str
-    task_type: str
+    task_type: TaskType
     record_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What scoring needs of a record. Spans are 0-based and half-open within the window of ``length``."""
+    """What scoring needs of a record. Spans are 0-based and half-open within the window."""
 
     key: Key
     uid: str
-    length: int
+    sequence: str  # the window
     answer: str
     classes: list[str]
-    class_ids: list[str]
     position_ref: Span | None
     groups: list[tuple[str, list[Span]]]  # true spans by class; grounding tasks
+
+    @property
+    def length(self) -> int:
+        """Residues of the window."""
+        return len(self.sequence)
 
     @property
     def class_name(self) -> str:
@@ -100,21 +94,19 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
 
 
 def _reference(row: Mapping[str, Any]) -> Reference:
-    length = len(row["sequence"])
     groups = [[Span(*span) for span in group] for group in row["position_grd"] or []]
     names = list(row["classes"])
     if row["task_type"] in GROUNDING_TASKS and len(names) != len(groups):
         # Conversation files state spans without class names; the reference answer has them.
-        names = [name for name, _ in parse_spans(row["answer"], length).groups]
+        names = [name for name, _ in parse_spans(row["answer"], len(row["sequence"])).groups]
     if len(names) < len(groups):
         names += [""] * (len(groups) - len(names))
     return Reference(
         key=Key(row["data_name"], row["task_type"], row["record_id"]),
         uid=row["uid"],
-        length=length,
+        sequence=row["sequence"],
         answer=row["answer"],
         classes=list(row["classes"]),
-        class_ids=list(row["class_ids"]),
         position_ref=Span(*row["position_ref"]) if row["position_ref"] is not None else None,
         groups=list(zip(names, groups, strict=False)),
     )

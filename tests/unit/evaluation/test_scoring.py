@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_tables import grounding_record, prediction, record, write_predictions, write_records
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.bootstrap import estimate, resamples
@@ -12,21 +13,23 @@ from fragmodel.tables import SCORED, read_rows
 
 
 @pytest.fixture
-def references(write_records, record, grounding_record):
+def references(tmp_path):
     return write_records(
+        tmp_path,
         [
             record("c1", "P1", "referring_class", classes=["SH3 domain"], answer="SH3 domain", ref=[0, 1]),
             record("c2", "P1", "referring_class", classes=["SH2 domain"], answer="SH2 domain", ref=[3, 40]),
             record("c3", "P2", "referring_class", classes=["SH3 domain"], answer="SH3 domain", ref=[0, 30]),
             record("d1", "P2", "referring_desc", classes=["SH3 domain"], answer="Binds ATP.", ref=[0, 30]),
             grounding_record("g1", "P3", {"A": [(0, 10)], "B": [(20, 30)]}),
-        ]
+        ],
     )
 
 
 @pytest.fixture
-def predictions(write_predictions, prediction):
+def predictions(tmp_path):
     return write_predictions(
+        tmp_path,
         [
             prediction("c1", "referring_class", "SH3 domain."),
             prediction("c2", "referring_class", "It is an SH3 domain"),
@@ -36,7 +39,7 @@ def predictions(write_predictions, prediction):
                 prediction(name, "referring_class", "SH3 domain", system="majority")
                 for name in ("c1", "c2", "c3")
             ),
-        ]
+        ],
     )
 
 
@@ -128,23 +131,22 @@ def test_faulty_predictions_are_refused_and_leave_no_output(references, tmp_path
     assert not (tmp_path / "metrics.json").exists()
 
 
-def test_an_id_of_two_tasks_needs_the_task(write_records, record, tmp_path):
+def test_an_id_of_two_tasks_needs_the_task(tmp_path):
     rows = [
         record("x", "P", task, classes=["A"], answer="A", ref=[0, 3])
         for task in ("referring_class", "referring_desc")
     ]
     (tmp_path / "made.csv").write_text("record_id,text\nx,A\n")
     with pytest.raises(UserError, match="add columns data_name and task_type"):
-        run(tmp_path / "made.csv", write_records(rows), tmp_path)
+        run(tmp_path / "made.csv", write_records(tmp_path, rows), tmp_path)
     (tmp_path / "made.csv").write_text("record_id,text,task_type\nx,A,referring_desc\n")
     result = run(tmp_path / "made.csv", tmp_path / "records.parquet", tmp_path)
     assert result["D"]["referring_class"]["missing"] == {"model": 1}
 
 
-def test_retrieval_searches_the_training_descriptions(
-    references, predictions, write_records, record, tmp_path
-):
+def test_retrieval_searches_the_training_descriptions(references, predictions, tmp_path):
     train = write_records(
+        tmp_path,
         [
             record("t1", "T1", "referring_desc", classes=["SH3 domain"], answer="ATP", ref=[0, 3]),
             record("t2", "T2", "referring_desc", classes=["other"], answer="zinc", ref=[0, 3]),

@@ -1,13 +1,11 @@
 """Small RECORDS and PREDICTIONS tables."""
 
-import pytest
-
 from fragmodel.data.prompts import grounding_answer
 from fragmodel.data.records import Span
 from fragmodel.tables import PREDICTIONS, RECORDS, write_table
 
 
-def make_record(
+def record(
     record_id, uid, task, *, classes=(), sequence="M" * 100, answer="", ref=None, groups=None, data="D"
 ):
     return {
@@ -28,10 +26,10 @@ def make_record(
     }
 
 
-def make_grounding_record(record_id, uid, groups, task="grounding_group", sequence="M" * 100, data="D"):
+def grounding_record(record_id, uid, groups, task="grounding_group", sequence="M" * 100, data="D"):
     """``groups``: class name -> spans."""
     named = [(name, [Span(*span) for span in spans]) for name, spans in groups.items()]
-    return make_record(
+    return record(
         record_id,
         uid,
         task,
@@ -43,7 +41,7 @@ def make_grounding_record(record_id, uid, groups, task="grounding_group", sequen
     )
 
 
-def make_prediction(record_id, task, text, system="model", data="D"):
+def prediction(record_id, task, text, system="model", data="D"):
     return {
         "system": system,
         "record_id": record_id,
@@ -57,34 +55,11 @@ def make_prediction(record_id, task, text, system="model", data="D"):
     }
 
 
-@pytest.fixture
-def write_records(tmp_path):
-    def write(rows, name="records.parquet"):
-        write_table(tmp_path / name, RECORDS, rows)
-        return tmp_path / name
-
-    return write
+def write_records(folder, rows, name="records.parquet"):
+    write_table(folder / name, RECORDS, rows)
+    return folder / name
 
 
-@pytest.fixture
-def write_predictions(tmp_path):
-    def write(rows, name="predictions.parquet"):
-        write_table(tmp_path / name, PREDICTIONS, rows)
-        return tmp_path / name
-
-    return write
-
-
-@pytest.fixture
-def record():
-    return make_record
-
-
-@pytest.fixture
-def grounding_record():
-    return make_grounding_record
-
-
-@pytest.fixture
-def prediction():
-    return make_prediction
+def write_predictions(folder, rows, name="predictions.parquet"):
+    write_table(folder / name, PREDICTIONS, rows)
+    return folder / name

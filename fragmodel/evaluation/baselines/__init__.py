@@ -1,0 +1,100 @@
+"""Systems without a language model, whose answers are scored like the model's.
+
+Each baseline is a function of the training and the test records of one task; it gives an answer text for each
+test record, in the format of :mod:`fragmodel.data.prompts`, or nothing at all when the task makes no sense
+to it.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fragmodel.data.records import TASK_TYPES
+from fragmodel.errors import UserError
+from fragmodel.evaluation.baselines.alignment import Alignment
+from fragmodel.evaluation.baselines.nearest import NearestEmbedding
+from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span
+from fragmodel.evaluation.inputs import Key, Reference, read_references
+from fragmodel.tables import PREDICTIONS, open_writer
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("majority", "nearest_embedding", "alignment", "position_prior", "random_span")
+
+
+def run_baselines(
+    train: Sequence[Path],
+    test: Sequence[Path],
+    *,
+    names: Sequence[str],
+    store: Path | None,
+    fingerprint: str | None,
+    output: Path,
+    seed: int = 1,
+    threads: int = 1,
+) -> None:
+    """Answer the test records of a data set with each baseline and write them as a PREDICTIONS table.
+
+    The column ``system`` is the baseline's name; prompts are empty, tokens and seconds 0. The file's
+    metadata says which alignment tool was used. Bytes are deterministic.
+
+    Args:
+        train: RECORDS tables of the training split, all tasks.
+        test: RECORDS tables of the split to answer.
+        names: baselines to run, of :data:`NAMES`.
+        store: embedding store; without one `nearest_embedding` is left out, with a warning.
+        fingerprint: fingerprint of the encoder in the store, where it holds several.
+        output: the table.
+        seed: seed of `random_span`.
+        threads: threads of MMseqs2.
+
+    Raises:
+        UserError: an unknown name, or a file that is no RECORDS table.
+    """
+    if unknown := sorted(set(names) - set(NAMES)):
+        raise UserError(f"baselines: unknown name '{unknown[0]}'; one of {', '.join(NAMES)}")
+    known, asked = (_by_task(read_references(paths)) for paths in (train, test))
+    systems: dict[str, Any] = {
+        "majority": majority,
+        "position_prior": position_prior,
+        "random_span": lambda known, asked: random_span(known, asked, seed),
+    }
+    if "alignment" in names:
+        systems["alignment"] = Alignment(threads)
+    if "nearest_embedding" in names:
+        if store is None:
+            logger.warning("baseline nearest_embedding left out: it needs an embedding store")
+        else:
+            from fragmodel.embeddings.store import EmbeddingStore
+
+            systems["nearest_embedding"] = NearestEmbedding(EmbeddingStore(store, fingerprint))
+
+    metadata: dict[str, Any] = {"seed": seed, "train_records": sum(map(len, known.values()))}
+    with open_writer(output, PREDICTIONS, metadata) as writer:
+        for name in (name for name in NAMES if name in names and name in systems):
+            for task in (task for task in TASK_TYPES if known.get(task) and asked.get(task)):
+                for key, text in systems[name](known[task], asked[task]).items():
+                    writer.write(_row(name, key, text))
+        if "alignment" in names:
+            metadata["alignment_tool"] = systems["alignment"].tool
+
+
+def _by_task(records: Mapping[Key, Reference]) -> dict[str, list[Reference]]:
+    tasks: dict[str, list[Reference]] = defaultdict(list)
+    for key, record in records.items():
+        tasks[key.task_type].append(record)
+    return tasks
+
+
+def _row(system: str, key: Key, text: str) -> dict[str, Any]:
+    return {
+        "system": system,
+        **key._asdict(),
+        "prompt": "",
+        "text": text,
+        "stopped": True,
+        "tokens": 0,
+        "seconds": 0.0,
+    }
