@@ -47,9 +47,9 @@ def ingest(
 ) -> IngestSummary:
     """Make the records of one task from raw files; both tables appear, or neither.
 
-    ``assignment``, a table made by :func:`fragmodel.data.splits.assign_splits`, restricts the files to the proteins
-    that it deals to ``split``. An empty ``raw`` gives two empty tables. Raises :class:`UserError` for faults of a whole file, and when
-    more than ``max_rejected_fraction`` of the fragments is rejected.
+    ``assignment``, a table made by :func:`fragmodel.data.splits.assign_splits`, restricts the files to the
+    proteins that it deals to ``split``. An empty ``raw`` gives two empty tables. Raises :class:`UserError` for
+    faults of a whole file, and when more than ``max_rejected_fraction`` of the fragments is rejected.
     """
     settings = _settings(task, data_name, split, max_sequence_length, seed)
     sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)

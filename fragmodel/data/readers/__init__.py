@@ -2,24 +2,48 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
+from typing import NamedTuple
 
-from fragmodel.data.readers import containers, conversation, function, nested, venusx
+from fragmodel.data.prompts import family_of
+from fragmodel.data.readers import containers, conversation, function, interproscan, nested, uniprot, venusx
+from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.errors import UserError
 
 Record = Protein | Conversation
 
-# Formats whose files are rows: their module, and the fields that tell them apart.
-_ROW_FORMATS: dict[str, tuple[ModuleType, frozenset[str]]] = {
-    "nested": (nested, frozenset({"fragments", "completeness"})),
-    "conversation": (conversation, frozenset({"conversation", "position_ref", "position_grd", "answer"})),
-    "venusx": (venusx, frozenset({"seq_full", "seq_fragment", "interpro_id", "interpro_label", "label"})),
-    "function": (function, frozenset({"function", "AlphaFoldDB", "Full Name", "taxon"})),
+
+class RowFormat(NamedTuple):
+    """A format whose files are rows."""
+
+    read: Callable[..., Iterator[Record]]  # of (rows, path)
+    required: tuple[str, ...]  # columns that a table must have
+    telling: frozenset[str]  # fields by which it is recognised
+
+
+_ROW_FORMATS = {
+    "nested": RowFormat(nested.read, nested.REQUIRED, frozenset({"fragments", "completeness"})),
+    "conversation": RowFormat(
+        conversation.read,
+        conversation.REQUIRED,
+        frozenset({"conversation", "position_ref", "position_grd", "answer"}),
+    ),
+    "venusx": RowFormat(
+        venusx.read,
+        venusx.REQUIRED,
+        frozenset({"seq_full", "seq_fragment", "interpro_id", "interpro_label", "label"}),
+    ),
+    "function": RowFormat(
+        function.read, function.REQUIRED, frozenset({"function", "AlphaFoldDB", "Full Name", "taxon"})
+    ),
+    "uniprot": RowFormat(uniprot.read_json, (), frozenset({"primaryAccession", "entryType", "features"})),
+    "interproscan": RowFormat(interproscan.read_json, (), frozenset({"matches", "xref", "md5"})),
 }
+_OF_FAMILY = ("uniprot", "interproscan")  # files that hold all families at once
 FORMATS = ("auto", *_ROW_FORMATS)
 """Names of the raw formats; `auto` recognises each file by its content."""
 
@@ -37,41 +61,78 @@ class Source:
 def open_sources(raw: Sequence[Path], *, format: str, data_name: str, split: str) -> list[Source]:
     """Recognise and check the raw files; nothing but their beginnings is read.
 
-    Raises :class:`UserError` for a file that is missing, empty, of unknown format or lacks a column.
+    A folder stands for its files of ``split``. FASTA files go with the InterProScan TSV among ``raw``. The family
+    that ``data_name`` tells chooses among the features of UniProt and InterProScan files. Raises
+    :class:`UserError` for a file that is missing, empty, of unknown format or lacks a column.
     """
     if format not in FORMATS:
         raise UserError(f"unknown format '{format}'; known: {', '.join(FORMATS)}")
-    return [_source(path, format) for path in raw]
+    paths = [file for path in raw for file in (split_files(path, split) if path.is_dir() else [path])]
+    fastas = [path for path in paths if not containers.is_parquet(path) and _starts(path, ">")]
+    sources = [_source(path, format, family_of(data_name), fastas) for path in paths if path not in fastas]
+    if fastas and not any(set(fastas) <= set(source.inputs) for source in sources):
+        raise UserError(f"{fastas[0]}: FASTA has no annotations; give it together with InterProScan's TSV")
+    return sources
 
 
-def _source(path: Path, format: str) -> Source:
+def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Source:
+    read: Callable[[], Iterator[Record]]
+    beside = path.parent / ENTRY_LIST
+    listing = (beside,) if beside.is_file() else ()
+    head = "" if containers.is_parquet(path) else containers.head_of(path)
+    if format in ("auto", "uniprot") and head.startswith("ID   "):
+        uniprot.features_of(family, path)
+        return _flagged(Source(path, "uniprot", (path,), partial(uniprot.read_flat, path, family)))
+    if format in ("auto", "interproscan") and interproscan.is_tsv(head):
+        sequences = tuple(fastas) or _fasta_beside(path)
+        read = partial(interproscan.read_tsv, path, sequences, family)
+        return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
     first = next(islice(containers.rows(path), 1), None)
     if first is None:
         raise UserError(f"{path}: the file holds no records")
     columns = containers.columns(path)
     names = set(columns or (first[1] if isinstance(first[1], dict) else ()))
-    if format == "auto":
-        format = _recognise(path, names)
-    module, _ = _ROW_FORMATS[format]
-    if missing := [name for name in module.REQUIRED if columns is not None and name not in names]:
-        raise UserError(
-            f"{path}: column '{missing[0]}' of a {format} table is missing; found {', '.join(columns)}"
-        )
-    beside = path.parent / ENTRY_LIST
-    inputs = (path, beside) if format == "venusx" and beside.is_file() else (path,)
-    flags = () if containers.is_parquet(path) else containers.text_flags(path)
+    format = _recognise(path, names) if format == "auto" else format
+    known = _ROW_FORMATS[format]
+    if missing := [name for name in known.required if columns is not None and name not in names]:
+        found = ", ".join(columns or ())
+        raise UserError(f"{path}: column '{missing[0]}' of a {format} table is missing; found {found}")
+    options = (family,) if format in _OF_FAMILY else ()
 
     def read() -> Iterator[Record]:
-        for record in module.read(containers.rows(path), path):
-            yield replace(record, flags=(*record.flags, *flags)) if flags else record
+        return known.read(containers.rows(path), path, *options)
 
-    return Source(path, format, inputs, read)
+    used = listing if format in ("venusx", "interproscan") else ()
+    return _flagged(Source(path, format, (path, *used), read))
+
+
+def _flagged(source: Source) -> Source:
+    """The source with the normalisations of its text ("bom", "crlf") noted on every record."""
+    flags = () if containers.is_parquet(source.path) else containers.text_flags(source.path)
+    if not flags:
+        return source
+    read = source.read
+    return replace(source, read=lambda: (replace(r, flags=(*r.flags, *flags)) for r in read()))
 
 
 def _recognise(path: Path, names: set[str]) -> str:
-    hits = {format: len(names & fields) for format, (_, fields) in _ROW_FORMATS.items()}
+    hits = {format: len(names & known.telling) for format, known in _ROW_FORMATS.items()}
     best = max(hits, key=lambda format: hits[format])
     if not hits[best]:
         found = ", ".join(sorted(names)[:8]) or "no fields"
         raise UserError(f"{path}: format not recognised (found {found}); name it with --format")
     return best
+
+
+def _starts(path: Path, mark: str) -> bool:
+    return containers.head_of(path).lstrip().startswith(mark)
+
+
+def _fasta_beside(path: Path) -> tuple[Path, ...]:
+    """The FASTA of the same name beside a TSV file."""
+    stem = path.name.removesuffix(".gz").removesuffix(".tsv")
+    for suffix in (".fasta", ".faa", ".fa"):
+        for name in (f"{stem}{suffix}", f"{stem}{suffix}.gz"):
+            if (path.parent / name).is_file():
+                return (path.parent / name,)
+    raise UserError(f"{path}: InterProScan's TSV has no sequences; give the FASTA that was scanned as well")

@@ -1,0 +1,201 @@
+"""UniProt entries by features: flat text (through Biopython) and the JSON of the REST service.
+
+Positions are 1-based with inclusive ends. A feature becomes a fragment of the family that its key belongs to; its
+class is the key's name and what the note or ligand says, without evidence and ordinals ("Domain: SH3").
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fragmodel.data.readers.containers import Row, opened
+from fragmodel.data.readers.nested import unreadable
+from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.errors import UserError
+
+# Feature keys of a family, and what they are called (in the JSON too).
+_FAMILIES = {
+    "domain": {"DOMAIN": "Domain", "ZN_FING": "Zinc finger", "DNA_BIND": "DNA binding"},
+    "active site": {"ACT_SITE": "Active site"},
+    "binding site": {
+        "BINDING": "Binding site",
+        "METAL": "Metal binding",
+        "NP_BIND": "Nucleotide binding",
+        "CA_BIND": "Calcium binding",
+    },
+    "motif": {"MOTIF": "Motif"},
+}
+_EVIDENCE = re.compile(r"\s*\{ECO:[^}]*\}")
+_REFERENCE = re.compile(r"\s*\((?:Ref\.\d+|PubMed:\d+)(?:, *(?:Ref\.\d+|PubMed:\d+))*\)")
+_HEDGE = re.compile(
+    r"\s*(?:\((?:By similarity|Potential|Probable)\)|^(?:By similarity|Potential|Probable)\.?$)",
+    re.IGNORECASE,
+)
+# Biopython joins the lines of a comment with a space, also where a line ends in a word's hyphen.
+_BROKEN_HYPHEN = re.compile(r"(?<=\w)- (?!and\b|or\b)")
+_ORDINAL = re.compile(r"\s+\d+(?=$|;)")
+
+
+def features_of(family: str, path: Path) -> dict[str, str]:
+    """Feature keys and names of a family; all of them when the data name tells no family."""
+    if family == "fragment":
+        return {key: name for keys in _FAMILIES.values() for key, name in keys.items()}
+    if family not in _FAMILIES:
+        raise UserError(f"{path}: UniProt has no feature for a {family}; use InterProScan or VenusX files")
+    return _FAMILIES[family]
+
+
+def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]:
+    """Proteins from entries of the REST service."""
+    keys = {name: key for key, name in features_of(family, path).items()}
+    for number, entry in rows:
+        try:
+            sequence = entry["sequence"]["value"]
+            function = _join(
+                text["value"]
+                for comment in entry.get("comments", ())
+                if comment["commentType"] == "FUNCTION"
+                for text in comment["texts"]
+            )
+            found = [
+                _fragment(
+                    keys[feature["type"]],
+                    feature["type"],
+                    feature.get("ligand", {}).get("name") or feature.get("description", ""),
+                    _exact(feature["location"]["start"]),
+                    _exact(feature["location"]["end"]),
+                    function,
+                    isoform=feature["location"].get("sequence"),
+                )
+                for feature in entry.get("features", ())
+                if feature["type"] in keys
+            ]
+            checksum = entry["sequence"].get("crc64", "")
+            yield _protein(entry["primaryAccession"], sequence, checksum, found, function, number)
+        except (KeyError, TypeError, AttributeError) as error:
+            yield unreadable(number, f"not an entry of the UniProt service (lacks {error})")
+
+
+def read_flat(path: Path, family: str) -> Iterator[Protein]:
+    """Proteins from flat text; entries that Biopython cannot parse (line formats before 2006) are rejected."""
+    from Bio import SwissProt
+    from Bio.SeqFeature import ExactPosition
+
+    names = features_of(family, path)
+    for number, text in _entries(path):
+        try:
+            entry = SwissProt.read(io.StringIO(text))
+        except (ValueError, AssertionError, IndexError, KeyError) as error:
+            fault = Fault(
+                "unparsable", f"Biopython cannot parse the entry ({error}); take a newer release of it"
+            )
+            accession = re.search(r"^AC\s+(\w+)", text, re.MULTILINE)
+            yield Protein(uid=accession[1] if accession else "", sequence="", record=number, faults=(fault,))
+            continue
+        function = _join(
+            _BROKEN_HYPHEN.sub("-", comment.removeprefix("FUNCTION:"))
+            for comment in entry.comments
+            if comment.startswith("FUNCTION:")
+        )
+        found = []
+        for feature in entry.features:
+            if feature.type not in names:
+                continue
+            start, end = feature.location.start, feature.location.end
+            qualifiers = feature.qualifiers
+            note = qualifiers.get("ligand") or qualifiers.get("note") or qualifiers.get("description") or ""
+            found.append(
+                _fragment(
+                    feature.type,
+                    names[feature.type],
+                    note,
+                    int(start) + 1 if type(start) is ExactPosition else None,
+                    int(end) if type(end) is ExactPosition else None,
+                    function,
+                    isoform=getattr(feature.location, "ref", None),
+                )
+            )
+        yield _protein(entry.accessions[0], entry.sequence, entry.seqinfo[2], found, function, number)
+
+
+def _entries(path: Path) -> Iterator[tuple[int, str]]:
+    """Entries of a flat file as text, each with its end line."""
+    lines: list[str] = []
+    number = 1
+    with opened(path) as text:
+        for line in text:
+            lines.append(line)
+            if line.rstrip() == "//":
+                yield number, "".join(lines)
+                lines, number = [], number + 1
+    if any(line.strip() for line in lines):
+        raise UserError(f"{path}: entry {number}: the file ends inside the entry (no '//' line)")
+
+
+def _fragment(
+    key: str, name: str, note: str, start: int | None, end: int | None, function: str, isoform: str | None
+) -> Fragment | Fault:
+    """A fragment from 1-based inclusive positions; None where the entry is not exact."""
+    note = _ORDINAL.sub("", _bare(note).rstrip("."))
+    category = f"{name}: {note}" if note else name
+    written = f"{category} {start or '?'}-{end or '?'}"
+    if isoform:
+        return Fault(
+            "other_isoform", f"the position counts along isoform {isoform}, not the entry's sequence", written
+        )
+    if start is None or end is None:
+        return Fault("uncertain_position", "the entry gives no exact start and end", written)
+    return Fragment(
+        class_name=category,
+        class_id=f"UniProtKB-FT:{key}",
+        span=Span(start - 1, end),
+        description=f"{category}. Protein function: {function}" if function else f"{category}.",
+        written=written,
+    )
+
+
+def _protein(
+    uid: str, sequence: str, checksum: str, found: Sequence[Fragment | Fault], function: str, number: int
+) -> Protein:
+    faults = [item for item in found if isinstance(item, Fault)]
+    fragments = [item for item in found if isinstance(item, Fragment)]
+    if checksum and crc64(sequence) != checksum:
+        text = f"the sequence's CRC64 is not {checksum}, as the entry says; download the entry again"
+        faults += [Fault("checksum", text, fragment.written) for fragment in fragments] or [
+            Fault("checksum", text)
+        ]
+        fragments, sequence, function = [], "", ""
+    return Protein(
+        uid=uid,
+        sequence=sequence,
+        fragments=fragments,
+        function=function,
+        record=number,
+        faults=tuple(faults),
+    )
+
+
+def crc64(sequence: str) -> str:
+    """Checksum of a sequence as UniProt writes it: 16 hex digits."""
+    from Bio.SeqUtils.CheckSum import crc64 as checksum
+
+    return checksum(sequence).removeprefix("CRC-")
+
+
+def _exact(position: dict[str, Any]) -> int | None:
+    return position["value"] if position.get("modifier") == "EXACT" else None
+
+
+def _join(texts: Iterator[str]) -> str:
+    """Texts of comments without evidence tags and literature references, each ended by a full stop."""
+    cleaned = (_bare(text).rstrip(".") for text in texts)
+    return " ".join(f"{text}." for text in cleaned if text)
+
+
+def _bare(text: str) -> str:
+    """Text on one line, without evidence tags, literature references and "(By similarity)"."""
+    for unwanted in (_EVIDENCE, _REFERENCE, _HEDGE):
+        text = unwanted.sub("", " ".join(text.split()))
+    return text.strip()
