@@ -27,7 +27,7 @@ def score(
         Path | None, typer.Option(help="The audit's table: adds the metrics by identity to training.")
     ] = None,
     identity_threshold: Annotated[
-        float, typer.Option(help="Proteins below this identity to training are the clean part.")
+        float, typer.Option(help="Records below this identity to training are the clean part.")
     ] = 0.3,
     bootstrap_samples: Annotated[
         int, typer.Option(min=0, help="Resamples of the 95 % intervals; 0 leaves them out.")

@@ -47,13 +47,13 @@ def score(
         references: RECORDS tables of the split that was predicted.
         metrics_output: the JSON file.
         table_output: SCORED table, a row for each record and system; ``None`` writes none.
-        leakage: table with each test protein's identity to training; adds the parts by identity.
+        leakage: the audit's LEAKAGE table of the records; adds the parts by identity to training.
         train: RECORDS tables of the training split: class names that answers may give, and the descriptions
         of
             classes among which retrieval searches.
         bootstrap_samples: resamples of the 95 % intervals, drawn over proteins; 0 leaves the intervals out.
         seed: seed of the resamples.
-        identity_threshold: proteins below this identity to training are the part ``clean``.
+        identity_threshold: records below this identity to training are the part ``clean``.
         task: score this task type only.
         encode: sentence encoder of the similarity and retrieval metrics; ``None`` leaves them out.
 

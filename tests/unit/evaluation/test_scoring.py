@@ -9,7 +9,7 @@ from small_tables import grounding_record, prediction, record, write_predictions
 from fragmodel.errors import UserError
 from fragmodel.evaluation.bootstrap import estimate, resamples
 from fragmodel.evaluation.score import gather, score
-from fragmodel.tables import SCORED, read_rows
+from fragmodel.tables import LEAKAGE, SCORED, read_rows, write_table
 
 
 @pytest.fixture
@@ -90,8 +90,14 @@ def test_intervals_hold_the_value_and_files_are_the_same_twice(references, predi
 
 def test_parts_by_length_and_identity(references, predictions, tmp_path):
     audit = tmp_path / "leakage.parquet"
-    pq.write_table(pa.table({"uid": ["P1", "P1"], "identity": [0.2, 0.95]}), audit)
-    parts = run(predictions, references, tmp_path, leakage=audit)["D"]["referring_class"]["subsets"]
+    identities = {"c1": 0.9, "c2": 1.0, "c3": 0.29}
+    rows = [
+        {"record_id": name, "uid": "", "data_name": "D", "task_type": "referring_class", "identity": identity}
+        for name, identity in identities.items()
+    ]
+    write_table(audit, LEAKAGE, rows)
+    options = {"leakage": audit, "task": "referring_class"}
+    parts = run(predictions, references, tmp_path, **options)["D"]["referring_class"]["subsets"]
     assert {name: part["n"] for name, part in parts.items()} == {
         "fragment_length_1": 1,
         "fragment_length_21-100": 2,
@@ -101,6 +107,9 @@ def test_parts_by_length_and_identity(references, predictions, tmp_path):
     }
     assert parts["clean"]["model"]["accuracy"] == 0  # c3 alone, which has no prediction
     assert parts["clean"]["baselines"]["majority"]["accuracy"] == 1
+    write_table(audit, LEAKAGE, rows[:2])
+    with pytest.raises(UserError, match="record 'c3' is not in the leakage table"):
+        run(predictions, references, tmp_path, **options)
 
 
 @pytest.mark.parametrize("name", ["made.csv", "made.parquet"])
