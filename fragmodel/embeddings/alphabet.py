@@ -38,6 +38,12 @@ def encode(sequences: Sequence[str]) -> torch.LongTensor:
     return torch.from_numpy(tokens)
 
 
+def encode_packed(sequences: Sequence[str]) -> torch.LongTensor:
+    """Token ids ``[sum of residues + 2]``: the sequences one after the other, each with BOS and EOS."""
+    parts = [part for sequence in sequences for part in ([BOS], encode_residues(sequence), [EOS])]
+    return torch.from_numpy(np.concatenate(parts))
+
+
 def attention_mask(tokens: torch.LongTensor) -> torch.LongTensor:
     """1 for tokens and 0 for padding, in the shape of ``tokens``."""
     return (tokens != PAD).long()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, EsmModel
+from transformers import AutoConfig, EsmConfig, EsmModel
 
 from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.fair_esm import read_checkpoint
@@ -60,9 +60,14 @@ def encoder_fingerprint(source: str | Path, layer: int, dtype: str) -> str:
     Made from the weights' values, so that a fair-esm file and its conversion to a transformers folder share
     their stored states, while any change of a weight makes a new fingerprint.
     """
+    digest, config = stored_digest(source)
+    return fingerprint(digest, resolve_layer(config.num_hidden_layers, layer), dtype)
+
+
+def stored_digest(source: str | Path) -> tuple[str, EsmConfig]:
+    """:func:`weights_digest` of the weights as they are stored, and the encoder's configuration."""
     model = _load(source)
-    resolved = resolve_layer(model.config.num_hidden_layers, layer)
-    return fingerprint(weights_digest(model), resolved, dtype)
+    return weights_digest(model), model.config
 
 
 def fingerprint(digest: str, layer: int, dtype: str) -> str:

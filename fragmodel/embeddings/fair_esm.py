@@ -39,7 +39,8 @@ def read_checkpoint(path: Path) -> tuple[EsmConfig, dict[str, torch.Tensor]]:
     The file is unpickled by PyTorch's restricted loader, which builds tensors and plain containers; of all
     other classes only ``argparse.Namespace`` is allowed (fair-esm keeps its hyperparameters in one). Tensors
     keep their stored dtype and are memory-mapped where the file's format permits. The language-model head and
-    the contact head are left out. Raises :class:`UserError` when the file holds anything else, or another model.
+    the contact head are left out. Raises :class:`UserError` when the file holds anything else or another
+    model.
     """
     data = _load(path)
     if not isinstance(data, dict) or "model" not in data:

@@ -1,0 +1,111 @@
+"""The fast forward pass of a frozen encoder: packed sequences, no padding, no language-model head.
+
+Same weights and same formulas as ``transformers.EsmModel``; what differs is the order of the work. The rows of
+all sequences of a batch lie one after the other, so that every linear layer is one large matrix product without
+padding; query, key and value are one product; attention runs sequence by sequence (one fused variable-length
+kernel on a GPU in half precision).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import EsmModel
+
+from fragmodel.embeddings import alphabet
+from fragmodel.embeddings.encoders import resolve_layer
+
+_MASK_RATIO = 0.15 * 0.8  # part of the residues that ESM's training replaced by <mask>
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """How the sequences of a batch lie in the rows ``[T]``."""
+
+    lengths: list[int]  # rows of each sequence, BOS and EOS included
+    positions: Tensor  # [T] place of a row within its sequence, from 0
+    bounds: Tensor  # [batch + 1] int32, first row of each sequence, then T
+
+
+class PackedEncoder:
+    """States of one layer of ``model`` for whole sequences.
+
+    ``layer`` counts from 0 (token embeddings) to the last, which is taken after its layer norm; negative numbers
+    count from the end. The model's weights are used, not copied, except the fused query-key-value matrices.
+    """
+
+    def __init__(self, model: EsmModel, layer: int = -1) -> None:
+        self.model = model
+        self.config = model.config
+        self.layer = resolve_layer(model.config.num_hidden_layers, layer)
+        self.device, self.dtype = model.device, model.dtype
+        self._fused = [_fuse(block.attention.self) for block in model.encoder.layer[: self.layer]]
+
+    @torch.inference_mode()
+    def __call__(self, sequences: Sequence[str]) -> list[Tensor]:
+        """States ``[residues + 2, dim]`` of each sequence, in the model's dtype and on its device."""
+        packing = self._pack([len(sequence) + 2 for sequence in sequences])
+        x = self._embed(sequences, packing)
+        rotation = self._rotation(packing)
+        for block, (weight, bias) in zip(self.model.encoder.layer, self._fused, strict=False):
+            attention = block.attention
+            qkv = F.linear(attention.LayerNorm(x), weight, bias)
+            x = x + attention.output.dense(self._attend(qkv, rotation, packing))
+            hidden = F.gelu(block.intermediate.dense(block.LayerNorm(x)))
+            x = x + block.output.dense(hidden)
+        if self.layer == self.config.num_hidden_layers:
+            x = self.model.encoder.emb_layer_norm_after(x)
+        return list(x.split(packing.lengths))
+
+    def _pack(self, lengths: list[int]) -> _Packing:
+        positions = torch.cat([torch.arange(length) for length in lengths])
+        bounds = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
+        return _Packing(lengths, positions.to(self.device), bounds.to(self.device))
+
+    def _embed(self, sequences: Sequence[str], packing: _Packing) -> Tensor:
+        tokens = alphabet.encode_packed(sequences).to(self.device)
+        embeddings = self.model.embeddings
+        x = embeddings.word_embeddings(tokens)
+        if embeddings.token_dropout:
+            x = x * (1 - _MASK_RATIO)  # no residue is masked here
+        if self.config.position_embedding_type == "absolute":
+            x = x + embeddings.position_embeddings(packing.positions + alphabet.PAD + 1)
+        if embeddings.layer_norm is not None:
+            x = embeddings.layer_norm(x)
+        return x
+
+    def _rotation(self, packing: _Packing) -> tuple[Tensor, Tensor] | None:
+        """Cosine and sine ``[T, 1, 1, head_dim / 2]`` of each row's rotary angles."""
+        rotary = self.model.rotary_embeddings
+        if rotary is None:
+            return None
+        angles = packing.positions[:, None].float() * rotary.inv_freq.float()
+        return angles.cos()[:, None, None], angles.sin()[:, None, None]
+
+    def _attend(self, qkv: Tensor, rotation: tuple[Tensor, Tensor] | None, packing: _Packing) -> Tensor:
+        """Self-attention of every sequence: fused projections ``[T, 3 * dim]`` to mixed values ``[T, dim]``."""
+        heads = self.config.num_attention_heads
+        qkv = qkv.view(len(qkv), 3, heads, -1)
+        if rotation is not None:
+            _rotate(qkv[:, :2], *rotation)
+        mixed = []
+        for part in qkv.split(packing.lengths):
+            query, key, value = part.permute(1, 2, 0, 3).unsqueeze(1)  # each [1, heads, rows, head_dim]
+            mixed.append(F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1))
+        return torch.cat(mixed).flatten(1)
+
+
+def _rotate(pairs: Tensor, cosine: Tensor, sine: Tensor) -> None:
+    """Turn query and key ``[T, 2, heads, head_dim]`` in place by their rotary angles."""
+    first, second = pairs.chunk(2, dim=-1)
+    turned = first * cosine - second * sine
+    second.copy_(second * cosine + first * sine)
+    first.copy_(turned)
+
+
+def _fuse(attention: nn.Module) -> tuple[Tensor, Tensor]:
+    parts = (attention.query, attention.key, attention.value)
+    return torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])

@@ -1,0 +1,185 @@
+"""One shard of the store: a safetensors file of states and a Parquet index, written once, never changed.
+
+``<digest>.safetensors`` holds ``states`` ``[rows, dim]``, the blocks of its sequences one after the other; for
+int8 also ``scales`` ``[rows]``. ``<digest>.<index digest>.parquet`` (contract SHARD_INDEX) says which rows belong
+to which sequence. Each file is named by the first 32 hex digits of the SHA-256 of its own bytes, so that writers
+never meet and a flipped byte shows. The index is written last: a data file without one does not exist for
+readers.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from safetensors.torch import save_file
+
+from fragmodel import tables
+from fragmodel.errors import UserError
+from fragmodel.files import file_digest
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "int8": torch.int8}
+DATA_SUFFIX = ".safetensors"
+INDEX_SUFFIX = ".parquet"
+PART_SUFFIX = ".part"
+_NAME_DIGITS = 32
+
+
+def check_dtype(name: str) -> torch.dtype:
+    """The torch dtype of a stored dtype's name. Raises :class:`UserError` for another name."""
+    if name not in DTYPES:
+        raise UserError(f"stored dtype '{name}' is not known; use one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def bytes_per_row(dim: int, dtype: str) -> int:
+    """Bytes of one stored row (a residue, BOS or EOS) of ``dim`` numbers."""
+    return dim * check_dtype(dtype).itemsize + (4 if dtype == "int8" else 0)
+
+
+def encode_states(states: torch.Tensor, dtype: str) -> dict[str, torch.Tensor]:
+    """States ``[rows, dim]`` (any float dtype) as the tensors that are stored.
+
+    int8 keeps each row's largest magnitude as 127: ``scale = max |x| / 127`` (float32), ``round(x / scale)``.
+    """
+    if dtype != "int8":
+        return {"states": states.to(check_dtype(dtype))}
+    states = states.float()
+    scales = states.abs().amax(dim=1) / 127
+    divisor = torch.where(scales > 0, scales, 1.0)
+    return {"states": (states / divisor[:, None]).round().to(torch.int8), "scales": scales}
+
+
+def decode_states(stored: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What :func:`encode_states` stored, as float32 ``[rows, dim]`` in memory of its own."""
+    states = stored["states"].to(torch.float32, copy=True)
+    return states.mul_(stored["scales"][:, None]) if "scales" in stored else states
+
+
+def block_checksum(stored: dict[str, torch.Tensor]) -> str:
+    """16 hex digits of the SHA-256 of a block's bytes (states, then scales)."""
+    digest = hashlib.sha256()
+    for name in ("states", "scales"):
+        if name in stored:
+            digest.update(stored[name].contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """A committed shard: paths of its two files."""
+
+    data: Path
+    index: Path
+
+
+def write_shard(
+    folder: Path, keys: Sequence[str], blocks: Sequence[dict[str, torch.Tensor]], dtype: str
+) -> ShardFile:
+    """Write a shard of ``blocks``, as :func:`encode_states` made them, under their ``keys``; whole or not at all."""
+    rows, first_row = [], 0
+    for key, block in zip(keys, blocks, strict=True):
+        count = len(block["states"])
+        rows.append(
+            {"key": key, "length": count - 2, "first_row": first_row, "checksum": block_checksum(block)}
+        )
+        first_row += count
+    tensors = {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
+    data = _write_named(folder, "", DATA_SUFFIX, lambda path: save_file(tensors, path))
+    metadata = {"bytes": data.stat().st_size, "dtype": dtype}
+    index = _write_named(
+        folder,
+        f"{data.stem}.",
+        INDEX_SUFFIX,
+        lambda path: tables.write_table(path, tables.SHARD_INDEX, rows, metadata),
+    )
+    return ShardFile(data, index)
+
+
+def find_shards(folder: Path) -> list[ShardFile]:
+    """Shards of a store folder in order of their names; an index may be damaged or miss its data file."""
+    return [
+        ShardFile(index.with_name(index.name.split(".")[0] + DATA_SUFFIX), index)
+        for index in sorted(folder.glob(f"*.*{INDEX_SUFFIX}"))
+        if not index.name.startswith(".")
+    ]
+
+
+def read_index(shard: ShardFile) -> pa.Table:
+    """Index of a shard. Raises :class:`UserError` when the index is damaged or the data file is missing or cut.
+
+    The index's own digest is checked; the data file's only by :func:`damage`, since that reads all of it.
+    """
+    if _digest(shard.index) != shard.index.name.split(".")[1]:
+        raise UserError(f"{shard.index}: damaged index (its bytes do not match its name)")
+    size = shard.data.stat().st_size if shard.data.exists() else 0
+    if size != tables.read_metadata(shard.index)["bytes"]:
+        raise UserError(f"{shard.data}: missing or cut")
+    return tables.read_table(shard.index, tables.SHARD_INDEX)
+
+
+def map_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a safetensors file, memory-mapped and private: all readers share one copy in the page cache.
+
+    The format is 8 bytes of header length (little endian), a JSON header with dtype, shape and byte range of each
+    tensor, then the bytes (https://github.com/huggingface/safetensors, section "Format").
+    """
+    content = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    start = 8 + int.from_bytes(content[:8].numpy().tobytes(), "little")
+    header = json.loads(content[8:start].numpy().tobytes())
+    kinds = {"BF16": torch.bfloat16, "F32": torch.float32, "I8": torch.int8}
+    return {
+        name: content[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]]
+        .view(kinds[entry["dtype"]])
+        .view(entry["shape"])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def damage(shard: ShardFile) -> str | None:
+    """What is wrong with a shard, as a message that names the damaged sequences' keys; None when it is whole."""
+    try:
+        index = read_index(shard)
+    except UserError as error:
+        return str(error)
+    if _digest(shard.data) == shard.data.stem:
+        return None
+    try:
+        stored = map_tensors(shard.data)
+        bad = [row["key"] for row in index.to_pylist() if not _block_is_whole(stored, row)]
+    except (ValueError, KeyError, RuntimeError, TypeError):
+        return f"{shard.data}: damaged header"
+    return f"{shard.data}: damaged bytes in {len(bad)} of {len(index)} sequences {' '.join(bad[:3])}".rstrip()
+
+
+def block_of(stored: dict[str, torch.Tensor], first_row: int, length: int) -> dict[str, torch.Tensor]:
+    """Views of the ``length + 2`` rows of one sequence."""
+    return {name: tensor[first_row : first_row + length + 2] for name, tensor in stored.items()}
+
+
+def _block_is_whole(stored: dict[str, torch.Tensor], row: dict) -> bool:
+    return block_checksum(block_of(stored, row["first_row"], row["length"])) == row["checksum"]
+
+
+def _digest(path: Path) -> str:
+    return file_digest(path)[:_NAME_DIGITS]
+
+
+def _write_named(folder: Path, prefix: str, suffix: str, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` fill a temporary file, then name it by the digest of its bytes."""
+    temporary = folder / f".{uuid.uuid4().hex}{PART_SUFFIX}"
+    try:
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        target = folder / f"{prefix}{_digest(temporary)}{suffix}"
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target

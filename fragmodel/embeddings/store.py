@@ -1,0 +1,214 @@
+"""The embedding store: frozen encoder states of whole sequences, found by the sequence alone.
+
+A store's root holds a folder for each fingerprint (encoder weights, layer, stored dtype; see
+:func:`fragmodel.embeddings.encoders.encoder_fingerprint`) with a ``store.json`` and any number of shards
+(:mod:`fragmodel.embeddings.shards`).
+"""
+
+import json
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from fragmodel.embeddings.shards import (
+    ShardFile,
+    block_of,
+    decode_states,
+    find_shards,
+    map_tensors,
+    read_index,
+)
+from fragmodel.errors import UserError
+from fragmodel.files import text_digest, write_text
+
+DESCRIPTION = "store.json"
+
+
+def sequence_key(sequence: str) -> str:
+    """32 hex digits that name a sequence in every store."""
+    return text_digest(sequence)
+
+
+class MissingEmbeddingError(UserError, KeyError):
+    """The store has no states of a sequence."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
+
+
+class Place(NamedTuple):
+    """Where a sequence's states lie."""
+
+    file: str  # name of the shard's data file
+    first_row: int
+    length: int  # residues; the block has length + 2 rows
+
+
+class EmbeddingStore:
+    """Read access to the states of one fingerprint.
+
+    ``root`` is the store's folder. Without a ``fingerprint`` the only one there is used; with several, a
+    :class:`UserError` lists them. Shards are memory-mapped when first read, so that any number of processes share
+    one copy in the page cache; a pickled store holds only its path and reopens lazily. Sequences that are added
+    later are seen by a newly opened store. Damaged indexes and cut shards are left out with a warning: their
+    sequences count as missing.
+    """
+
+    def __init__(self, root: str | Path, fingerprint: str | None = None) -> None:
+        self.root = Path(root)
+        self.fingerprint = fingerprint or _only_fingerprint(self.root)
+        self.folder = self.root / self.fingerprint
+        self.description = read_description(self.folder)
+        self._opened = False
+
+    @property
+    def dim(self) -> int:
+        """Width of the encoder's states."""
+        return self.description["dim"]
+
+    @property
+    def dtype(self) -> str:
+        """Stored number format: bfloat16, float32 or int8."""
+        return self.description["dtype"]
+
+    def get(self, sequence: str) -> torch.Tensor:
+        """States of ``sequence``: float32 ``[residues + 2, dim]``, row 0 is BOS and the last row EOS.
+
+        Raises :class:`MissingEmbeddingError` when the store does not have them.
+        """
+        row = self._row(sequence)
+        if row is None:
+            start = sequence[:12] + ("…" if len(sequence) > 12 else "")
+            raise MissingEmbeddingError(
+                f"{self.folder}: no embedding of the sequence {start} ({len(sequence)} residues, key "
+                f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
+            )
+        shard = self._shard_of[row]
+        if self._tensors[shard] is None:
+            self._tensors[shard] = map_tensors(self._shards[shard].data)
+        return decode_states(block_of(self._tensors[shard], int(self._first_rows[row]), len(sequence)))
+
+    def __contains__(self, sequence: str) -> bool:
+        return self._row(sequence) is not None
+
+    def __len__(self) -> int:
+        self._open()
+        return len(self._keys)
+
+    def place(self, sequence: str) -> Place:
+        """Where the states of ``sequence`` lie. Raises ``KeyError`` when the store does not have them."""
+        row = self._row(sequence)
+        if row is None:
+            raise KeyError(sequence_key(sequence))
+        shard = self._shards[self._shard_of[row]]
+        return Place(shard.data.name, int(self._first_rows[row]), int(self._lengths[row]))
+
+    def missing(self, sequences: Iterable[str]) -> list[str]:
+        """The sequences that the store does not have, each once, in order of appearance."""
+        return [sequence for sequence in dict.fromkeys(sequences) if sequence not in self]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "fingerprint": self.fingerprint}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["root"], state["fingerprint"])
+
+    def _row(self, sequence: str) -> int | None:
+        self._open()
+        key = sequence_key(sequence).encode()
+        row = int(np.searchsorted(self._keys, key))
+        return row if row < len(self._keys) and self._keys[row] == key else None
+
+    def _open(self) -> None:
+        """Read all indexes into flat sorted arrays: 48 bytes a sequence, shared by forked processes."""
+        if self._opened:
+            return
+        self._shards: list[ShardFile] = []
+        columns: dict[str, list[np.ndarray]] = {"key": [], "first_row": [], "length": [], "shard": []}
+        for shard in find_shards(self.folder):
+            try:
+                index = read_index(shard)
+            except UserError as error:
+                warnings.warn(f"left out: {error}; run `fragmodel store verify {self.root}`", stacklevel=3)
+                continue
+            columns["key"].append(np.array(index["key"].to_pylist(), dtype="S32"))
+            columns["first_row"].append(index["first_row"].to_numpy())
+            columns["length"].append(index["length"].to_numpy())
+            columns["shard"].append(np.full(len(index), len(self._shards), dtype=np.int32))
+            self._shards.append(shard)
+        keys = np.concatenate([np.empty(0, dtype="S32"), *columns["key"]])
+        # np.unique gives for each key its first row: the same shard for every reader.
+        self._keys, order = np.unique(keys, return_index=True)
+        self._first_rows = np.concatenate([np.empty(0, dtype=np.int64), *columns["first_row"]])[order]
+        self._lengths = np.concatenate([np.empty(0, dtype=np.int32), *columns["length"]])[order]
+        self._shard_of = np.concatenate([np.empty(0, dtype=np.int32), *columns["shard"]])[order]
+        self._tensors: list[dict[str, torch.Tensor] | None] = [None] * len(self._shards)
+        self._opened = True
+
+
+def list_fingerprints(root: str | Path) -> list[str]:
+    """Fingerprints that have a folder under ``root``, sorted."""
+    return sorted(path.parent.name for path in Path(root).glob(f"*/{DESCRIPTION}"))
+
+
+def describe(
+    fingerprint: str, *, encoder: str, weights: str, layer: int, dtype: str, dim: int
+) -> dict[str, Any]:
+    """Content of a ``store.json``."""
+    return {
+        "contract": "embedding_store",
+        "contract_version": 1,
+        "dim": dim,
+        "dtype": dtype,
+        "encoder": encoder,
+        "fingerprint": fingerprint,
+        "layer": layer,
+        "versions": {name: version(name) for name in ("fragmodel", "torch", "transformers", "safetensors")},
+        "weights": weights,
+    }
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write a folder's ``store.json``, sealed with a checksum, when it has none or a damaged one."""
+    try:
+        read_description(folder)
+    except UserError:
+        write_text(folder / DESCRIPTION, _sealed(description))
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Content of a ``store.json``. Raises :class:`UserError` when it is missing or any byte of it was changed."""
+    path = folder / DESCRIPTION
+    try:
+        text = path.read_text(encoding="utf-8")
+        description = json.loads(text)
+        description.pop("checksum")
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no embedding store; fill one with `fragmodel embed`") from None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        text, description = "", {}
+    if text != _sealed(description):
+        raise UserError(f"{path}: damaged; the next `fragmodel embed` with the same encoder writes it anew")
+    return description
+
+
+def _sealed(description: dict[str, Any]) -> str:
+    checksum = text_digest(json.dumps(description, sort_keys=True))
+    return json.dumps({**description, "checksum": checksum}, indent=2, sort_keys=True) + "\n"
+
+
+def _only_fingerprint(root: Path) -> str:
+    found = list_fingerprints(root)
+    if not found:
+        raise UserError(f"{root}: no embedding store; fill one with `fragmodel embed`")
+    if len(found) > 1:
+        lines = []
+        for name in found:
+            about = read_description(root / name)
+            lines.append(f"  {name}  {about['encoder']}, layer {about['layer']}, {about['dtype']}")
+        raise UserError("\n".join([f"{root}: holds several embedding stores; name one fingerprint:", *lines]))
+    return found[0]
