@@ -1,0 +1,222 @@
+"""Chooses records for the example browser and lays their fragments out as tracks along the protein."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fragmodel.data import prompts
+from fragmodel.data.records import REFERRING_TASKS
+from fragmodel.evaluation.inputs import MODEL
+from fragmodel.report import labels
+from fragmodel.report.inputs import by_place, place_of
+from fragmodel.tables import RECORDS, read_table
+
+_MOST_TRACKS = 6
+_SHORT_MARKERS = {
+    prompts.PROTEIN: "⟨protein⟩",
+    prompts.FRAGMENT: "⟨fragment⟩",
+    prompts.SPAN_OPEN: "",
+    prompts.SPAN_CLOSE: "",
+}
+
+
+class RecordScore(NamedTuple):
+    """A system's score on one record; ``row`` in the scored table."""
+
+    score: float
+    data_name: str
+    record_id: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Boxes along the whole protein, each (left, width) in percent of it and a text."""
+
+    name: str
+    boxes: list[tuple[float, float, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one system said."""
+
+    system: str
+    score: float | None
+    status: str
+    text: str
+    tracks: list[Track]
+    left_out: int  # tracks beyond those that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One record with its answers; the model's comes first."""
+
+    task: str
+    data_name: str
+    record_id: str
+    uid: str
+    kind: str  # "best" or "worst"
+    score: float
+    start: int
+    end: int  # of the window in the protein
+    full_length: int
+    window: tuple[float, float]  # left and width in percent
+    class_ids: list[str]
+    question: str
+    reference: str
+    truth: list[Track]
+    left_out: int
+    answers: list[Answer]
+
+
+def record_scores(scored: pa.Table, task: str, system: str) -> list[RecordScore]:
+    """Scores of a system by the task's first metric, where it is defined; the worst first, ties by name."""
+    values = pc.map_lookup(scored["metrics"], pa.scalar(labels.RECORD_METRIC.get(task, "")), "first")
+    wanted = pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], system))
+    rows = pc.indices_nonzero(pc.and_kleene(wanted, pc.is_valid(values))).to_pylist()
+    columns = (values, scored["data_name"], scored["record_id"])
+    return sorted(RecordScore(*(column[row].as_py() for column in columns), row) for row in rows)
+
+
+def choose(scores: Sequence[RecordScore], count: int) -> list[tuple[str, RecordScore]]:
+    """Up to ``count`` records as (kind, record): half of them the worst, data sets in turn; none twice."""
+    worst = _in_turn(scores)[: count // 2]
+    taken = {item.row for item in worst}
+    best = [item for item in _in_turn(scores[::-1]) if item.row not in taken][: count - len(worst)]
+    return [("worst", item) for item in worst] + [("best", item) for item in best]
+
+
+def _in_turn(scores: Iterable[RecordScore]) -> list[RecordScore]:
+    queues: dict[str, list[RecordScore]] = {}
+    for item in scores:
+        queues.setdefault(item.data_name, []).append(item)
+    rounds = zip_longest(*(queues[name] for name in sorted(queues)))
+    return [item for group in rounds for item in group if item is not None]
+
+
+def make_examples(
+    scored: pa.Table, records: Sequence[Path], tasks: Sequence[str], count: int
+) -> list[Example]:
+    """The examples of all tasks, those of a task together, the worst first."""
+    chosen = [
+        (task, kind, item)
+        for task in tasks
+        for kind, item in choose(record_scores(scored, task, MODEL), count)
+    ]
+    keys = {(item.data_name, task, item.record_id) for task, _, item in chosen}
+    found = _records(records, keys)
+    answers = _answers(scored, keys)
+    return [
+        _example(kind, item.score, found[key], answers[key])
+        for task, kind, item in chosen
+        if (key := (item.data_name, task, item.record_id)) in found
+    ]
+
+
+def _records(
+    paths: Sequence[Path], keys: set[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], dict[str, Any]]:
+    found = {}
+    for path in by_place(paths):
+        place = place_of(path)[:2]
+        wanted = [record_id for *where, record_id in keys if tuple(where) == place]
+        if wanted:
+            table = read_table(path, RECORDS)
+            for row in table.filter(pc.is_in(table["record_id"], pa.array(wanted))).to_pylist():
+                found[*place, row["record_id"]] = row
+    return found
+
+
+def _answers(
+    scored: pa.Table, keys: set[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    ids = pa.array(sorted({record_id for *_, record_id in keys}), pa.string())
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in scored.filter(pc.is_in(scored["record_id"], ids)).to_pylist(maps_as_pydicts="strict"):
+        key = (row["data_name"], row["task_type"], row["record_id"])
+        found.setdefault(key, []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: (row["system"] != MODEL, row["system"]))
+    return found
+
+
+def _example(kind: str, score: float, record: dict[str, Any], answers: list[dict[str, Any]]) -> Example:
+    task, start, whole = record["task_type"], record["start"], record["full_length"]
+    length = len(record["sequence"])
+    classes = record["classes"]
+    if task in REFERRING_TASKS:
+        groups = [("fragment", [record["position_ref"]])] if record["position_ref"] else []
+    else:
+        names = classes if len(classes) == len(record["position_grd"] or []) else None
+        groups = [(names[i] if names else "", spans) for i, spans in enumerate(record["position_grd"] or [])]
+    truth = tracks(groups, start, whole)
+    return Example(
+        task=task,
+        data_name=record["data_name"],
+        record_id=record["record_id"],
+        uid=labels.printable(record["uid"]),
+        kind=kind,
+        score=score,
+        start=start,
+        end=start + length,
+        full_length=whole,
+        window=_percent(start, start + length, whole),
+        class_ids=[labels.printable(name) for name in dict.fromkeys(record["class_ids"]) if name],
+        question=readable(
+            next((t["content"] for t in record["conversation"][::-1] if t["role"] == "user"), "")
+        ),
+        reference=readable(record["answer"]),
+        truth=truth[:_MOST_TRACKS],
+        left_out=max(0, len(truth) - _MOST_TRACKS),
+        answers=[_answer(row, task, start, whole) for row in answers],
+    )
+
+
+def _answer(row: dict[str, Any], task: str, start: int, whole: int) -> Answer:
+    groups = zip(row["predicted_classes"] or [], row["predicted_spans"] or [], strict=False)
+    found = tracks([(name, spans) for name, spans in groups if spans], start, whole)
+    return Answer(
+        system=row["system"],
+        score=row["metrics"].get(labels.RECORD_METRIC.get(task, "")),
+        status=row["parse_status"],
+        text=readable(row["text"]),
+        tracks=found[:_MOST_TRACKS],
+        left_out=max(0, len(found) - _MOST_TRACKS),
+    )
+
+
+def tracks(groups: Sequence[tuple[str, Sequence[Sequence[int]]]], start: int, whole: int) -> list[Track]:
+    """A track for each class; ``groups`` hold spans within a window that begins at residue ``start`` of ``whole``.
+
+    Texts state places in the protein as biologists count: from 1, the last residue included.
+    """
+    return [
+        Track(
+            labels.shorten(name, 48),
+            [
+                (*_percent(start + first, start + last, whole), f"{start + first + 1}–{start + last}")
+                for first, last in spans
+            ],
+        )
+        for name, spans in groups
+    ]
+
+
+def _percent(first: int, last: int, whole: int) -> tuple[float, float]:
+    return round(100 * first / whole, 3), round(100 * (last - first) / whole, 3)
+
+
+def readable(text: str) -> str:
+    """Text with short names for the control markers, at most 1,500 characters of it."""
+    shown = "".join(
+        _SHORT_MARKERS[piece] if marker else piece for piece, marker in prompts.split_markers(text)
+    )
+    shown = labels.printable(shown)
+    return shown if len(shown) <= 1500 else shown[:1500].rstrip() + " …"
