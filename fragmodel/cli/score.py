@@ -36,6 +36,9 @@ def score(
     similarity: Annotated[
         bool, typer.Option(help="Sentence-embedding similarity and retrieval (all-MiniLM-L6-v2).")
     ] = True,
+    bertscore: Annotated[
+        Path | None, typer.Option(help="Folder of a transformers encoder: adds BERTScore with it.")
+    ] = None,
 ) -> None:
     """Score predictions against ingested records."""
     from fragmodel.data.records import TASK_TYPES
@@ -57,6 +60,7 @@ def score(
         identity_threshold=identity_threshold,
         task=task,
         encode=minilm if similarity else None,
+        bertscore=bertscore,
     )
     for data_name, tasks in result.items():
         for task_type, summary in tasks.items():

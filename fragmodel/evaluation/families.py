@@ -1,12 +1,10 @@
 """The one place that knows which metrics a task has: records and answers in, scores out."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
 
 from fragmodel.data.records import GROUNDING_TASKS, Span
 from fragmodel.evaluation import parse
@@ -15,7 +13,6 @@ from fragmodel.evaluation.classification import ClassScores
 from fragmodel.evaluation.grounding import GroundingItem, GroundingScores
 from fragmodel.evaluation.inputs import Reference
 from fragmodel.evaluation.parse import ClassNames, ParsedSpans, normalise
-from fragmodel.evaluation.semantic import Semantics
 from fragmodel.evaluation.text import TextScores
 from fragmodel.tables import RECORDS, read_rows
 
@@ -28,6 +25,15 @@ class Scores(Protocol):
 
     def per_record(self) -> Values:
         """Metric -> [records]; nan where it is undefined."""
+
+
+class Comparer(Protocol):
+    """Compares free texts by meaning."""
+
+    def metrics(
+        self, texts: Sequence[str], references: Sequence[str], classes: Sequence[str | None]
+    ) -> Values:
+        """Metric -> [records]; ``classes`` names the true class of each record where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,17 @@ def judge(
     references: Sequence[Reference],
     texts: Sequence[str | None],
     names: ClassNames,
-    semantics: Semantics | None,
+    comparers: Sequence[Comparer],
 ) -> Judged:
-    """Score one system's ``texts`` (``None`` for a missing one) against ``references`` of one task."""
+    """Score one system's ``texts`` (``None`` for a missing one) against ``references`` of one task.
+
+    ``names`` are the classes that an answer may name; ``comparers`` add metrics of free text.
+    """
     if task in GROUNDING_TASKS:
         return _judge_grounding(task, references, texts)
     if task == "referring_class":
         return _judge_class(references, texts, names)
-    return _judge_text(references, texts, semantics)
+    return _judge_text(references, texts, comparers)
 
 
 def _judge_grounding(task: str, references: Sequence[Reference], texts: Sequence[str | None]) -> Judged:
@@ -104,14 +113,15 @@ def _judge_class(references: Sequence[Reference], texts: Sequence[str | None], n
 
 
 def _judge_text(
-    references: Sequence[Reference], texts: Sequence[str | None], semantics: Semantics | None
+    references: Sequence[Reference], texts: Sequence[str | None], comparers: Sequence[Comparer]
 ) -> Judged:
     plain = [text or "" for text in texts]
     answers = [reference.answer for reference in references]
-    extra: Mapping[str, np.ndarray] = {}
-    if semantics is not None:
-        extra = semantics.metrics(plain, answers, [r.classes[0] if r.classes else None for r in references])
-    scores = TextScores(plain, answers, dict(extra))
+    classes = [reference.classes[0] if reference.classes else None for reference in references]
+    extra: Values = {}
+    for comparer in comparers:
+        extra |= comparer.metrics(plain, answers, classes)
+    scores = TextScores(plain, answers, extra)
     return Judged(scores, [_text_status(text) for text in texts], [[] for _ in texts])
 
 

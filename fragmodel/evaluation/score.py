@@ -10,7 +10,7 @@ import numpy as np
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.bootstrap import estimate
-from fragmodel.evaluation.families import Judged, Knowledge, judge, read_knowledge
+from fragmodel.evaluation.families import Comparer, Judged, Knowledge, judge, read_knowledge
 from fragmodel.evaluation.inputs import MODEL, Answers, Key, Reference, read_answers, read_references
 from fragmodel.evaluation.parse import MISSING, ClassNames
 from fragmodel.evaluation.semantic import Encode, Semantics, minilm
@@ -34,6 +34,7 @@ def score(
     identity_threshold: float = 0.3,
     task: str | None = None,
     encode: Encode | None = minilm,
+    bertscore: Path | None = None,
 ) -> dict[str, Any]:
     """Score every system of ``predictions`` on every data set and task of ``references``.
 
@@ -56,6 +57,7 @@ def score(
         identity_threshold: records below this identity to training are the part ``clean``.
         task: score this task type only.
         encode: sentence encoder of the similarity and retrieval metrics; ``None`` leaves them out.
+        bertscore: folder of a transformers encoder; adds BERTScore with it.
 
     Raises:
         UserError: a file lacks a column, or a prediction is unknown, ambiguous or given twice.
@@ -64,7 +66,7 @@ def score(
     answers = read_answers(predictions, records, task)
     knowledge = read_knowledge(train)
     identities = read_identities(leakage) if leakage is not None else None
-    semantics = _semantics(records, answers, knowledge, encode)
+    comparers = _comparers(records, answers, knowledge, encode, bertscore)
 
     result: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
@@ -73,7 +75,7 @@ def score(
         judged = {}
         for system in answers.systems_for(reference.key for reference in group):
             texts = [answers.texts[system].get(reference.key) for reference in group]
-            judged[system] = judge(task_type, group, texts, names, semantics.get(data_name))
+            judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []))
             rows.extend(_scored_rows(system, group, texts, judged[system]))
         masks = subsets(group, identities, identity_threshold)
         result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
@@ -107,20 +109,30 @@ def _by_task(records: Mapping[Key, Reference]) -> dict[tuple[str, str], list[Ref
     return dict(sorted(groups.items()))
 
 
-def _semantics(
-    records: Mapping[Key, Reference], answers: Answers, knowledge: Knowledge, encode: Encode | None
-) -> dict[str, Semantics]:
-    """Vectors of the texts of each data set that has free text to score."""
+def _comparers(
+    records: Mapping[Key, Reference],
+    answers: Answers,
+    knowledge: Knowledge,
+    encode: Encode | None,
+    bertscore: Path | None,
+) -> dict[str, list[Comparer]]:
+    """What compares the texts of each data set that has free text to score."""
     texts: dict[str, set[str]] = defaultdict(set)
     for key, reference in records.items():
         if key.task_type in _TEXT_TASKS:
             texts[key.data_name].add(reference.answer)
             texts[key.data_name].update(given.get(key, "") for given in answers.texts.values())
-    if encode is None:
-        return {}
-    return {
-        name: Semantics(found, knowledge.descriptions.get(name, {}), encode) for name, found in texts.items()
-    }
+    comparers: dict[str, list[Comparer]] = {name: [] for name in texts}
+    if encode is not None:
+        for name, found in texts.items():
+            comparers[name].append(Semantics(found, knowledge.descriptions.get(name, {}), encode))
+    if bertscore is not None and texts:
+        from fragmodel.evaluation.bertscore import BertScore
+
+        shared = BertScore(bertscore)
+        for found in comparers.values():
+            found.append(shared)
+    return comparers
 
 
 def _summary(
