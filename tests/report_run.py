@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,8 @@ def build_run(folder: Path, data_names: tuple[str, ...] = ("VenusX_Dom", "VenusX
     records, rejects, scored, metrics = [], [], [], {}
     for data_name in data_names:
         proteins = proteins_of(data_name)
-        # The uid is text from outside; the others stay as they are.
-        proteins[0] = Protein(
-            uid=HOSTILE, sequence=proteins[0].sequence, fragments=proteins[0].fragments, record=1
-        )
+        if data_name == data_names[0]:
+            proteins[0] = replace(proteins[0], uid=HOSTILE)
         test_files, predictions = [], []
         for task in TASKS:
             for split, part in (("train", proteins[6:]), ("valid", []), ("test", proteins[:6])):

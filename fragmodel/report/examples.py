@@ -1,6 +1,7 @@
 """Chooses records for the example browser and lays their fragments out as tracks along the protein."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -30,6 +31,7 @@ class RecordScore(NamedTuple):
 
     score: float
     data_name: str
+    uid: str
     record_id: str
     row: int
 
@@ -81,7 +83,7 @@ def record_scores(scored: pa.Table, task: str, system: str) -> list[RecordScore]
     values = pc.map_lookup(scored["metrics"], pa.scalar(labels.RECORD_METRIC.get(task, "")), "first")
     wanted = pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], system))
     rows = pc.indices_nonzero(pc.and_kleene(wanted, pc.is_valid(values))).to_pylist()
-    columns = (values, scored["data_name"], scored["record_id"])
+    columns = (values, scored["data_name"], scored["uid"], scored["record_id"])
     return sorted(RecordScore(*(column[row].as_py() for column in columns), row) for row in rows)
 
 
@@ -93,9 +95,15 @@ def choose(scores: Sequence[RecordScore], count: int) -> list[tuple[str, RecordS
     return [("worst", item) for item in worst] + [("best", item) for item in best]
 
 
-def _in_turn(scores: Iterable[RecordScore]) -> list[RecordScore]:
-    queues: dict[str, list[RecordScore]] = {}
+def _in_turn(scores: Sequence[RecordScore]) -> list[RecordScore]:
+    """In the given order, but data sets in turn, and a protein's second record after the first of all others."""
+    seen: Counter[tuple[str, str]] = Counter()
+    rounds_of: dict[int, int] = {}
     for item in scores:
+        rounds_of[item.row] = seen[item.data_name, item.uid]
+        seen[item.data_name, item.uid] += 1
+    queues: dict[str, list[RecordScore]] = {}
+    for item in sorted(scores, key=lambda item: rounds_of[item.row]):
         queues.setdefault(item.data_name, []).append(item)
     rounds = zip_longest(*(queues[name] for name in sorted(queues)))
     return [item for group in rounds for item in group if item is not None]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from fragmodel.files import atomic_path
 
+_RIGHT = 0.25  # inches; half of the last tick's label is there
 WIDTH = 4.8  # inches; at 72 units an inch about the width of a phone, so that text never shrinks
 
 # The page's custom properties by the colour that stands for each in files. No two colours may be equal.
@@ -73,7 +74,7 @@ def new_axes(
 ) -> tuple[Figure, Axes]:
     """A figure of the one width, ``height`` inches high, with margins in inches."""
     figure = Figure(figsize=(WIDTH, height))
-    box = (left / WIDTH, bottom / height, 1 - (left + 0.15) / WIDTH, 1 - (bottom + top) / height)
+    box = (left / WIDTH, bottom / height, 1 - (left + _RIGHT) / WIDTH, 1 - (bottom + top) / height)
     return figure, figure.add_axes(box)
 
 

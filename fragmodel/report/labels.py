@@ -120,9 +120,17 @@ def primary(task: str) -> Metric:
 
 def record_metric(task: str) -> Metric:
     """The same metric for a single record."""
-    single = {"iou_mean": "IoU", "accuracy": "Correct"}
     own = primary(task)
-    return Metric(RECORD_METRIC[task], single.get(own.key, own.label), own.higher_is_better, own.digits)
+    label = "IoU" if own.key == "iou_mean" else own.label
+    return Metric(RECORD_METRIC[task], label, own.higher_is_better, own.digits)
+
+
+def record_score(task: str, value: float) -> str:
+    """A record's score in words: ``IoU 0.812``, ``correct``."""
+    if task == "referring_class":
+        return "correct" if value == 1 else "not correct"
+    own = record_metric(task)
+    return f"{own.label} {own.text(value)}"
 
 
 def task(key: str) -> str:
@@ -176,7 +184,7 @@ def size(number: float) -> str:
 
 def printable(text: str) -> str:
     """Text without control characters, which neither HTML nor SVG may hold; line breaks and tabs stay."""
-    return "".join(c if c >= " " and c != "\x7f" or c in "\n\t" else "\ufffd" for c in text)
+    return "".join(c if (c >= " " and c != "\x7f") or c in "\n\t" else "\ufffd" for c in text)
 
 
 def shorten(text: str, width: int) -> str:

@@ -1,5 +1,6 @@
 """What the page shows of one task: comparison with baselines, answers, places, classes and parts of the test set."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,12 +64,28 @@ def task_section(
         else [],
         "statuses": {d: Counter(_of(own, d)["parse_status"].to_pylist()) for d in shares},
         "classes": [_per_class_figure(gallery, task, d, rows) for d, rows in classes.items()],
-        "subsets": subsets,
+        "subsets": _pivot(subsets),
         "csv": {
             f"metrics-{task}": results.csv_rows(table),
             **_subset_csv(subsets, task),
             **_per_class_csv(classes, task),
         },
+    }
+
+
+def _pivot(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Parts of the test set by name, each with its row by data set."""
+    parts: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        parts.setdefault(row["part"], {})[row["data_name"]] = row
+    # Equal beginnings together, within them by number: 2–20 before 21–100.
+    ordered = sorted(
+        parts,
+        key=lambda name: [float(t) if t[:1].isdigit() else t for t in re.findall(r"[\d.]+|[^\d]+", name)],
+    )
+    return {
+        "names": sorted({row["data_name"] for row in rows}),
+        "rows": {name: parts[name] for name in ordered},
     }
 
 
@@ -180,12 +197,14 @@ def _subset_csv(rows: Sequence[Mapping[str, Any]], task: str) -> dict[str, Any]:
             row["part"],
             row["n"],
             key,
-            row["model"].value,
-            row["model"].low,
-            row["model"].high,
+            own.value,
+            own.low,
+            own.high,
+            row["baseline_name"],
+            row["baseline"],
         ]
-        + [row["baseline_name"], row["baseline"]]
         for row in rows
+        if (own := row["model"])
     ]
     return {f"parts-{task}": (header, lines)}
 

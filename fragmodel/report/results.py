@@ -210,10 +210,19 @@ def csv_rows(table: TaskTable) -> tuple[list[str], list[Sequence[Any]]]:
     """Header and rows of a task's full table: a row for each data set, system and metric."""
     header = ["data_set", "task", "system", "n", "metric", "value", "low", "high", "best"]
     rows = [
-        [row.data_name, table.task, row.system, row.n, metric.key, cell.value, cell.low, cell.high]
-        + [int(metric.key in row.best)]
+        (
+            row.data_name,
+            table.task,
+            row.system,
+            row.n,
+            key,
+            cell.value,
+            cell.low,
+            cell.high,
+            int(key in row.best),
+        )
         for row in table.rows
-        for metric in table.metrics
-        if (cell := row.cells.get(metric.key)) is not None
+        for key in (metric.key for metric in table.metrics)
+        if (cell := row.cells.get(key)) is not None
     ]
     return header, rows

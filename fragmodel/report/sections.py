@@ -69,7 +69,7 @@ def data_section(
         "lengths": pictures,
         "proteins": _protein_lengths(gallery, splits),
         "classes": [_class_figure(gallery, name, counts) for name, counts in classes.items() if counts],
-        "common": {name: (len(c), sorted(c.items(), key=lambda item: (-item[1], item[0]))[:8]) for name, c in classes.items()},
+        "common": {name: (len(counts), _by_count(counts)[:8]) for name, counts in classes.items()},
         "splits": splits,
         "split_rows": _split_rows(splits),
         "rejects": rejects,
@@ -80,7 +80,7 @@ def data_section(
             ),
             "classes": (
                 ["data_set", "class", "records"],
-                [[n, *item] for n, c in classes.items() for item in sorted(c.items(), key=lambda i: (-i[1], i[0]))],
+                [[name, *item] for name, counts in classes.items() for item in _by_count(counts)],
             ),
             "rejects": (
                 ["reason", "data_set", "fragments"],
@@ -88,6 +88,10 @@ def data_section(
             ),
         },
     }  # fmt: skip
+
+
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _one_task(parts: Sequence[SplitSummary]) -> list[SplitSummary]:
@@ -113,7 +117,10 @@ def _protein_lengths(gallery: Gallery, splits: Sequence[SplitSummary]) -> Pictur
 
 def _class_figure(gallery: Gallery, name: str, counts: Counter[str]) -> Picture:
     once = sum(count == 1 for count in counts.values())
-    alt = f"Frequency of {len(counts)} classes in {name}: the most common has {max(counts.values())} records, {once} have one."
+    most = max(counts.values())
+    alt = (
+        f"Frequency of {len(counts)} classes in {name}: the most common has {most} records, {once} have one."
+    )
     return gallery.add(f"classes-{name}", name, alt, plots.class_frequencies(list(counts.values())))
 
 
@@ -139,9 +146,8 @@ def training_section(gallery: Gallery, log: Log) -> dict[str, Any]:
             (first, start), (last, end) = points[0], points[-1]
             alt = f"{title}: {start:.4g} at step {first}, {end:.4g} at step {last}."
             if other:
-                alt += f" In validation {other[0][1]:.4g} at step {other[0][0]}, {other[-1][1]:.4g} at step {other[-1][0]}."
-            gallery_name = f"training-{key}"
-            pictures.append(gallery.add(gallery_name, title, alt, plots.curve(points, axis, other)))
+                alt += f" In validation {other[-1][1]:.4g} at step {other[-1][0]}."
+            pictures.append(gallery.add(f"training-{key}", title, alt, plots.curve(points, axis, other)))
 
     add("loss", "Loss", "loss", log.train, [(entry["step"], entry["eval_loss"]) for entry in log.valid])
     add("learning_rate", "Learning rate", "learning rate", log.train)

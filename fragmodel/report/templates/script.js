@@ -4,25 +4,44 @@
   const box = document.getElementById("cards");
   const cards = [...box.children];
   const count = form.querySelector(".count");
+  const more = document.getElementById("more");
+  const STEP = 8;
+  let limit = STEP;
 
   function apply() {
     const { task, data, system, order } = Object.fromEntries(new FormData(form));
-    let shown = 0;
-    for (const card of cards) {
-      card.hidden = (task && card.dataset.task !== task) || (data && card.dataset.data !== data);
-      const answers = [...card.querySelectorAll(".answer")];
-      for (const answer of answers) answer.hidden = Boolean(system) && answer.dataset.system !== system;
-      // A system that did not answer this record has nothing to show.
-      if (answers.every((answer) => answer.hidden)) card.hidden = true;
-      if (!card.hidden) shown += 1;
-    }
     const sign = order === "best" ? -1 : 1;
     const key = (card) => sign * card.dataset.better * card.dataset.score;
     cards.sort((a, b) => key(a) - key(b)).forEach((card) => box.append(card));
-    count.textContent = `${shown} of ${cards.length} examples`;
+    let found = 0;
+    for (const card of cards) {
+      const answers = [...card.querySelectorAll(".answer")];
+      for (const answer of answers) answer.hidden = Boolean(system) && answer.dataset.system !== system;
+      // A system that did not answer this record has nothing to show.
+      const fits =
+        (!task || card.dataset.task === task) &&
+        (!data || card.dataset.data === data) &&
+        answers.some((answer) => !answer.hidden);
+      found += fits;
+      card.hidden = !fits || found > limit;
+    }
+    const left = Math.max(0, found - limit);
+    more.hidden = left === 0;
+    more.textContent = `Show ${left} more`;
+    count.textContent = `${found - left} of ${found} examples`;
   }
 
-  form.addEventListener("change", apply);
+  form.addEventListener("change", () => {
+    limit = STEP;
+    apply();
+  });
+  more.addEventListener("click", () => {
+    const next = box.querySelectorAll("article:not([hidden])").length;
+    limit = Infinity;
+    apply();
+    // The button is gone: the keyboard goes on at the first new card.
+    cards.filter((card) => !card.hidden)[next].focus();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = cards.length === 0;
   apply();
