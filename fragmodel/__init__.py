@@ -13,8 +13,8 @@ _EXPORTS = {
     "Esm2LlamaInstructForCausalLM": "fragmodel.model.modeling",
     "ModalityAdapter": "fragmodel.model.modality_adapter",
     "FragmentAdapter": "fragmodel.model.fragment_adapter",
-    "FragRefDataset": "fragmodel.training.dataset",
-    "FragDataCollator": "fragmodel.training.collator",
+    "FragRefDataset": "fragmodel.batching.dataset",
+    "FragDataCollator": "fragmodel.batching.collator",
 }
 __all__ = list(_EXPORTS)
 

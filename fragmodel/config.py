@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from fragmodel.data.records import TaskType
 from fragmodel.errors import UserError
@@ -19,6 +28,17 @@ STAND_IN = "stand-in"
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Paths = Annotated[
+    list[str],
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -31,11 +51,11 @@ class Section(BaseModel):
 class DatasetConfig(Section):
     """One data set: raw files for each split, and what to ask of them."""
 
-    train: list[str]
+    train: Paths
     """Raw files of the training split: nested JSON, conversations, VenusX CSV, function CSV, …"""
-    valid: list[str] = []
+    valid: Paths = []
     """Raw files of the validation split; may be empty."""
-    test: list[str]
+    test: Paths
     """Raw files of the test split."""
     tasks: list[TaskType] = ["referring_desc", "referring_class", "grounding_single", "grounding_group"]
     """Task types to make from the files."""
@@ -43,11 +63,6 @@ class DatasetConfig(Section):
     """Raw format; `auto` recognises it by content."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Sampling weight of the data set: 2 draws each of its records twice as often as weight 1."""
-
-    @field_validator("train", "valid", "test", mode="before")
-    @classmethod
-    def _one_path_is_a_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
 
     @field_validator("tasks")
     @classmethod
@@ -191,7 +206,9 @@ class EvaluationConfig(Section):
     """Longest generated answer."""
     batch_size: Positive = 32
     """Records generated together."""
-    baselines: list[Literal["majority", "nearest_embedding", "alignment", "position_prior", "random_span"]] = [
+    baselines: list[
+        Literal["majority", "nearest_embedding", "alignment", "position_prior", "random_span"]
+    ] = [
         "majority",
         "nearest_embedding",
         "alignment",
@@ -283,6 +300,11 @@ def load_config(path: str | Path) -> RunConfig:
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values at the top level")
     return parse_config(values, str(path))
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON schema of the configuration; `fragmodel/config.schema.json` is its copy."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunConfig.model_json_schema()}
 
 
 def _explain(fault: dict[str, Any]) -> str:

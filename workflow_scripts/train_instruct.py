@@ -1,9 +1,9 @@
-"""Train by our own explicit loop (fragmodel/training/loop.py); `--help` lists the arguments, docs/training.md explains them."""
+"""Train by our own explicit loop on accelerate; `--help` lists the arguments, docs/training.md explains them."""
 
 import sys
 
-from fragmodel.training.run import main
 from fragmodel.training.loop import train
+from fragmodel.training.run import main
 
 if __name__ == "__main__":
     sys.exit(main(train, sys.argv[1:]))

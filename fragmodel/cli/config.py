@@ -15,9 +15,9 @@ app.add_typer(commands, name="config")
 @commands.command()
 def schema() -> None:
     """Print the JSON schema of config.yaml."""
-    from fragmodel.config import RunConfig
+    from fragmodel.config import config_schema
 
-    print(json.dumps(RunConfig.model_json_schema(), indent=2))
+    print(json.dumps(config_schema(), indent=2))
 
 
 @commands.command()

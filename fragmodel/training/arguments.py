@@ -85,15 +85,15 @@ class DataArguments:
 class FragTrainingArguments(TrainingArguments):
     """HuggingFace's arguments with the defaults of this project."""
 
-    report_to: str | list[str] | None = field(default="tensorboard")
+    report_to: None | str | list[str] = field(default="tensorboard")  # noqa: RUF036 (the parser wants None first)
     remove_unused_columns: bool = field(default=False)
     prediction_loss_only: bool = field(default=True)
-    include_num_input_tokens_seen: str | bool = field(default="non_padding")
     logging_nan_inf_filter: bool = field(default=False)
 
     def __post_init__(self) -> None:
         # The collator makes the columns; without this the Trainer would drop the proteins.
         self.remove_unused_columns = False
+        self.include_num_input_tokens_seen = "non_padding"
         super().__post_init__()
 
 
@@ -129,7 +129,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     argv = modernise(argv)
     if _switched_on(argv, "--fp16") and not torch.cuda.is_available():
         raise UserError("--fp16 needs a GPU and none is visible; on a CPU use --bf16 or neither")
-    parser = HfArgumentParser((ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
+    parser = _Parser((ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
     try:
         model, lora, data, training = parser.parse_args_into_dataclasses(argv)
     except ValueError as error:
@@ -146,6 +146,12 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     if training.eval_strategy != "no" and data.train_files and not data.eval_files:
         raise UserError("--eval_strategy needs --eval_files beside --train_files")
     return Arguments(model=model, lora=lora, data=data, training=training)
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str) -> None:
+        """One line; argparse would print the usage of 200 options before it."""
+        raise UserError(f"{message} (--help lists all options)")
 
 
 _RENAMED = {

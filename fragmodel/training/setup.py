@@ -8,14 +8,14 @@ from peft import PeftModel
 from torch.utils.data import ConcatDataset
 from transformers import PreTrainedTokenizerBase
 
+from fragmodel.batching.collator import FragDataCollator
+from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.trained import ModelSpec, load_adapter_weights, load_projectors
 from fragmodel.training.arguments import Arguments
-from fragmodel.training.collator import FragDataCollator
-from fragmodel.training.dataset import FragRefDataset
 from fragmodel.training.mixture import MixtureSampler
 
 

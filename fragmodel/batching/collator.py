@@ -13,7 +13,7 @@ NO_FRAGMENT = (-1, -1)
 
 
 class FragDataCollator:
-    """Pads what :class:`fragmodel.training.dataset.FragRefDataset` gives into one batch.
+    """Pads what :class:`fragmodel.batching.dataset.FragRefDataset` gives into one batch.
 
     Tokens are padded on the right for training and on the left for generation (``padding_side``). A batch has
     ``input_ids, attention_mask, labels [batch, tokens]``, ``position_ref [batch, 2]`` (-1: no fragment),

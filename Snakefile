@@ -1,0 +1,46 @@
+# From raw annotation files to a trained, evaluated model. What a run is: config.yaml; how it works: docs/.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# A config file given on the command line replaces the default one: merging would mix their data sets.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/models.smk"
+include: "rules/data.smk"
+include: "rules/embeddings.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output.page,
+        rules.metrics.output,
+
+
+rule ingest:
+    input:
+        records_of(),
+
+
+rule embed:
+    input:
+        expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else [],
+
+
+rule train:
+    input:
+        rules.train_model.output.model,
+
+
+rule evaluate:
+    input:
+        rules.metrics.output,

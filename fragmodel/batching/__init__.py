@@ -1,0 +1,1 @@
+"""Records as token ids and padded tensors, for training and for generation."""

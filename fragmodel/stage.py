@@ -1,0 +1,30 @@
+"""What every workflow script does around its one call: output to the rule's log, faults in one line."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from fragmodel.errors import UserError
+
+
+@contextmanager
+def stage(log: str) -> Iterator[None]:
+    """Send the block's output to ``log``; a :class:`UserError` ends the job with its message and no traceback.
+
+    The message goes to the log and to the terminal, where Snakemake's user looks first.
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
+    # Line buffering: a log that is read while the job runs shows where it is.
+    with Path(log).open("w", encoding="utf-8", buffering=1) as handle:
+        started = time.perf_counter()
+        try:
+            with redirect_stdout(handle), redirect_stderr(handle):
+                yield
+        except UserError as error:
+            for stream in (handle, terminal):
+                print(f"error: {error}", file=stream)
+            raise SystemExit(1) from None
+        print(f"done in {time.perf_counter() - started:.1f} s", file=handle)

@@ -1,0 +1,45 @@
+# Raw files to validated records, and the check of the splits against each other.
+
+
+rule ingest_task:
+    input:
+        raw=lambda wildcards: getattr(run.datasets[wildcards.data_name], wildcards.split),
+    output:
+        records=results("data/{data_name}/{task}/{split}.parquet"),
+        rejects=results("rejects/{data_name}/{task}/{split}.parquet"),
+    log:
+        results("logs/ingest/{data_name}/{task}/{split}.log"),
+    benchmark:
+        results("benchmarks/ingest/{data_name}/{task}/{split}.tsv")
+    params:
+        format=lambda wildcards: run.datasets[wildcards.data_name].format,
+        ingest=slice_of(run.ingest),
+        seed=run.seed,
+        code=code_digest("fragmodel.data.ingest"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=60,
+    script:
+        "../workflow_scripts/ingest.py"
+
+
+rule audit_leakage:
+    input:
+        train=records_of(split="train"),
+        test=records_of(split=run.evaluation.split),
+    output:
+        summary=results("audit/leakage.json"),
+        table=results("audit/leakage.parquet"),
+    log:
+        results("logs/audit/leakage.log"),
+    benchmark:
+        results("benchmarks/audit/leakage.tsv")
+    params:
+        thresholds=run.evaluation.identity_thresholds,
+        code=code_digest("fragmodel.data.splits"),
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=240,
+    script:
+        "../workflow_scripts/audit_leakage.py"

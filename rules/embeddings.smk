@@ -1,0 +1,42 @@
+# Each unique window goes through the frozen encoder once; the store keeps it for all runs.
+
+
+rule windows:
+    input:
+        records_of(),
+    output:
+        results("windows.parquet"),
+    log:
+        results("logs/windows.log"),
+    benchmark:
+        results("benchmarks/windows.tsv")
+    params:
+        code=code_digest("fragmodel.embeddings.extract"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=60,
+    script:
+        "../workflow_scripts/collect_windows.py"
+
+
+rule embed_shard:
+    input:
+        windows=rules.windows.output[0],
+        encoder=rules.encoder.output[0],
+    output:
+        manifest=results(f"embeddings/shard-{{shard}}-of-{run.embeddings.shards}.parquet"),
+    log:
+        results("logs/embeddings/shard-{shard}.log"),
+    benchmark:
+        results("benchmarks/embeddings/shard-{shard}.tsv")
+    params:
+        # The store outlives the job and the run: it is no declared output, which Snakemake would delete.
+        embeddings=slice_of(run.embeddings, "mode"),
+        code=code_digest("fragmodel.embeddings.extract"),
+    threads: 4
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=240,
+    script:
+        "../workflow_scripts/embed_shard.py"

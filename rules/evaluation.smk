@@ -1,0 +1,95 @@
+# Predictions of the model and of the baselines, and their scores.
+
+
+rule generate:
+    input:
+        model=rules.train_model.output.model,
+        encoder=rules.encoder.output[0],
+        decoder=rules.decoder.output[0],
+        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        manifests=rules.train_model.input.manifests,
+    output:
+        results("predictions/{data_name}.parquet"),
+    log:
+        results("logs/generate/{data_name}.log"),
+    benchmark:
+        results("benchmarks/generate/{data_name}.tsv")
+    params:
+        store=run.embeddings.store if STORE else None,
+        max_new_tokens=run.evaluation.max_new_tokens,
+        batch_size=run.evaluation.batch_size,
+        code=code_digest("fragmodel.evaluation.generate"),
+    threads: 2
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 32000 * attempt,
+        runtime=480,
+    script:
+        "../workflow_scripts/generate.py"
+
+
+rule baselines:
+    input:
+        train=lambda wildcards: records_of(wildcards.data_name, "train"),
+        test=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        manifests=rules.train_model.input.manifests,
+    output:
+        results("baselines/{data_name}.parquet"),
+    log:
+        results("logs/baselines/{data_name}.log"),
+    benchmark:
+        results("benchmarks/baselines/{data_name}.tsv")
+    params:
+        names=run.evaluation.baselines,
+        store=run.embeddings.store if STORE else None,
+        seed=run.seed,
+        code=code_digest("fragmodel.evaluation.baselines"),
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=240,
+    script:
+        "../workflow_scripts/baselines.py"
+
+
+rule score:
+    input:
+        predictions=[rules.generate.output[0], rules.baselines.output[0]],
+        train=lambda wildcards: records_of(wildcards.data_name, "train"),
+        references=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        leakage=rules.audit_leakage.output.table,
+    output:
+        metrics=results("scores/{data_name}.json"),
+        table=results("scores/{data_name}.parquet"),
+    log:
+        results("logs/score/{data_name}.log"),
+    benchmark:
+        results("benchmarks/score/{data_name}.tsv")
+    params:
+        bootstrap_samples=run.evaluation.bootstrap_samples,
+        identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
+        seed=run.seed,
+        code=code_digest("fragmodel.evaluation.score"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=120,
+    script:
+        "../workflow_scripts/score.py"
+
+
+rule metrics:
+    input:
+        expand(rules.score.output.metrics, data_name=run.datasets),
+    output:
+        results("metrics.json"),
+    log:
+        results("logs/metrics.log"),
+    benchmark:
+        results("benchmarks/metrics.tsv")
+    params:
+        code=code_digest("fragmodel.evaluation.score"),
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow_scripts/gather_metrics.py"

@@ -1,0 +1,44 @@
+# The two pretrained models: stand-ins are built here, others are brought into one place.
+
+
+rule encoder:
+    output:
+        directory(results("models/encoder")),
+    log:
+        results("logs/models/encoder.log"),
+    benchmark:
+        results("benchmarks/models/encoder.tsv")
+    params:
+        source=run.models.encoder,
+        stand_in=slice_of(run.models.stand_in),
+        seed=run.seed,
+        code=code_digest("fragmodel.model.sources", "fragmodel.embeddings.encoders"),
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=60,
+    script:
+        "../workflow_scripts/make_encoder.py"
+
+
+rule decoder:
+    input:
+        # The stand-in's tokenizer is trained on the run's own training text.
+        records=records_of(split="train") if run.models.decoder == "stand-in" else [],
+    output:
+        directory(results("models/decoder")),
+    log:
+        results("logs/models/decoder.log"),
+    benchmark:
+        results("benchmarks/models/decoder.tsv")
+    params:
+        source=run.models.decoder,
+        stand_in=slice_of(run.models.stand_in),
+        seed=run.seed,
+        code=code_digest("fragmodel.model.sources", "fragmodel.model.stand_ins"),
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=60,
+    script:
+        "../workflow_scripts/make_decoder.py"

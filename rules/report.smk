@@ -1,0 +1,35 @@
+# One self-contained page for people.
+
+
+rule report:
+    input:
+        records=records_of(),
+        rejects=[path.replace("/data/", "/rejects/", 1) for path in records_of()],
+        training_log=rules.train_model.output.log,
+        model=rules.train_model.output.model,
+        encoder=rules.encoder.output[0],
+        decoder=rules.decoder.output[0],
+        metrics=rules.metrics.output[0],
+        scored=expand(rules.score.output.table, data_name=run.datasets),
+        leakage=rules.audit_leakage.output.summary,
+    output:
+        page=report(
+            results("report.html"),
+            caption="../fragmodel/report/templates/caption.rst",
+            category="fragmodel",
+        ),
+        figures=directory(results("figures")),
+        tables=directory(results("tables")),
+    log:
+        results("logs/report.log"),
+    benchmark:
+        results("benchmarks/report.tsv")
+    params:
+        report=slice_of(run.report),
+        config=run.model_dump(),
+        code=code_digest("fragmodel.report.page", "fragmodel.model.sources"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    script:
+        "../workflow_scripts/make_report.py"

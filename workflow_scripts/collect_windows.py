@@ -1,0 +1,11 @@
+"""Rule windows: the unique windows of all records."""
+
+from pathlib import Path
+
+from fragmodel.stage import stage
+
+with stage(snakemake.log[0]):
+    from fragmodel.embeddings.extract import collect_windows
+
+    count = collect_windows([Path(path) for path in snakemake.input], Path(snakemake.output[0]))
+    print(f"{count} unique windows")
