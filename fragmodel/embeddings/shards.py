@@ -9,7 +9,6 @@ readers.
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from safetensors.torch import save_file
 
 from fragmodel import tables
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest
+from fragmodel.files import atomic_path, file_digest
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "int8": torch.int8}
 DATA_SUFFIX = ".safetensors"
@@ -175,9 +174,8 @@ def _write_named(folder: Path, prefix: str, suffix: str, write: Callable[[Path],
     """Let ``write`` fill a temporary file, then name it by the digest of its bytes."""
     temporary = folder / f".{uuid.uuid4().hex}{PART_SUFFIX}"
     try:
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        with atomic_path(temporary) as unfinished:
+            write(unfinished)
         target = folder / f"{prefix}{_digest(temporary)}{suffix}"
         temporary.replace(target)
     finally:
