@@ -1,0 +1,61 @@
+"""`fragmodel ingest` as a process: exit status, last line, one line on stderr, nothing left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+SAMPLE = Path(__file__).parents[3] / "data" / "sample"
+
+
+def call(folder, raw, *options, task="grounding_group"):
+    command = ["ingest", str(raw), "--task", task, "--data-name", "VenusX_Dom"]
+    command += ["--output", str(folder / "o.parquet"), "--rejects", str(folder / "r.parquet"), *options]
+    code = "import sys; from fragmodel.cli import app; app(prog_name='fragmodel')"
+    return subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+
+
+def test_usable_file(tmp_path):
+    done = call(tmp_path, SAMPLE / "VenusX_Dom" / "test.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "accepted 11, rejected 0"
+    columns = [
+        "record_id",
+        "uid",
+        "sequence",
+        "start",
+        "position_ref",
+        "position_grd",
+        "conversation",
+        "answer",
+    ]
+    assert set(columns) <= set(pq.read_schema(tmp_path / "o.parquet").names)
+    assert {"source", "record", "uid", "reason", "detail"} <= set(
+        pq.read_schema(tmp_path / "r.parquet").names
+    )
+
+
+def test_some_records_rejected(tmp_path):
+    raw = tmp_path / "raw.json"
+    records = json.loads((SAMPLE / "VenusX_Dom" / "test.json").read_text())
+    records[0]["sequence"] = "M-K"
+    raw.write_text(json.dumps(records))
+    lost = sum(len(entry["frags"]) for entry in records[0]["fragments"])
+    done = call(tmp_path, raw)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [f"rejected as gap: {lost}", f"accepted {11 - lost}, rejected {lost}"]
+    assert pq.read_metadata(tmp_path / "r.parquet").num_rows == lost
+    done = call(tmp_path, raw, "--max-rejected-fraction", "0.01")
+    assert done.returncode == 2 and "max_rejected_fraction" in done.stderr
+
+
+def test_unusable_file(tmp_path):
+    raw = tmp_path / "raw.json"
+    raw.write_text((SAMPLE / "VenusX_Dom" / "test.json").read_text()[:5000])
+    for path in (raw, tmp_path / "missing.json"):
+        done = call(tmp_path, path)
+        assert done.returncode == 2 and done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1 and str(path) in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["raw.json"]

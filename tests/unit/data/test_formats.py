@@ -1,0 +1,279 @@
+"""Two formats of the same proteins give the same Parquet; every container of a format is recognised."""
+
+import csv
+import gzip
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from raw import RAW, SAMPLE, protein, reasons, refused_file, run, run_files
+
+from fragmodel.data.records import TASK_TYPES
+
+POSITION_TASKS = TASK_TYPES[:4]
+# What a format without the collection's own description texts has in common with nested JSON.
+CLASS_TASKS = ("referring_class", "grounding_single", "grounding_group")
+
+
+def sorted_rows(rows):
+    return sorted(rows, key=lambda row: row["record_id"])
+
+
+@pytest.mark.parametrize("task", CLASS_TASKS)
+@pytest.mark.parametrize(
+    "raw, nested, data_name",
+    [
+        (["venusx/token_cls.csv"], "venusx/nested.json", "VenusX_Act"),
+        (["uniprot/entries.dat"], "uniprot/flat_nested_Act.json", "VenusX_Act"),
+        (["uniprot/entries.dat"], "uniprot/flat_nested_BindI.json", "Venux_BindI"),
+        (["uniprot/entries.json"], "uniprot/json_nested_Act.json", "VenusX_Act"),
+        (["uniprot/entries.json"], "uniprot/json_nested_BindI.json", "VenusX_BindI"),
+        (["interproscan/results.json"], "interproscan/nested_Dom.json", "VenusX_Dom"),
+        (
+            ["interproscan/results.tsv", "interproscan/results.faa"],
+            "interproscan/nested_Dom.json",
+            "VenusX_Dom",
+        ),
+        (["interproscan/results.tsv"], "interproscan/nested_Evo.json", "VenusX_Evo"),
+    ],
+)
+def test_same_proteins_same_records(tmp_path, raw, nested, data_name, task):
+    rows, rejects, _ = run_files([RAW / name for name in raw], tmp_path, task, data_name)
+    expected, _, _ = run_files([RAW / nested], tmp_path, task, data_name)
+    # P55742 binds two ions of one kind at one residue: one fragment, and a reject that says so.
+    assert [row["uid"] for row in rejects if row["reason"] == "duplicate"] == [row["uid"] for row in rejects]
+    assert len(rejects) <= 1 and len(expected) >= 2
+    assert sorted_rows(rows) == sorted_rows(expected)
+
+
+@pytest.mark.parametrize("task", ["grounding_group", "grounding_single", "referring_class"])
+def test_conversations_of_every_container_give_the_same_bytes(tmp_path, task):
+    records = json.loads((RAW / "conversation" / f"{task}.json").read_text())
+    python_literals = tmp_path / "literals.csv"
+    with python_literals.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(records[0]))
+        writer.writeheader()
+        writer.writerows({k: str(v) if isinstance(v, list) else v for k, v in r.items()} for r in records)
+    lines = tmp_path / "records.jsonl"
+    lines.write_text("".join(json.dumps(record) + "\n" for record in records))
+    packed = tmp_path / "records.json.gz"
+    packed.write_bytes(gzip.compress((RAW / "conversation" / f"{task}.json").read_bytes()))
+    table = tmp_path / "records.parquet"
+    pq.write_table(pa.Table.from_pylist(records), table)
+    expected, rejects, _ = run_files([RAW / "conversation" / f"{task}.json"], tmp_path, task)
+    assert rejects == [] and expected
+    for path in (RAW / "conversation" / f"{task}.csv", lines, packed, table):
+        assert run_files([path], tmp_path, task)[0] == expected, path
+    rows = run_files([python_literals], tmp_path, task)[0]
+    assert [{**row, "flags": []} for row in rows] == expected  # csv ends lines with CRLF, which is noted
+    assert {tuple(row["flags"]) for row in rows} == {("crlf",)}
+
+
+@pytest.mark.parametrize("task", POSITION_TASKS)
+def test_nested_json_in_every_container(tmp_path, task):
+    source = SAMPLE / "VenusX_Motif" / "test.json"
+    records = json.loads(source.read_text())
+    lines = tmp_path / "records.jsonl"
+    lines.write_text("".join(json.dumps(record) + "\n" for record in records))
+    packed = tmp_path / "records.gz"  # the name tells nothing
+    packed.write_bytes(gzip.compress(json.dumps(records, indent=3).encode()))
+    expected, rejects, summary = run_files([source], tmp_path, task)
+    assert rejects == [] and summary.accepted == 6
+    for path in (lines, packed):
+        assert run_files([path], tmp_path, task)[0] == expected
+
+
+def test_position_conventions_by_hand(tmp_path):
+    """VenusX counts from 1, ends included: the slice of each span is the fragment that the file states."""
+    rows, _, _ = run_files([RAW / "venusx" / "token_cls.csv"], tmp_path, "referring_class", "VenusX_Act")
+    with (RAW / "venusx" / "token_cls.csv").open(newline="") as handle:
+        stated = sorted(
+            (row["uid"], text) for row in csv.DictReader(handle) for text in row["seq_fragment"].split("|")
+        )
+    found = sorted((row["uid"], row["sequence"][slice(*row["position_ref"])]) for row in rows)
+    assert found == stated
+
+
+def test_function_table(tmp_path):
+    rows, rejects, _ = run_files([RAW / "function" / "function.csv"], tmp_path, "function", "Function")
+    with (RAW / "function" / "function.csv").open(newline="") as handle:
+        expected = [(row["accession"], row["sequence"], row["function"]) for row in csv.DictReader(handle)]
+    assert rejects == []
+    assert [(row["uid"], row["sequence"], row["answer"]) for row in rows] == expected
+    assert rows[0]["position_ref"] is None and rows[0]["position_grd"] is None and rows[0]["classes"] == []
+
+
+def test_uniprot_function_text_is_without_evidence(tmp_path):
+    rows, _, _ = run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "function", "Function")
+    assert rows
+    for row in rows:
+        assert "{ECO" not in row["answer"] and "PubMed" not in row["answer"] and row["answer"].endswith(".")
+
+
+def test_venusx_rows_of_one_protein_need_not_be_adjacent(tmp_path):
+    source = RAW / "venusx" / "token_cls.csv"
+    with (SAMPLE / "VenusXcsv_Act" / "train.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    first = rows[0]
+    second = {
+        **first,
+        "interpro_id": "IPR999999",
+        "start": "1",
+        "end": "2",
+        "seq_fragment": first["seq_full"][:2],
+    }
+    shuffled = tmp_path / "shuffled.csv"
+    with shuffled.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(first), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, second])
+    made, rejects, summary = run_files([shuffled], tmp_path, "grounding_group", "VenusX_Act")
+    assert rejects == [] and summary.accepted == len(rows) + 1
+    assert made[0]["uid"] == first["uid"] and made[0]["classes"] == [
+        "IPR999999",
+        "IPR" + first["interpro_id"][3:],
+    ]
+    assert len(made) == len({row["uid"] for row in rows}) and source.exists()
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"label": "[1, 1, 1]"}, "label_mismatch"),
+        ({"label": "[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]"}, "label_mismatch"),
+        ({"start": "2|7", "end": "4"}, "bad_field"),
+        ({"start": "two"}, "bad_field"),
+        ({"start": ""}, "bad_field"),
+        ({"start": "1", "end": "3"}, "wrong_base"),
+        ({"start": "3", "end": "5"}, "wrong_base"),
+        ({"interpro_id": ""}, "missing_field"),
+        ({"seq_fragment": "WWW"}, "text_mismatch"),
+    ],
+)
+def test_venusx_rows_that_disagree(tmp_path, changes, reason):
+    good = {
+        "uid": "P1", "interpro_id": "IPR1", "seq_full": "MKTAYIAKQR", "seq_fragment": "KTA", "start": "2",
+        "end": "4", "label": "[0, 1, 1, 1, 0, 0, 0, 0, 0, 0]", "interpro_label": "3.0",
+    }  # fmt: skip
+    bad = {**good, "uid": "P2", **changes}
+    if "start" in changes or "end" in changes or "interpro_id" in changes or "seq_fragment" in changes:
+        bad["label"] = ""
+    path = tmp_path / "raw.csv"
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(good), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([good, bad])
+    rows, rejects, _ = run_files([path], tmp_path, "grounding_single", "VenusX_Act")
+    assert reasons(rejects) == [reason] and (rejects[0]["uid"], rejects[0]["record"]) == ("P2", 2)
+    assert rows[0]["position_grd"] == [[[1, 4]]] and rows[0]["classes"] == ["IPR1"]
+
+
+@pytest.mark.parametrize("layout", ["data/{split}-00000-of-00001.parquet", "{split}.csv", "{split}/part.csv"])
+def test_hub_folder(tmp_path, layout):
+    folder = tmp_path / "hub"
+    (folder / ".cache").mkdir(parents=True)
+    (folder / ".cache" / "test.csv").write_text("not for us")
+    (folder / "README.md").write_text("---\ndataset_info: {}\n---\n")
+    for split, name in (("train", "train"), ("valid", "validation"), ("test", "test")):
+        path = folder / layout.format(split=name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = SAMPLE / "VenusXcsv_Act" / f"{split}.csv"
+        if path.suffix == ".csv":
+            shutil.copy(source, path)
+        else:
+            with source.open(newline="") as handle:
+                rows = [
+                    {**row, "start": int(row["start"]), "end": int(row["end"])}
+                    for row in csv.DictReader(handle)
+                ]
+            pq.write_table(pa.Table.from_pylist(rows), path)
+    for split, count in (("train", 8), ("valid", 1), ("test", 1)):
+        _, rejects, summary = run_files([folder], tmp_path, "referring_class", split=split)
+        assert (summary.accepted, rejects) == (count, [])
+
+
+def test_family_selects_the_features(tmp_path):
+    counts = {
+        name: run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "referring_class", name)[2].accepted
+        for name in ("X_Act", "X_BindI", "X_Dom", "X_Motif", "X_all")
+    }
+    assert counts["X_Act"] and counts["X_BindI"]
+    assert counts["X_all"] == sum(counts[name] for name in counts if name != "X_all")
+
+
+def test_old_swissprot_entry_is_rejected_with_its_accession(tmp_path):
+    rows, rejects, _ = run_files([RAW / "uniprot" / "old_format.dat"], tmp_path, "referring_class", "X_Dom")
+    assert rows == [] and reasons(rejects) == ["unparsable"] and rejects[0]["uid"]
+
+
+def test_interproscan_fasta_of_another_run(tmp_path):
+    text = (RAW / "interproscan" / "results.tsv").read_text()
+    name = text.split("\t", 1)[0]
+    (tmp_path / "r.tsv").write_text(text)
+    (tmp_path / "r.faa").write_text(f">{name}\nMKTAYIAK\n")
+    rows, rejects, summary = run_files(
+        [tmp_path / "r.tsv", tmp_path / "r.faa"], tmp_path, "referring_class", "X_all"
+    )
+    assert rows == [] and set(summary.reasons) == {"checksum", "no_sequence"}
+    assert all(
+        "FASTA that was scanned" in row["detail"] or "file that was scanned" in row["detail"]
+        for row in rejects
+    )
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (b"", "is empty"),
+        (b" \n \n", "is empty"),
+        (b"[]", "holds no records"),
+        (b"uid,interpro_id,seq_full,seq_fragment,start,end\n", "holds no records"),
+        (json.dumps([protein()])[:-3].encode(), "record 1: the JSON ends early"),
+        (json.dumps([protein(), protein("P2")])[:-40].encode(), "record 2: the JSON ends early"),
+        (json.dumps([protein()])[:-1].encode(), "record 2: the JSON ends early"),
+        (b'[{"uid": "P1" "sequence": "MK", "fragments": []} ' + b" " * 100 + b"]", "not valid JSON"),
+        (b'[{"uid": "P1", "sequence": "MK", "fragments": []} {"uid": "P2"}' + b" " * 100 + b"]", "not valid JSON"),
+        (json.dumps(protein()).encode() + b"\n" + json.dumps(protein("P2")).encode()[:50], "record 2: the JSON ends"),
+        (json.dumps([protein()]).encode("utf-16"), "UTF-16"),
+        (json.dumps([protein(uid="Pé")], ensure_ascii=False).encode("latin-1"), "not UTF-8 text .byte 0xe9"),
+        (gzip.compress(json.dumps([protein(uid=f"P{n}") for n in range(99)]).encode())[:-20], "gzip"),
+        (b"uid,interpro_id,start,end\nP1,IPR1,1,2\n", "column 'seq_full' of a venusx table is missing"),
+        (b'uid,interpro_id,seq_full,start,end\nP1,"IPR1,MK,1,2\n', "not valid CSV"),
+        (b"a,b\n1,2\n", "format not recognised"),
+        (b"hello world\nthis is text\n", "format not recognised"),
+        (b'{"a": 1}\n', "format not recognised"),
+        (b"{\n", "neither a JSON array nor one JSON object a line|ends early"),
+        (b"PAR1 and no more", "Parquet file is damaged"),
+        (b">P1\nMKTV\n", "FASTA has no annotations"),
+        (b"ID   X_Y   Reviewed;  4 AA.\nAC   P1;\n", "ends inside the entry"),
+        ((b"P1\t" + b"a" * 32 + b"\t10\tPfam\tPF1\tx\t1\t5\t0.1\tT\t01-01-2025\n"), "has no sequences"),
+    ],
+)  # fmt: skip
+def test_unusable_files_are_refused_whole(tmp_path, content, says):
+    refused_file(tmp_path, content, says)
+
+
+def test_missing_file_and_wrong_format(tmp_path):
+    from fragmodel.errors import UserError
+
+    with pytest.raises(UserError, match="no such file"):
+        run_files([tmp_path / "none.json"], tmp_path)
+    refused_file(tmp_path, [protein()], "unknown format 'xml'; known: auto, nested", format="xml")
+    refused_file(tmp_path, b"uid,sequence\nP1,MK\n", "column 'fragments' of a nested table", format="nested")
+
+
+def test_bom_crlf_and_a_bad_line_are_named(tmp_path):
+    lines = "\r\n".join([json.dumps(protein()), "{broken", json.dumps(protein("P2"))]) + "\r\n"
+    rows, rejects, _ = run(tmp_path, b"\xef\xbb\xbf" + lines.encode())
+    assert [row["flags"] for row in rows] == [["bom", "crlf"]] * 2
+    assert [(row["reason"], row["record"]) for row in rejects] == [("bad_record", 2)]
+
+
+def test_items_larger_than_the_buffer(tmp_path):
+    """A record of more than a megabyte, which the reader's first buffer cuts."""
+    long = protein("LONG", sequence="MKTAYIAKQR" * 9000, description="x" * 2_500_000)
+    records = [protein(), long, protein("P3")]
+    rows, rejects, _ = run(tmp_path, json.dumps(records, indent=1))
+    assert rejects == [] and [row["uid"] for row in rows] == ["P1", "LONG", "P3"]
