@@ -36,7 +36,6 @@ class GroundingScores:
 
     def __init__(self, items: Sequence[GroundingItem], *, grouped: bool) -> None:
         self._prefixes = ("", "agnostic_") if grouped else ("",)
-        self._columns: dict[str, list[np.ndarray]] = {}
         rows = []
         for item in items:
             row = {}
