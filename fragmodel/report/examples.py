@@ -65,7 +65,7 @@ class Example:
     record_id: str
     uid: str
     kind: str  # "best" or "worst"
-    score: float
+    place: float  # among the examples of its task: 0 for the worst, 1 for the best
     start: int
     end: int  # of the window in the protein
     full_length: int
@@ -113,17 +113,20 @@ def make_examples(
     scored: pa.Table, records: Sequence[Path], tasks: Sequence[str], count: int
 ) -> list[Example]:
     """The examples of all tasks, those of a task together, the worst first."""
-    chosen = [
-        (task, kind, item)
-        for task in tasks
-        for kind, item in choose(record_scores(scored, task, MODEL), count)
-    ]
-    keys = {(item.data_name, task, item.record_id) for task, _, item in chosen}
+    chosen = []
+    for task in tasks:
+        items = choose(record_scores(scored, task, MODEL), count)
+        last = max(len(items) - 1, 1)
+        chosen += [
+            (task, kind, index / last, item)
+            for index, (kind, item) in enumerate(sorted(items, key=lambda chosen: chosen[1].score))
+        ]
+    keys = {(item.data_name, task, item.record_id) for task, _, _, item in chosen}
     found = _records(records, keys)
     answers = _answers(scored, keys)
     return [
-        _example(kind, item.score, found[key], answers[key])
-        for task, kind, item in chosen
+        _example(kind, place, found[key], answers[key])
+        for task, kind, place, item in chosen
         if (key := (item.data_name, task, item.record_id)) in found
     ]
 
@@ -155,7 +158,7 @@ def _answers(
     return found
 
 
-def _example(kind: str, score: float, record: dict[str, Any], answers: list[dict[str, Any]]) -> Example:
+def _example(kind: str, place: float, record: dict[str, Any], answers: list[dict[str, Any]]) -> Example:
     task, start, whole = record["task_type"], record["start"], record["full_length"]
     length = len(record["sequence"])
     classes = record["classes"]
@@ -171,7 +174,7 @@ def _example(kind: str, score: float, record: dict[str, Any], answers: list[dict
         record_id=record["record_id"],
         uid=labels.printable(record["uid"]),
         kind=kind,
-        score=score,
+        place=round(place, 4),
         start=start,
         end=start + length,
         full_length=whole,

@@ -126,7 +126,7 @@ def _in_page(tag: str, name: str) -> str:
         r' id="(?:[^"]*)"', lambda m: f' id="{name}-{m.group()[5:-1]}"' if _is_target(tag) else "", tag
     )
     tag = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", tag)
-    tag = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--sans)", tag)
+    tag = re.sub(r"font-family: [^;\"]+", "font-family: var(--sans)", tag)
     return re.sub(
         r"#[0-9a-f]{6}",
         lambda m: f"var(--{_PROPERTIES[m.group()]})" if m.group() in _PROPERTIES else m.group(),

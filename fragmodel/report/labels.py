@@ -128,7 +128,7 @@ def record_metric(task: str) -> Metric:
 def record_score(task: str, value: float) -> str:
     """A record's score in words: ``IoU 0.812``, ``correct``."""
     if task == "referring_class":
-        return "correct" if value == 1 else "not correct"
+        return "correct" if value == 1 else "wrong"
     own = record_metric(task)
     return f"{own.label} {own.text(value)}"
 

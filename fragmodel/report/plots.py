@@ -25,7 +25,7 @@ def curve(
     points: Sequence[tuple[float, float]], name: str, other: Sequence[tuple[float, float]] = ()
 ) -> Figure:
     """A quantity by optimiser step; ``other`` are its values in validation."""
-    figure, axes = look.new_axes(height=2.4, left=0.72)
+    figure, axes = look.new_axes(height=2.4, left=0.8)
     steps, values = zip(*points, strict=True)
     axes.plot(steps, values, color=look.MODEL, label="training")
     if other:
@@ -36,7 +36,7 @@ def curve(
         xlabel="optimiser step", ylabel=name, ylim=(low, max([*values, *(v for _, v in other)]) * 1.08 or 1)
     )
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_small))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     return figure
 
@@ -257,6 +257,14 @@ def _log_axis(axes: Axes, end: float) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _small(value: float, _: int) -> str:
+    """As :func:`_plain`, but ``5e-5`` for what would need many zeros."""
+    if not 0 < abs(value) < 1e-3:
+        return f"{value:g}"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"
 
 
 def _plain(value: float, _: int) -> str:

@@ -11,7 +11,7 @@
   function apply() {
     const { task, data, system, order } = Object.fromEntries(new FormData(form));
     const sign = order === "best" ? -1 : 1;
-    const key = (card) => sign * card.dataset.better * card.dataset.score;
+    const key = (card) => sign * card.dataset.place;
     cards.sort((a, b) => key(a) - key(b)).forEach((card) => box.append(card));
     let found = 0;
     for (const card of cards) {
