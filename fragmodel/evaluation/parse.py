@@ -21,20 +21,19 @@ OUT_OF_RANGE = "out_of_range"  # a span leaves the window; it was clipped, or dr
 UNKNOWN = "unknown"  # no known class is named
 MISSING = "missing"  # the predictions have no row for the record
 
-# A number is at most 18 digits long: longer runs of digits are no position in any protein.
+# A number is at most 18 digits long: longer runs of digits are no position in any protein. Whitespace is matched
+# possessively, so that no text takes more than linear time.
 _INTEGER = r"(-?[0-9]{1,18})"
 _SPAN = re.compile(
-    # After an opening marker the brackets may be missing; elsewhere they are what tells a span from other
-    # numbers.
-    rf"(?P<open>{re.escape(SPAN_OPEN)})\s*[(\[]?\s*{_INTEGER}\s*(?:,|-|–|\.\.)\s*{_INTEGER}\s*[)\]]?"
-    rf"(?:\s*{re.escape(SPAN_CLOSE)})?"
-    rf"|[(\[]\s*{_INTEGER}\s*,\s*{_INTEGER}\s*[)\]](?P<close>\s*{re.escape(SPAN_CLOSE)})?"
+    # After an opening marker the brackets may be missing; elsewhere they tell a span from other numbers.
+    rf"(?P<open>{re.escape(SPAN_OPEN)})\s*+[(\[]?\s*+{_INTEGER}\s*+(?:,|-|–|\.\.)\s*+{_INTEGER}\s*+[)\]]?"
+    rf"(?:\s*+{re.escape(SPAN_CLOSE)})?"
+    rf"|[(\[]\s*+{_INTEGER}\s*+,\s*+{_INTEGER}\s*+[)\]](?P<close>\s*+{re.escape(SPAN_CLOSE)})?"
 )
-_CONTINUES = re.compile(r"[\s,;&]*(?:and\b)?[\s,;&]*")  # between two spans of one class
-_INTRO = re.compile(r"\s*(?:the|here|these|this|all|i)\b[^:\n]*:\s*", re.IGNORECASE)
-_VERB = re.compile(
-    r"\s+(?:(?:is|are)\s+)?(?:(?:located|found)\s+)?(?:at|in|from)\s*$|\s+(?:is|are)\s*$", re.IGNORECASE
-)
+_CONTINUES = re.compile(r"[\s,;&]*+(?:and\b[\s,;&]*+)?")  # between two spans of one class
+_LIST_END = re.compile(r"[\s,;.&]++(?:and\b)?\s*+")  # what still belongs to the list before: "…), B: ("
+_INTRO = re.compile(r"(?:the|here|these|this|all|i)\b[^:]*+:\s*+", re.IGNORECASE)
+_VERBS = {"is", "are", "located", "found", "at", "in", "from"}
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
 
 
@@ -97,13 +96,18 @@ def _status(text: str, found: bool, faults: set[str]) -> str:
 def _class_name(between: str, first: bool) -> str:
     """Class in front of a list of spans: the last line of ``between``, without verb and introduction."""
     lines = _MARKER.sub("", between).rstrip().split("\n")
-    line = lines[-1].strip()
-    if len(lines) == 1 and not first:  # what still belongs to the list before: "…), B: ("
-        line = re.sub(r"^[\s,;.&]+(?:and\b)?\s*", "", line)
+    line = lines[-1]
+    if len(lines) == 1 and not first and (end := _LIST_END.match(line)):
+        line = line[end.end() :]
     if line.endswith(":"):
-        return line[:-1].rstrip()  # the format of our own answers, whose names may hold colons
-    line = _VERB.sub("", f" {line}").strip()
-    return _INTRO.sub("", line, count=1) if first else line
+        return line[:-1].strip()  # the format of our own answers, whose names may hold colons
+    words = line.split()
+    while words and words[-1].lower() in _VERBS:
+        words.pop()
+    line = " ".join(words)
+    if first and (intro := _INTRO.match(line)):
+        line = line[intro.end() :]
+    return line
 
 
 def normalise(text: str) -> str:

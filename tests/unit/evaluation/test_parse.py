@@ -1,3 +1,5 @@
+from time import perf_counter
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -53,6 +55,26 @@ PIECES = st.sampled_from(
 def test_any_text_is_parsed_to_spans_inside_the_window(text, length):
     for span in parse_spans(text, length).spans:
         assert 0 <= span.start < span.end <= length
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SPAN_OPEN + " " * 100_000,
+        "(1,2)" + ", " * 50_000 + "x (3,4)",
+        "(" * 100_000,
+        "a" + " " * 100_000 + "b (1,2)",
+        "the " * 30_000 + "(1,2)",
+        SPAN_OPEN * 5_000,
+        "1," * 50_000,
+    ],
+    ids=range(7),
+)
+def test_degenerate_texts_take_no_time(text):
+    started = perf_counter()
+    parse_spans(text, LENGTH)
+    ClassNames(["the", "a b"]).find(text)
+    assert perf_counter() - started < 1
 
 
 @pytest.mark.parametrize(
