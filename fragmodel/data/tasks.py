@@ -6,6 +6,7 @@ the protein, the task and the seed alone, never on other records.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fragmodel.data import prompts
@@ -218,14 +219,26 @@ def _record_id(
     """The uid and a digest of all that tells records of one task apart; the same in every raw format."""
     places = " ".join(f"{span.start + start}-{span.end + start}" for span in spans)
     digest = text_digest(
-        settings.task, uid, text_digest(sequence), *labels.keys, "spans", places, str(window_start), size=6
+        settings.task, uid, _sequence_digest(sequence), *labels.keys, "spans", places, str(window_start), size=6
     )
     return f"{uid}:{digest}"
 
 
+@lru_cache(maxsize=16)
+def _sequence_digest(sequence: str) -> str:
+    """Digest of a protein; its records come one after the other."""
+    return text_digest(sequence)
+
+
+@lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    """Class names recur in nearly every record."""
+    return prompts.plain(name)
+
+
 def _labels(fragments: Sequence[Fragment]) -> Labels:
     return Labels(
-        [prompts.plain(fragment.class_name) for fragment in fragments],
+        [_plain(fragment.class_name) for fragment in fragments],
         [fragment.class_id for fragment in fragments],
         [fragment.class_key for fragment in fragments],
     )

@@ -166,3 +166,13 @@ def test_every_reason_is_explained():
     used = set(re.findall(r'(?:Fault|Invalid|refuse)\(\s*(?:\w+, )?"([a-z_]+)"', source))
     used |= set(re.findall(r'return "([a-z]+_[a-z]+)", f?"', source))
     assert len(used) > 20 and used <= set(REASONS), used - set(REASONS)
+
+
+def test_documentation_lists_every_reason_with_its_meaning():
+    from raw import ROOT
+
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert [f"| `{code}` | {meaning} |" for code, meaning in REASONS.items()] == [
+        row for row in rows if row.split("`")[1] in REASONS
+    ]
