@@ -1,16 +1,4 @@
-"""What all tests share."""
+"""What all tests share: helper modules lie beside this file and are imported by name.
 
-import os
-import shutil
-
-import pytest
-
-
-def require_tool(name: str, package: str) -> None:
-    """Skip the test when a system tool is missing, saying how to install it; on CI (variable CI) fail instead."""
-    if shutil.which(name):
-        return
-    message = f"{name} is not on PATH: apt-get install {package}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+Import helpers from them, never from ``conftest``: other folders have a module of that name too.
+"""

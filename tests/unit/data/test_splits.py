@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
-from conftest import require_tool
 from raw import SAMPLE, protein, run_files
+from system_tools import require_tool
 
 from fragmodel import tables
 from fragmodel.data import splits

@@ -3,10 +3,10 @@ import random
 
 import numpy as np
 import pytest
-from conftest import require_tool
 from hypothesis import given
 from hypothesis import strategies as st
 from small_tables import grounding_record, record, write_records
+from system_tools import require_tool
 
 from fragmodel.data.records import Span
 from fragmodel.errors import UserError
@@ -186,6 +186,11 @@ def test_mmseqs_finds_the_relative_and_aligns_it():
     require_tool("mmseqs", "mmseqs2")
     assert search.tool() == search.MMSEQS
     check_hits(search.search([RELATIVE, protein(9)], [ONE, TWO]))
+
+
+def test_sequences_too_short_for_mmseqs_have_no_hits():
+    require_tool("mmseqs", "mmseqs2")
+    assert search.search([ONE, "MK"], ["MKT", "M"]) == [[], []]
 
 
 def test_fallback_agrees(monkeypatch, caplog):

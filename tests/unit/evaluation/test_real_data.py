@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import require_tool
 from small_tables import prediction, write_predictions
+from system_tools import require_tool
 
 from fragmodel.data.ingest import ingest
 from fragmodel.embeddings.encoders import build_stand_in

@@ -1,0 +1,81 @@
+"""Figures in files and in the page."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_run import HOSTILE
+
+from fragmodel.report import plots
+from fragmodel.report.figures import Gallery, style
+from fragmodel.report.labels import metric
+from fragmodel.report.results import Cell
+
+
+def draw(folder, name="classes"):
+    with style():
+        return Gallery(folder).add(
+            name, "Title", f'Alt "{HOSTILE}"', plots.bars([(HOSTILE, 0.5, "0.5"), ("b", 1, "1")])
+        )
+
+
+def test_files_have_the_same_bytes_every_time(tmp_path):
+    draw(tmp_path / "a")
+    draw(tmp_path / "b")
+    for name in ("classes.svg", "classes.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_svg_is_well_formed_and_text_stays_text(tmp_path):
+    picture = draw(tmp_path)
+    for text in ((tmp_path / "classes.svg").read_text(), picture.svg):
+        root = ET.fromstring(re.sub(r"<!DOCTYPE.*?>", "", text, flags=re.DOTALL))
+        shown = [element.text for element in root.iter() if element.tag.endswith("text")]
+        # The name is cut, but none of its characters is markup or mathematics.
+        assert any(text.startswith("</script><script>window.hacked") for text in shown)
+
+
+def test_inline_svg_follows_the_page(tmp_path):
+    svg = draw(tmp_path).svg
+    assert "var(--model)" in svg
+    assert not re.search(r"#[0-9a-f]{6}", svg)  # no colour that stays the same in the dark
+    assert "DejaVu" not in svg
+    assert 'role="img"' in svg
+    assert "<script" not in svg
+
+
+def test_ids_differ_between_figures(tmp_path):
+    ids = [set(re.findall(r' id="([^"]+)"', draw(tmp_path, name).svg)) for name in ("one", "two")]
+    assert ids[0] and not ids[0] & ids[1]
+    svg = draw(tmp_path, "one").svg
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg)) <= ids[0]
+
+
+def test_names_from_data_cannot_leave_the_folder(tmp_path):
+    draw(tmp_path / "in", "../../escape")
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["_escape.png", "_escape.svg"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40_000), st.integers(1, 40_000)), min_size=1, max_size=30))
+def test_length_figures_take_any_lengths(pairs):
+    true, predicted = np.array(pairs).T
+    with style():
+        plots.length_calibration(true, predicted).canvas.draw()
+        figure = plots.length_distribution({"train": true, "test": predicted}, "fragment length")
+        figure.canvas.draw()
+    # Every length lies in a bin: the shares of each split add up to one.
+    for outline in figure.axes[0].patches:
+        assert abs(outline.get_data().values.sum() - 1) < 1e-9
+
+
+def test_comparison_draws_every_system_once_a_data_set():
+    groups = {"A": {"model": Cell(0.5, 0.4, 0.6), "majority": Cell(0.1)}, "B": {"model": Cell(0.2)}}
+    with style():
+        axes = plots.comparison(metric("accuracy"), groups).axes[0]
+    drawn = [
+        (line.get_label(), line.get_xdata()[0]) for line in axes.get_lines() if line.get_marker() != "None"
+    ]
+    assert sorted(drawn) == [("Majority", 0.1), ("Model", 0.2), ("Model", 0.5)]

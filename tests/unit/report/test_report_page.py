@@ -1,0 +1,166 @@
+"""The page as a whole, from the files of a run."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from report_run import HOSTILE, build_run
+
+from fragmodel.errors import UserError
+from fragmodel.report.page import make_report
+from fragmodel.tables import REJECTS, write_table
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Elements in order, text by the element around it, and whether every element is closed in turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.texts, self.open, self.balanced = [], [], [], True
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        self.balanced &= bool(self.open) and self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    arguments = build_run(tmp_path_factory.mktemp("run"))
+    make_report(**arguments)
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def text(run):
+    return run["output"].read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_every_element_is_closed(page):
+    assert page.balanced and not page.open
+
+
+def test_ids_are_unique(page):
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+def test_headings_are_in_order(page):
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1 and levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_nothing_comes_from_elsewhere(text, page):
+    for _, attrs in page.elements:
+        for name in ("src", "href", "xlink:href"):
+            assert attrs.get(name, "#").startswith(("#", "data:")), attrs
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_data_text_is_text(text, page):
+    assert HOSTILE not in text
+    scripts = [data for tag, data in page.texts if tag == "script"]
+    assert len(scripts) == 1 and "hacked" not in scripts[0]
+    assert any(data.strip() == HOSTILE for tag, data in page.texts if tag == "span")  # shown whole, as a uid
+
+
+def test_figures_have_alternatives_and_files(run, page):
+    pictures = [attrs for tag, attrs in page.elements if tag == "svg"]
+    assert pictures and all(attrs.get("aria-label") for attrs in pictures)
+    names = {path.stem for path in run["figures_dir"].iterdir()}
+    assert {
+        "leakage",
+        "training-loss",
+        "comparison-grounding_group",
+        "iou-grounding_single-VenusX_Dom",
+    } <= names
+    assert {path.suffix for path in run["figures_dir"].iterdir()} == {".svg", ".png"}
+    assert sum(tag == "figure" for tag, _ in page.elements) == len(names)
+
+
+def test_stand_ins_are_named(text):
+    assert "Made with a stand-in encoder and a stand-in decoder" in text
+    assert text.count("stand-in") > 5
+
+
+def test_numbers_of_the_tables_are_those_of_the_metrics(run, page):
+    metrics = json.loads(run["metrics"].read_text())
+    with (run["tables_dir"] / "metrics-grounding_single.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    for row in rows:
+        summary = metrics[row["data_set"]]["grounding_single"]
+        system = summary["model"] if row["system"] == "model" else summary["baselines"][row["system"]]
+        found = system[row["metric"]]
+        assert [float(row[key]) for key in ("value", "low", "high")] == [
+            found["value"],
+            found["low"],
+            found["high"],
+        ]
+    assert len(rows) == sum(
+        len(system)
+        for summary in (tasks["grounding_single"] for tasks in metrics.values())
+        for system in (summary["model"], *summary["baselines"].values())
+    )
+    shown = f"{metrics['VenusX_Dom']['grounding_single']['model']['iou_mean']['value']:.3f}"
+    assert any(data.strip() == shown for _, data in page.texts)
+
+
+def test_same_inputs_same_bytes(run, tmp_path):
+    again = {
+        **run,
+        "output": tmp_path / "r.html",
+        "figures_dir": tmp_path / "f",
+        "tables_dir": tmp_path / "t",
+    }
+    make_report(**again)
+    assert again["output"].read_bytes() == run["output"].read_bytes()
+    for name in ("figures_dir", "tables_dir"):
+        first, second = ({p.name: p.read_bytes() for p in where[name].iterdir()} for where in (run, again))
+        assert first == second
+
+
+def test_a_bare_run_makes_a_page(tmp_path, run):
+    """No rejects, no log entries, no intervals, no parts, no classes, no baselines, no audit details."""
+    (tmp_path / "log.jsonl").write_text("")
+    (tmp_path / "leakage.json").write_text("{}")
+    metrics = {"VenusX_Dom": {"referring_class": {"n": 3, "model": {"accuracy": 0.5}, "baselines": {}}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    write_table(tmp_path / "rejects/VenusX_Dom/referring_class/test.parquet", REJECTS, [])
+    bare = {
+        "rejects": [tmp_path / "rejects/VenusX_Dom/referring_class/test.parquet"],
+        "training_log": tmp_path / "log.jsonl",
+        "metrics": tmp_path / "metrics.json",
+        "leakage": tmp_path / "leakage.json",
+        "scored": [],
+        "run": {},
+    }
+    outputs = {"output": tmp_path / "r.html", "figures_dir": tmp_path / "f", "tables_dir": tmp_path / "t"}
+    make_report(**{**run, **bare, **outputs})
+    page = Page((tmp_path / "r.html").read_text())
+    assert page.balanced
+    assert any("No fragment was rejected" in data for _, data in page.texts)
+
+
+def test_a_missing_file_is_named_and_leaves_no_page(tmp_path, run):
+    outputs = {"output": tmp_path / "r.html", "figures_dir": tmp_path / "f", "tables_dir": tmp_path / "t"}
+    with pytest.raises(UserError, match=r"absent\.json: no such file"):
+        make_report(**{**run, **outputs, "metrics": tmp_path / "absent.json"})
+    assert not list(tmp_path.iterdir())
