@@ -64,7 +64,7 @@ def length_distribution(lengths: Mapping[str, np.ndarray], unit: str) -> Figure:
             lw=1.8,
             label=split,
         )
-    _log_axis(axes, edges[-1])
+    _log_axes(axes, "x")
     axes.set(xlabel=f"{unit} (residues)", ylabel="share", xlim=(edges[0], edges[-1]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
@@ -77,9 +77,7 @@ def class_frequencies(counts: Sequence[int]) -> Figure:
     figure, axes = look.new_axes(height=2.3)
     ranks = np.arange(1, len(counts) + 1)
     axes.step(ranks, sorted(counts, reverse=True), where="mid", color=look.MODEL)
-    _log_axis(axes, max(len(counts), 2))
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    _log_axes(axes)
     axes.set(xlabel="classes by frequency", ylabel="records", xlim=(0.9, max(len(counts), 2) * 1.1))
     axes.set_ylim(bottom=0.9)
     return figure
@@ -193,9 +191,7 @@ def length_calibration(true: np.ndarray, predicted: np.ndarray) -> Figure:
         2 ** places[:, 0], 2 ** places[:, 1], s=14 + 180 * counts / counts.max() * (counts.max() > 1),
         color=look.MODEL, alpha=0.65, linewidths=0,
     )  # fmt: skip
-    _log_axis(axes, end)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    _log_axes(axes)
     axes.grid(True, axis="both")
     axes.set(xlabel="true residues", ylabel="predicted residues", xlim=(0.7, end), ylim=(0.7, end))
     return figure
@@ -252,11 +248,13 @@ def _log_edges(longest: int) -> np.ndarray:
     return np.unique(np.ceil(2 ** np.arange(0, np.log2(longest + 1) + 0.51, 0.5))) - 0.5
 
 
-def _log_axis(axes: Axes, end: float) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_locator(NullLocator())
+def _log_axes(axes: Axes, names: str = "xy") -> None:
+    """Logarithmic scales with plain numbers at the powers of ten and nothing between."""
+    for name in names:
+        axes.set(**{f"{name}scale": "log"})  # this resets locators and formatters, so it comes first
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_formatter(FuncFormatter(_plain))
+        axis.set_minor_locator(NullLocator())
 
 
 def _small(value: float, _: int) -> str:
