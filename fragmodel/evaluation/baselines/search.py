@@ -20,7 +20,7 @@ BIOPYTHON = "Biopython PairwiseAligner (fallback)"
 MAX_E_VALUE = 1e-3
 _KEEP = 50  # hits of a query
 _FIELDS = "query,target,evalue,bits,qstart,tstart,qaln,taln"
-_WORD = 3  # length of the words by which the fallback picks its candidates
+_WORD = 4  # length of the words by which the fallback picks its candidates
 _CANDIDATES = 20
 
 
@@ -61,6 +61,8 @@ def _mmseqs(queries: Sequence[str], targets: Sequence[str], threads: int) -> lis
         run = subprocess.run(
             [*command, "--format-output", _FIELDS], cwd=folder, capture_output=True, text=True, check=False
         )
+        if "No k-mer could be extracted" in run.stdout + run.stderr:
+            return hits  # all targets are too short or of low complexity
         if run.returncode:
             raise UserError(f"mmseqs easy-search failed: {(run.stderr or run.stdout).strip()[-500:]}")
         for line in (folder / "hits.tsv").read_text().splitlines():
