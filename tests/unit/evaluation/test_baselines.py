@@ -182,12 +182,14 @@ def check_hits(hits):
     assert nothing == []
 
 
+@pytest.mark.slow
 def test_mmseqs_finds_the_relative_and_aligns_it():
     require_tool("mmseqs", "mmseqs2")
     assert search.tool() == search.MMSEQS
     check_hits(search.search([RELATIVE, protein(9)], [ONE, TWO]))
 
 
+@pytest.mark.slow
 def test_sequences_too_short_for_mmseqs_have_no_hits():
     require_tool("mmseqs", "mmseqs2")
     assert search.search([ONE, "MK"], ["MKT", "M"]) == [[], []]
@@ -209,6 +211,7 @@ def test_map_span_by_hand():
     assert map_span(Span(0, 5), hit) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", [search.MMSEQS, search.BIOPYTHON])
 def test_alignment_transfers_class_description_and_places(train, test_table, tmp_path, monkeypatch, tool):
     if tool == search.MMSEQS:
@@ -227,7 +230,10 @@ def test_alignment_transfers_class_description_and_places(train, test_table, tmp
     assert read_metadata(output)["alignment_tool"] == tool
 
 
-def test_all_baselines_are_written_in_order_and_the_same_twice(train, test_table, tmp_path, caplog):
+def test_all_baselines_are_written_in_order_and_the_same_twice(
+    train, test_table, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(search.shutil, "which", lambda name: None)  # the fallback starts sooner
     output = tmp_path / "baselines.parquet"
     options = {"store": None, "fingerprint": None, "output": output, "seed": 1}
     run_baselines([train], [test_table], names=NAMES, **options)
