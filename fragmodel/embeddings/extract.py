@@ -30,7 +30,7 @@ class EmbedSummary:
     requested: int  # unique sequences that were asked for
     embedded: int  # of these, the ones that were not in the store before
     residues: int  # residues of the embedded sequences
-    seconds: float  # wall time of the forward passes and the writing
+    seconds: float  # wall time of the forward passes and the writing, loading left out
 
 
 def collect_windows(records: Sequence[Path], output: Path) -> int:
@@ -135,14 +135,16 @@ def embed_sequences(
     )
     requested = list(dict.fromkeys(sequences))
     missing = EmbeddingStore(store, name).missing(requested)
-    started = monotonic()
+    seconds = 0.0
     if missing:
         _check_lengths(missing, config)
         model = load_encoder(encoder, dtype=COMPUTE_DTYPES[compute_dtype], device=_device(device))
         rows = shard_bytes // bytes_per_row(config.hidden_size, dtype)
+        started = monotonic()
         _embed(missing, PackedEncoder(model, layer), folder, dtype, tokens_per_batch, rows)
+        seconds = monotonic() - started
     residues = sum(map(len, missing))
-    return EmbedSummary(name, len(requested), len(missing), residues, monotonic() - started)
+    return EmbedSummary(name, len(requested), len(missing), residues, seconds)
 
 
 def batches_by_length(sequences: Iterable[str], rows: int) -> Iterator[list[str]]:

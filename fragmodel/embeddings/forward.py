@@ -42,7 +42,8 @@ class PackedEncoder:
         self.config = model.config
         self.layer = resolve_layer(model.config.num_hidden_layers, layer)
         self.device, self.dtype = model.device, model.dtype
-        self._fused = [_fuse(block.attention.self) for block in model.encoder.layer[: self.layer]]
+        heads = self.config.num_attention_heads
+        self._fused = [_fuse(block.attention.self, heads) for block in model.encoder.layer[: self.layer]]
 
     @torch.inference_mode()
     def __call__(self, sequences: Sequence[str]) -> list[Tensor]:
@@ -53,9 +54,8 @@ class PackedEncoder:
         for block, (weight, bias) in zip(self.model.encoder.layer, self._fused, strict=False):
             attention = block.attention
             qkv = F.linear(attention.LayerNorm(x), weight, bias)
-            x = x + attention.output.dense(self._attend(qkv, rotation, packing))
-            hidden = F.gelu(block.intermediate.dense(block.LayerNorm(x)))
-            x = x + block.output.dense(hidden)
+            x += attention.output.dense(self._attend(qkv, rotation, packing))
+            x += block.output.dense(F.gelu(block.intermediate.dense(block.LayerNorm(x))))
         if self.layer == self.config.num_hidden_layers:
             x = self.model.encoder.emb_layer_norm_after(x)
         return list(x.split(packing.lengths))
@@ -77,20 +77,20 @@ class PackedEncoder:
             x = embeddings.layer_norm(x)
         return x
 
-    def _rotation(self, packing: _Packing) -> tuple[Tensor, Tensor] | None:
-        """Cosine and sine ``[T, 1, 1, head_dim / 2]`` of each row's rotary angles."""
+    def _rotation(self, packing: _Packing) -> Tensor | None:
+        """Rotary turns ``[T, 1, 1, head_dim / 2]`` of each row, as complex numbers of magnitude 1."""
         rotary = self.model.rotary_embeddings
         if rotary is None:
             return None
         angles = packing.positions[:, None].float() * rotary.inv_freq.float()
-        return angles.cos()[:, None, None], angles.sin()[:, None, None]
+        return torch.polar(torch.ones_like(angles), angles)[:, None, None]
 
-    def _attend(self, qkv: Tensor, rotation: tuple[Tensor, Tensor] | None, packing: _Packing) -> Tensor:
+    def _attend(self, qkv: Tensor, rotation: Tensor | None, packing: _Packing) -> Tensor:
         """Self-attention of every sequence: fused projections ``[T, 3 * dim]`` to mixed values ``[T, dim]``."""
         heads = self.config.num_attention_heads
         qkv = qkv.view(len(qkv), 3, heads, -1)
         if rotation is not None:
-            _rotate(qkv[:, :2], *rotation)
+            _rotate(qkv[:, :2], rotation)
         mixed = []
         for part in qkv.split(packing.lengths):
             query, key, value = part.permute(1, 2, 0, 3).unsqueeze(1)  # each [1, heads, rows, head_dim]
@@ -98,14 +98,25 @@ class PackedEncoder:
         return torch.cat(mixed).flatten(1)
 
 
-def _rotate(pairs: Tensor, cosine: Tensor, sine: Tensor) -> None:
-    """Turn query and key ``[T, 2, heads, head_dim]`` in place by their rotary angles."""
-    first, second = pairs.chunk(2, dim=-1)
-    turned = first * cosine - second * sine
-    second.copy_(second * cosine + first * sine)
-    first.copy_(turned)
+def _rotate(pairs: Tensor, rotation: Tensor) -> None:
+    """Turn query and key ``[T, 2, heads, head_dim]`` in place; neighbouring numbers are one complex number."""
+    exact = pairs.float()  # the same memory when it is float32 already
+    torch.view_as_complex(exact.unflatten(-1, (-1, 2))).mul_(rotation)
+    if exact is not pairs:
+        pairs.copy_(exact)
 
 
-def _fuse(attention: nn.Module) -> tuple[Tensor, Tensor]:
-    parts = (attention.query, attention.key, attention.value)
-    return torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+def _fuse(attention: nn.Module, heads: int) -> tuple[Tensor, Tensor]:
+    """Weight ``[3 * dim, dim]`` and bias of query, key and value as one projection.
+
+    ESM turns feature ``i`` of a head together with feature ``i + head_dim / 2``. Here the rows of query and key
+    are put in the order ``0, h, 1, h + 1, …``, so that the two are neighbours and a turn is one complex product;
+    their dot products stay the same.
+    """
+
+    def paired(parameter: Tensor) -> Tensor:
+        return parameter.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+
+    query, key, value = attention.query, attention.key, attention.value
+    weight = torch.cat([paired(query.weight), paired(key.weight), value.weight])
+    return weight, torch.cat([paired(query.bias), paired(key.bias), value.bias])

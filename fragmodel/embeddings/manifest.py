@@ -13,5 +13,7 @@ def fingerprint_of(manifests: Iterable[str | Path]) -> str:
     for path in manifests:
         found |= set(read_table(path, EMBEDDED, ["fingerprint"])["fingerprint"].unique().to_pylist())
     if len(found) != 1:
-        raise UserError(f"the embedding manifests name {len(found)} stores; embed all windows with one encoder")
+        raise UserError(
+            f"the embedding manifests name {len(found)} stores; embed all windows with one encoder"
+        )
     return found.pop()
