@@ -219,7 +219,14 @@ def _record_id(
     """The uid and a digest of all that tells records of one task apart; the same in every raw format."""
     places = " ".join(f"{span.start + start}-{span.end + start}" for span in spans)
     digest = text_digest(
-        settings.task, uid, _sequence_digest(sequence), *labels.keys, "spans", places, str(window_start), size=6
+        settings.task,
+        uid,
+        _sequence_digest(sequence),
+        *labels.keys,
+        "spans",
+        places,
+        str(window_start),
+        size=6,
     )
     return f"{uid}:{digest}"
 

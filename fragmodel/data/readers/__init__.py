@@ -87,6 +87,8 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
         sequences = tuple(fastas) or _fasta_beside(path)
         read = partial(interproscan.read_tsv, path, sequences, family)
         return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
+    if head.lstrip().startswith("<"):
+        raise UserError(f"{path}: XML is not read; UniProt gives the same entries as flat text and as JSON")
     first = next(islice(containers.rows(path), 1), None)
     if first is None:
         raise UserError(f"{path}: the file holds no records")

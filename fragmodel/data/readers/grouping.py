@@ -17,10 +17,12 @@ def grouped(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[Any]]]
             "INSERT INTO pairs (key, value) VALUES (?, ?)", ((key, json.dumps(value)) for key, value in pairs)
         )
         database.execute("CREATE INDEX by_key ON pairs (key, number)")
+        database.execute("CREATE TABLE keys (first INTEGER PRIMARY KEY, key TEXT)")
+        database.execute("INSERT INTO keys SELECT MIN(number), key FROM pairs GROUP BY key")
+        # The outer loop goes over `keys` in order, the inner one uses the index: nothing needs to be sorted.
         ordered = database.execute(
-            "SELECT pairs.key, pairs.value"
-            " FROM (SELECT key, MIN(number) AS first FROM pairs GROUP BY key) AS keys"
-            " JOIN pairs ON pairs.key = keys.key ORDER BY keys.first, pairs.number"
+            "SELECT keys.key, pairs.value FROM keys CROSS JOIN pairs ON pairs.key = keys.key"
+            " ORDER BY keys.first, pairs.number"
         )
         for key, members in groupby(ordered, key=lambda pair: pair[0]):
             yield key, [json.loads(value) for _, value in members]

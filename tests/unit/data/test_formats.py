@@ -246,6 +246,7 @@ def test_interproscan_fasta_of_another_run(tmp_path):
         (b'{"a": 1}\n', "format not recognised"),
         (b"{\n", "neither a JSON array nor one JSON object a line|ends early"),
         (b"PAR1 and no more", "Parquet file is damaged"),
+        (b'<?xml version="1.0"?>\n<uniprot/>', "XML is not read"),
         (b">P1\nMKTV\n", "FASTA has no annotations"),
         (b"ID   X_Y   Reviewed;  4 AA.\nAC   P1;\n", "ends inside the entry"),
         ((b"P1\t" + b"a" * 32 + b"\t10\tPfam\tPF1\tx\t1\t5\t0.1\tT\t01-01-2025\n"), "has no sequences"),
