@@ -22,6 +22,8 @@ SYSTEMS = {
     "random_span": "Random span",
 }
 
+FREE_TEXT = ("referring_desc", "function")  # any text is an answer
+
 # Answers that were read as they stand, those that were mended, and those from which nothing could be taken.
 STATUS_GROUPS = {
     "well-formed": (parse.OK,),

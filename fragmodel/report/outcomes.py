@@ -45,6 +45,8 @@ def task_section(
             gallery.add(f"comparison-{task}", title, f"{name}, {found.metric.label}. {values}.", figure)
         )
     shares = _status_shares(own)
+    if task in labels.FREE_TEXT and all(parts["well-formed"] == 1 for parts in shares.values()):
+        shares = {}  # any text is well-formed: only empty and missing answers are worth a figure
     if shares:
         text = "; ".join(f"{d} {parts.get('well-formed', 0):.0%}" for d, parts in shares.items())
         alt = f"{name}: well-formed answers of the model: {text}."

@@ -27,7 +27,9 @@ def summary_section(
     """What a reader sees first: what was trained, on what, and whether it beats the baselines."""
     verdicts = [found for table in tables if (found := results.verdict(table))]
     own = scored.filter(pc.equal(scored["system"], MODEL))
-    groups = Counter(labels.status_group(status) for status in own["parse_status"].to_pylist())
+    # Free text has no format to keep: any text would count as well-formed.
+    kept = own.filter(pc.invert(pc.is_in(own["task_type"], pa.array(labels.FREE_TEXT))))
+    groups = Counter(labels.status_group(status) for status in kept["parse_status"].to_pylist())
     models = run.get("models", {})
     return {
         "verdicts": verdicts,
@@ -38,8 +40,7 @@ def summary_section(
         "data_sets": sorted({part.data_name for part in splits}),
         "tasks": len({part.task_type for part in splits}),
         "rejected": sum(part.rejected for part in splits),
-        "answers": own.num_rows,
-        "well_formed": groups["well-formed"] / own.num_rows if own.num_rows else None,
+        "well_formed": groups["well-formed"] / groups.total() if groups else None,
         "loss": (log.train[0]["loss"], log.train[-1]["loss"]) if log.train else None,
         "steps": int(log.train[-1]["step"]) if log.train else 0,
         "stand_ins": [part for part in ("encoder", "decoder") if models.get(part, {}).get("stand_in")],

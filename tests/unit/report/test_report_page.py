@@ -11,7 +11,7 @@ from report_run import HOSTILE, build_run
 
 from fragmodel.errors import UserError
 from fragmodel.report.page import make_report
-from fragmodel.tables import REJECTS, write_table
+from fragmodel.tables import REJECTS, SCORED, read_rows, write_table
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -164,3 +164,15 @@ def test_a_missing_file_is_named_and_leaves_no_page(tmp_path, run):
     with pytest.raises(UserError, match=r"absent\.json: no such file"):
         make_report(**{**run, **outputs, "metrics": tmp_path / "absent.json"})
     assert not list(tmp_path.iterdir())
+
+
+def test_summary_leaves_free_text_out_of_well_formed_answers(run, page):
+    own = [
+        row
+        for path in run["scored"]
+        for row in read_rows(path, SCORED)
+        if row["system"] == "model" and row["task_type"] != "referring_desc"
+    ]
+    share = sum(row["parse_status"] == "ok" for row in own) / len(own)
+    values = [data for tag, data in page.texts if tag == "dd"]
+    assert f"{100 * share:.0f}\u202f%" in values
