@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -27,4 +28,7 @@ def stage(log: str) -> Iterator[None]:
             for stream in (handle, terminal):
                 print(f"error: {error}", file=stream)
             raise SystemExit(1) from None
+        except Exception:
+            traceback.print_exc(file=handle)
+            raise
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)

