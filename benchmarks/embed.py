@@ -32,7 +32,7 @@ def run(quick: bool) -> list[dict]:
             build_stand_in(encoder, layers=layers, dim=dim, heads=heads, seed=1)
             _write_fasta(fasta, RESIDUES[name] // (4 if quick else 1))
             best: dict[str, dict] = {}
-            for _ in range(1 if quick else 3):
+            for _ in range(2 if quick else 3):
                 for side in ("fair-esm", "float32", "bfloat16"):
                     result = _measure(side, encoder, fasta)
                     if side not in best or result["rate"] > best[side]["rate"]:

@@ -4,43 +4,48 @@ The peer's files are those of fair-esm's documented extraction (float32, a file 
 the files' pages were dropped from the page cache before every batch, as with a store far larger than memory.
 """
 
+import functools
+import itertools
 import json
 import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
-from fragmodel.embeddings.shards import encode_states, write_shard
+from fragmodel.embeddings.shards import DTYPES, encode_states, write_shard
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
 
-DIM = 1280  # of esm2_t33_650M
+DIMS = {"esm2_t12_35M": 480, "esm2_t33_650M": 1280}
 BATCH = 16
 
 
 def run(quick: bool) -> list[dict]:
-    """Rows of residues/s, warm and cold, for every stored dtype."""
+    """Rows of residues/s, warm and cold: padded float32 batches, single proteins in float32, and views of the map."""
+    torch.set_num_threads(1)  # as in a dataloader worker
+    return [row for name, dim in DIMS.items() for row in _run_shape(name, dim, quick)]
+
+
+def _run_shape(name: str, dim: int, quick: bool) -> list[dict]:
     proteins = _proteins(150 if quick else 600)
-    seconds = 1.0 if quick else 5.0
+    seconds = 0.5 if quick else 3.0
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        _write_files(root / "files", proteins)
-        for dtype in ("bfloat16", "float32", "int8"):
-            _write_store(root / dtype, proteins, dtype)
-        for warm in (True, False):
-            peer = _rate(
-                lambda protein: _load(root / "files", protein), root / "files", proteins, warm, seconds
-            )
-            for dtype in ("bfloat16", "float32", "int8"):
-                ours = _rate(EmbeddingStore(root / dtype).get, root / dtype, proteins, warm, seconds)
+        files = Path(folder) / "files"
+        _write_files(files, proteins, dim)
+        stores = {dtype: _write_store(Path(folder) / dtype, proteins, dim, dtype) for dtype in DTYPES}
+        sides = {"padded batches": _pad, "single proteins": list, "views without a copy": tuple}
+        for (what, use), warm in itertools.product(sides.items(), (True, False)):
+            peer = _rate(functools.partial(_read_files, files, use), files, proteins, warm, seconds)
+            for dtype, store in stores.items():
+                ours = _rate(functools.partial(_read_store, store, use), store, proteins, warm, seconds)
                 rows.append(
                     {
-                        "name": f"read {dtype} at random, {'warm' if warm else 'cold'}",
+                        "name": f"read {name} {dtype}, {what}, {'warm' if warm else 'cold'}",
                         "ours": round(ours),
                         "peer": round(peer),
                         "unit": "residues/s",
@@ -50,60 +55,81 @@ def run(quick: bool) -> list[dict]:
     return rows
 
 
+def _pad(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Float32 ``[batch, longest, dim]``, as a collator makes it."""
+    tensors = list(tensors)
+    batch = torch.zeros(len(tensors), max(map(len, tensors)), tensors[0].shape[1])
+    for row, tensor in zip(batch, tensors, strict=True):
+        row[: len(tensor)] = tensor
+    return batch
+
+
 def _proteins(count: int) -> list[str]:
     draw = random.Random(0)
     lengths = (min(1021, max(30, int(draw.lognormvariate(5.7, 0.65)))) for _ in range(count))
     return ["".join(draw.choices("LAGVSERTIDPKQNFYMHWC", k=length)) for length in lengths]
 
 
-def _states(protein: str) -> torch.Tensor:
+def _states(protein: str, dim: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(int(sequence_key(protein)[:8], 16))
-    return torch.randn(len(protein) + 2, DIM, generator=generator)
+    return torch.randn(len(protein) + 2, dim, generator=generator)
 
 
-def _write_files(folder: Path, proteins: list[str]) -> None:
+def _write_files(folder: Path, proteins: list[str], dim: int) -> None:
     folder.mkdir()
     for protein in proteins:
-        content = {"label": "", "representations": {33: _states(protein)[1:-1].clone()}}
+        content = {"label": "", "representations": {0: _states(protein, dim)[1:-1].clone()}}
         torch.save(content, folder / f"{sequence_key(protein)}.pt")
 
 
-def _write_store(root: Path, proteins: list[str], dtype: str) -> None:
+def _write_store(root: Path, proteins: list[str], dim: int, dtype: str) -> EmbeddingStore:
     name = "0" * 32
-    about = describe(name, encoder="benchmark", weights="", layer=33, dtype=dtype, dim=DIM)
+    about = describe(name, encoder="benchmark", weights="", layer=1, dtype=dtype, dim=dim)
     write_description(root / name, about)
     for start in range(0, len(proteins), 100):
         part = proteins[start : start + 100]
-        blocks = [encode_states(_states(protein), dtype) for protein in part]
+        blocks = [encode_states(_states(protein, dim), dtype) for protein in part]
         write_shard(root / name, [*map(sequence_key, part)], blocks, dtype)
+    return EmbeddingStore(root)
 
 
-def _load(folder: Path, protein: str) -> torch.Tensor:
-    return torch.load(folder / f"{sequence_key(protein)}.pt", weights_only=True)["representations"][33]
+def _read_files(folder: Path, use: Callable, batch: list[str]) -> object:
+    paths = (folder / f"{sequence_key(protein)}.pt" for protein in batch)
+    return use(torch.load(path, weights_only=True)["representations"][0] for path in paths)
+
+
+def _read_store(store: EmbeddingStore, use: Callable, batch: list[str]) -> object:
+    # Padding copies anyway; a protein alone is float32 in memory of its own, as torch.load gives it.
+    return use(map(store.get if use is list else store.view, batch))
 
 
 def _rate(
-    read: Callable[[str], torch.Tensor], folder: Path, proteins: list[str], warm: bool, seconds: float
+    read: Callable[[list[str]], object],
+    source: Path | EmbeddingStore,
+    proteins: list[str],
+    warm: bool,
+    seconds: float,
 ) -> float:
     """Residues a second of random batches; dropping the pages is not timed."""
     draw = random.Random(1)
     if warm:
-        for protein in proteins:
-            read(protein)
+        read(proteins)
     residues, used = 0, 0.0
     while used < seconds:
         batch = draw.sample(proteins, BATCH)
         if not warm:
-            _drop_pages(folder)
+            _drop_pages(source)
         started = time.perf_counter()
-        for protein in batch:
-            read(protein)
+        read(batch)
         used += time.perf_counter() - started
         residues += sum(map(len, batch))
     return residues / used
 
 
-def _drop_pages(folder: Path) -> None:
+def _drop_pages(source: Path | EmbeddingStore) -> None:
+    if isinstance(source, EmbeddingStore):
+        source.close()  # mapped pages stay in the cache
+    folder = source.folder if isinstance(source, EmbeddingStore) else source
     for path in folder.rglob("*"):
         if path.is_file():
             handle = os.open(path, os.O_RDONLY)

@@ -7,8 +7,10 @@ never meet and a flipped byte shows. The index is written last: a data file with
 readers.
 """
 
+import ctypes
 import hashlib
 import json
+import mmap
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,11 @@ DATA_SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".parquet"
 PART_SUFFIX = ".part"
 _NAME_DIGITS = 32
+
+# Python's own mmap could advise too, but it keeps a file descriptor for every shard.
+_madvise = getattr(ctypes.CDLL(None), "madvise", None)
+if _madvise is not None:
+    _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def check_dtype(name: str) -> torch.dtype:
@@ -129,6 +136,7 @@ def map_tensors(path: Path) -> dict[str, torch.Tensor]:
     tensor, then the bytes (https://github.com/huggingface/safetensors, section "Format").
     """
     content = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    _advise(content, mmap.MADV_RANDOM)  # or a touched page would fetch the device's whole read-ahead
     start = 8 + int.from_bytes(content[:8].numpy().tobytes(), "little")
     header = json.loads(content[8:start].numpy().tobytes())
     kinds = {"BF16": torch.bfloat16, "F32": torch.float32, "I8": torch.int8}
@@ -139,6 +147,12 @@ def map_tensors(path: Path) -> dict[str, torch.Tensor]:
         for name, entry in header.items()
         if name != "__metadata__"
     }
+
+
+def read_ahead(block: dict[str, torch.Tensor]) -> None:
+    """Ask the kernel to fetch a mapped block in one request, not page by page as it is touched."""
+    for tensor in block.values():
+        _advise(tensor, mmap.MADV_WILLNEED)
 
 
 def damage(shard: ShardFile) -> str | None:
@@ -160,6 +174,12 @@ def damage(shard: ShardFile) -> str | None:
 def block_of(stored: dict[str, torch.Tensor], first_row: int, length: int) -> dict[str, torch.Tensor]:
     """Views of the ``length + 2`` rows of one sequence."""
     return {name: tensor[first_row : first_row + length + 2] for name, tensor in stored.items()}
+
+
+def _advise(tensor: torch.Tensor, advice: int) -> None:
+    if _madvise is not None:
+        start = tensor.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
+        _madvise(start, tensor.data_ptr() + tensor.nbytes - start, advice)
 
 
 def _block_is_whole(stored: dict[str, torch.Tensor], row: dict) -> bool:

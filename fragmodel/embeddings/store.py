@@ -21,6 +21,7 @@ from fragmodel.embeddings.shards import (
     decode_states,
     find_shards,
     map_tensors,
+    read_ahead,
     read_index,
 )
 from fragmodel.errors import UserError
@@ -80,17 +81,21 @@ class EmbeddingStore:
 
         Raises :class:`MissingEmbeddingError` when the store does not have them.
         """
-        row = self._row(sequence)
-        if row is None:
-            start = sequence[:12] + ("…" if len(sequence) > 12 else "")
-            raise MissingEmbeddingError(
-                f"{self.folder}: no embedding of the sequence {start} ({len(sequence)} residues, key "
-                f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
-            )
-        shard = self._shard_of[row]
-        if self._tensors[shard] is None:
-            self._tensors[shard] = map_tensors(self._shards[shard].data)
-        return decode_states(block_of(self._tensors[shard], int(self._first_rows[row]), len(sequence)))
+        return decode_states(self._block(sequence))
+
+    def view(self, sequence: str) -> torch.Tensor:
+        """As :meth:`get`, in the stored dtype and without a copy: rows of the memory-mapped shard.
+
+        For code that copies the rows anyway, such as padding into a batch. Writing to the tensor changes this
+        process's pages only, never the file. int8 is decoded to float32, which makes a copy.
+        """
+        block = self._block(sequence)
+        return decode_states(block) if "scales" in block else block["states"]
+
+    def close(self) -> None:
+        """Unmap the shards; they are mapped again when next read."""
+        if self._opened:
+            self._tensors = [None] * len(self._shards)
 
     def __contains__(self, sequence: str) -> bool:
         return self._row(sequence) is not None
@@ -116,6 +121,21 @@ class EmbeddingStore:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["root"], state["fingerprint"])
+
+    def _block(self, sequence: str) -> dict[str, torch.Tensor]:
+        row = self._row(sequence)
+        if row is None:
+            start = sequence[:12] + ("…" if len(sequence) > 12 else "")
+            raise MissingEmbeddingError(
+                f"{self.folder}: no embedding of the sequence {start} ({len(sequence)} residues, key "
+                f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
+            )
+        shard = self._shard_of[row]
+        if self._tensors[shard] is None:
+            self._tensors[shard] = map_tensors(self._shards[shard].data)
+        block = block_of(self._tensors[shard], int(self._first_rows[row]), len(sequence))
+        read_ahead(block)
+        return block
 
     def _row(self, sequence: str) -> int | None:
         self._open()

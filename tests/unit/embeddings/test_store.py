@@ -48,6 +48,21 @@ def test_reader_gets_memory_of_its_own(tmp_path) -> None:
     assert torch.equal(store.get("MK"), states["MK"])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_view_is_what_get_gives_and_never_writes_to_the_file(tmp_path, dtype) -> None:
+    make_store(tmp_path, {"MKV": 1, "A": 2}, dtype)
+    store = EmbeddingStore(tmp_path)
+    view = store.view("MKV")
+    assert view.dtype == (torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+    assert torch.equal(view.float(), store.get("MKV"))
+    (shard,) = find_shards(store.folder)
+    before = shard.data.read_bytes()
+    view.zero_()
+    assert shard.data.read_bytes() == before
+    store.close()
+    assert store.get("MKV").abs().sum() > 0
+
+
 @pytest.mark.parametrize(("dtype", "row_bytes"), [("float32", 32), ("bfloat16", 16), ("int8", 12)])
 def test_dtypes_keep_their_promised_size_and_error(tmp_path, dtype, row_bytes) -> None:
     states = make_store(tmp_path, {"MKTAYIAKQR" * 3: 5}, dtype)
