@@ -2,3 +2,18 @@
 
 Import helpers from them, never from ``conftest``: other folders have a module of that name too.
 """
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tiny_models import TinyModels
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> "TinyModels":
+    """Folders of small seeded models, made once a session."""
+    from tiny_models import build_tiny_models
+
+    return build_tiny_models(tmp_path_factory.mktemp("tiny_models"))

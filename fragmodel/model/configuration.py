@@ -39,6 +39,10 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
             kwargs.setdefault(name, getattr(self.llama_config, name))
         # Kept in step with the decoder, whose head it is that may be tied.
         kwargs["tie_word_embeddings"] = self.llama_config.tie_word_embeddings
+        # Both parts keep the attention that they were loaded with: the base class would unset it, and an ESM
+        # encoder without one attends to padding.
+        parts = {name: getattr(self, name)._attn_implementation for name in self.sub_configs}
+        kwargs.setdefault("attn_implementation", parts)
         super().__init__(**kwargs)
 
     def get_text_config(self, *args: Any, **kwargs: Any) -> LlamaConfig:

@@ -1,0 +1,102 @@
+"""The batched fragment adapter against a slow one, and what it can see."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fragmodel.model.fragment_adapter import CrossAttentionLayer, FragmentAdapter
+
+DIM, LATENT, HEADS = 12, 3, 4
+
+
+@pytest.fixture(scope="module")
+def adapter() -> FragmentAdapter:
+    torch.manual_seed(0)
+    adapter = FragmentAdapter(DIM, LATENT, HEADS, layers=2)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return adapter
+
+
+def naive(adapter: FragmentAdapter, states: torch.Tensor, start: int, end: int) -> torch.Tensor:
+    """Tokens of one fragment: the sequence is cut out, attention is done head by head and latent by latent."""
+    residues = torch.stack([states[1 + residue] for residue in range(start, end)])  # row 0 is BOS
+    latents = adapter.latents
+    for layer in adapter.layers:
+        latents = latents + naive_attention(layer, layer.latent_norm(latents), layer.residue_norm(residues))
+        latents = latents + layer.feed_forward(latents)
+    return nn.functional.layer_norm(latents, (DIM,), adapter.output_norm.weight, adapter.output_norm.bias)
+
+
+def naive_attention(
+    layer: CrossAttentionLayer, latents: torch.Tensor, residues: torch.Tensor
+) -> torch.Tensor:
+    key_weight, value_weight = layer.key_value.weight[:DIM], layer.key_value.weight[DIM:]
+    width = DIM // HEADS
+    rows = []
+    for latent in latents:
+        heads = []
+        for head in range(HEADS):
+            part = slice(head * width, (head + 1) * width)
+            query = layer.query.weight[part] @ latent
+            scores = torch.stack([query @ (key_weight[part] @ r) / math.sqrt(width) for r in residues])
+            weights = scores.exp() / scores.exp().sum()
+            heads.append(sum(w * (value_weight[part] @ r) for w, r in zip(weights, residues, strict=True)))
+        rows.append(layer.output.weight @ torch.cat(heads))
+    return torch.stack(rows)
+
+
+@st.composite
+def fragments(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int]]]:
+    """Lengths of proteins and a fragment of each, of one residue to the whole protein."""
+    lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    spans = []
+    for length in lengths:
+        start = draw(st.integers(0, length - 1))
+        spans.append((start, draw(st.integers(start + 1, length))))
+    return lengths, spans
+
+
+@settings(max_examples=25, deadline=None)
+@given(case=fragments(), seed=st.integers(0, 99))
+def test_equals_one_fragment_after_the_other(
+    adapter: FragmentAdapter, case: tuple[list[int], list[tuple[int, int]]], seed: int
+) -> None:
+    lengths, spans = case
+    states = torch.randn(len(lengths), max(lengths) + 2, DIM, generator=torch.Generator().manual_seed(seed))
+    tokens = adapter(states, torch.tensor(spans))
+    for number, (start, end) in enumerate(spans):
+        torch.testing.assert_close(
+            tokens[number], naive(adapter, states[number], start, end), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_depends_on_exactly_the_residues_of_the_fragment(adapter: FragmentAdapter) -> None:
+    residues, start, end = 10, 4, 7
+    states = torch.randn(2, residues + 2, DIM, generator=torch.Generator().manual_seed(1))
+    spans = torch.tensor([[start, end], [0, residues]])
+    before = adapter(states, spans)[0]
+    changing = []
+    for row in range(residues + 2):
+        changed = states.clone()
+        changed[0, row] += torch.linspace(-1, 1, DIM)
+        if not torch.equal(adapter(changed, spans)[0], before):
+            changing.append(row)
+    assert changing == [start + 1, start + 2, start + 3]  # residue i is row i + 1
+
+
+def test_other_fragments_of_the_batch_change_nothing(adapter: FragmentAdapter) -> None:
+    states = torch.randn(3, 12, DIM, generator=torch.Generator().manual_seed(2))
+    alone = adapter(states[:1], torch.tensor([[2, 4]]))
+    together = adapter(states, torch.tensor([[2, 4], [0, 10], [9, 10]]))
+    torch.testing.assert_close(together[:1], alone)
+
+
+def test_says_which_number_of_heads_would_fit() -> None:
+    with pytest.raises(ValueError, match=r"num_perceiver_heads \(16\) must divide .* \(36\); try 12"):
+        FragmentAdapter(36, 1, heads=16, layers=1)
