@@ -4,14 +4,15 @@ One folder format for checkpoints and final models: ``adapter_model.safetensors`
 peft writes them (LoRA, both adapters, trained token rows), the tokenizer, and ``fragmodel.json``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedTokenizerBase
 
 from fragmodel.errors import UserError
@@ -82,7 +83,7 @@ def read_spec(folder: Path) -> ModelSpec:
         raise UserError(f"{folder}: no fragmodel model or checkpoint ({SPEC_FILE} is missing)") from None
     except ValidationError as error:
         fault = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        raise UserError(": ".join([str(path), *map(str, fault["loc"]), fault["msg"]])) from None
 
 
 def load_trained(folder: Path, *, include_encoder: bool) -> tuple[PeftModel, PreTrainedTokenizerBase]:
@@ -101,7 +102,8 @@ def load_adapter_weights(model: PeftModel, folder: Path) -> None:
     path = Path(folder) / WEIGHTS_FILE
     if not path.is_file():
         raise UserError(f"{folder}: no trained weights ({WEIGHTS_FILE} is missing)")
-    found = load_file(path)
+    with _open(path) as tensors:
+        found = {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118 (not a dict)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
     _check_same(path, {k: v.shape for k, v in found.items()}, {k: v.shape for k, v in expected.items()})
     set_peft_model_state_dict(model, found)
@@ -120,7 +122,7 @@ def load_projectors(model: PeftModel, source: Path) -> list[str]:
     for path in files:
         if not path.is_file() or path.suffix != ".safetensors":
             raise UserError(f"{source}: expected a .safetensors file or a folder with some")
-        with safe_open(path, framework="pt") as tensors:
+        with _open(path) as tensors:
             for key in tensors.keys():  # noqa: SIM118 (not a dict)
                 for adapter in ADAPTERS:
                     if f"{adapter}." in key:
@@ -138,6 +140,16 @@ def load_projectors(model: PeftModel, source: Path) -> list[str]:
         )
         module.load_state_dict(state)
     return list(weights)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """The tensors of a safetensors file. Raises :class:`UserError` when it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            yield tensors
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); restore it from a copy or another checkpoint") from None
 
 
 def _check_same(source: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
