@@ -68,7 +68,7 @@ def test_one_step_of_training_survives_the_round_trip(tiny: TinyModels, tmp_path
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 def test_tied_heads_share_the_trained_rows(tiny: TinyModels, tied: bool) -> None:
     """Moving the input rows of the span markers moves their logits where, and only where, the head is tied."""
-    model, tokenizer = build_model(tiny.spec(tied=tied))
+    model, _ = build_model(tiny.spec(tied=tied))
     ids = joined(model).config.control_token_ids
     spans = [ids["span_open"], ids["span_close"]]
     inputs = {"input_ids": torch.tensor([[1, 9, 12]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
@@ -132,18 +132,18 @@ def test_another_rank_is_refused(tiny: TinyModels, untied_folder: Path) -> None:
 
 
 def test_damaged_folders_are_refused(tiny: TinyModels, untied_folder: Path, tmp_path: Path) -> None:
-    model, tokenizer = build_model(tiny.spec(), include_encoder=False)
-    with pytest.raises(UserError, match="adapter_model.safetensors is missing"):
+    model, _ = build_model(tiny.spec(), include_encoder=False)
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors is missing"):
         load_adapter_weights(model, tmp_path)
     (tmp_path / WEIGHTS_FILE).write_bytes((untied_folder / WEIGHTS_FILE).read_bytes()[:999])
-    with pytest.raises(UserError, match="adapter_model.safetensors: damaged"):
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors: damaged"):
         load_adapter_weights(model, tmp_path)
-    with pytest.raises(UserError, match="adapter_model.safetensors: damaged"):
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors: damaged"):
         load_projectors(model, tmp_path)
     with pytest.raises(UserError, match="no fragmodel model or checkpoint"):
         read_spec(tmp_path)
     (tmp_path / SPEC_FILE).write_text("{")
-    with pytest.raises(UserError, match="fragmodel.json: Invalid JSON"):
+    with pytest.raises(UserError, match=r"fragmodel\.json: Invalid JSON"):
         read_spec(tmp_path)
     (tmp_path / SPEC_FILE).write_text(tiny.spec().model_dump_json().replace("lora_rank", "lora_tank"))
     with pytest.raises(UserError, match="lora_rank: Field required"):
@@ -202,7 +202,7 @@ def test_one_projector_alone_leaves_the_other(tiny: TinyModels, tmp_path: Path) 
 
 def test_projectors_that_do_not_fit_are_refused(tiny: TinyModels, tmp_path: Path) -> None:
     model, _ = tiny.spec().build(include_encoder=False)
-    with pytest.raises(UserError, match="expected a .safetensors file or a folder with some"):
+    with pytest.raises(UserError, match=r"expected a \.safetensors file or a folder with some"):
         load_projectors(model, tmp_path / "none.safetensors")
     with pytest.raises(UserError, match="holds no weights of modality_adapter or fragment_adapter"):
         load_projectors(model, tmp_path)
