@@ -15,6 +15,7 @@ from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_
 from fragmodel.errors import UserError
 
 CONTROL_NAMES = {PROTEIN: "protein", FRAGMENT: "fragment", SPAN_OPEN: "span_open", SPAN_CLOSE: "span_close"}
+ROLES = ("system", "user", "assistant")
 
 # Used for a decoder whose tokenizer brings no chat template of its own.
 PLAIN_TEMPLATE = (
@@ -57,8 +58,14 @@ class ChatEncoder:
         """Ids up to and with the start of the assistant's turn, with all placeholders in place.
 
         The protein marker becomes ``residues + 2`` placeholders, the fragment marker
-        ``perceiver_latent_size``. Only the first of each is one; any further is plain text.
+        ``perceiver_latent_size``. Only the first of each is one; any further is plain text. Raises
+        :class:`UserError` for an unknown role, since templates write roles as they come.
         """
+        for turn in conversation:
+            if turn["role"] not in ROLES:
+                raise UserError(
+                    f"a conversation has the role {turn['role']!r}; expected system, user or assistant"
+                )
         sentinels = [f"\ue000{number}\ue001" for number in range(len(conversation))]
         rendered = self.tokenizer.apply_chat_template(
             [
@@ -90,7 +97,8 @@ class ChatEncoder:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of a generated turn: span markers kept, every other special token left out."""
         keep = {self.ids[SPAN_OPEN], self.ids[SPAN_CLOSE]}
-        dropped = set(self.tokenizer.all_special_ids) - keep
+        added = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        dropped = (added | set(self.tokenizer.all_special_ids)) - keep
         kept = [token for token in ids if token not in dropped]
         return self.tokenizer.decode(
             kept, skip_special_tokens=False, clean_up_tokenization_spaces=False
