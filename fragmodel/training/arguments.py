@@ -129,6 +129,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     argv = modernise(argv)
     if _switched_on(argv, "--fp16") and not torch.cuda.is_available():
         raise UserError("--fp16 needs a GPU and none is visible; on a CPU use --bf16 or neither")
+    if _switched_on(argv, "--bf16") and not torch.cuda.is_available():
+        argv += ["--use_cpu"]  # without it transformers refuses bfloat16 where there is no GPU
     parser = _Parser((ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
     try:
         model, lora, data, training = parser.parse_args_into_dataclasses(argv)
@@ -143,6 +145,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         raise UserError(
             f"--sampling_weights: {len(data.sampling_weights)} weights for {len(sources)} data sets; give one for each"
         )
+    if faulty := [weight for weight in data.sampling_weights if not weight > 0]:
+        raise UserError(f"--sampling_weights: {faulty[0]} is not positive")
     if training.eval_strategy != "no" and data.train_files and not data.eval_files:
         raise UserError("--eval_strategy needs --eval_files beside --train_files")
     return Arguments(model=model, lora=lora, data=data, training=training)
@@ -171,25 +175,20 @@ def modernise(argv: Sequence[str]) -> list[str]:
         if name in _RENAMED:
             new = [_RENAMED[name], *values]
         elif name == "--warmup_ratio":
-            # A number below 1 means a part of all steps.
-            new = ["--warmup_steps", *values]
-            if values and float(values[0]) >= 1:
-                raise UserError(f"--warmup_ratio {values[0]}: must be below 1")
+            new = ["--warmup_steps", _fraction(flag, values)]  # a number below 1 means a part of all steps
         elif name == "--overwrite_output_dir":
             new = []
         elif name == "--logging_dir":
-            os.environ["TENSORBOARD_LOGGING_DIR"] = values[0]
+            os.environ["TENSORBOARD_LOGGING_DIR"] = _only(flag, values)
             new = []
         elif name == "--group_by_length":
             new = ["--train_sampling_strategy", "group_by_length"] if not _is_false(values) else []
         else:
             modern += [f"{flag}={values[0]}"] if glued else [flag, *values]
             continue
-        replacement = " ".join(new) or (
-            "ignored" if name == "--overwrite_output_dir" else "set in the environment"
-        )
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            print(f"note: {flag} is no option of transformers 5; taken as: {replacement}")
+            taken = " ".join(new) or ("TENSORBOARD_LOGGING_DIR" if name == "--logging_dir" else "nothing")
+            print(f"note: {flag} is no option of transformers 5; taken as: {taken}")
         modern += new
     return modern
 
@@ -198,7 +197,7 @@ def _flags(argv: Sequence[str]) -> list[tuple[str, list[str], bool]]:
     """Each flag with its values, and whether they were glued by '='."""
     groups: list[tuple[str, list[str], bool]] = []
     for word in argv:
-        if word.startswith("--"):
+        if word.startswith("--") or word == "-h":
             flag, glued, value = word.partition("=")
             groups.append((flag, [value] if glued else [], bool(glued)))
         elif groups:
@@ -206,6 +205,23 @@ def _flags(argv: Sequence[str]) -> list[tuple[str, list[str], bool]]:
         else:
             raise UserError(f"unexpected argument '{word}'")
     return groups
+
+
+def _only(flag: str, values: Sequence[str]) -> str:
+    if len(values) != 1:
+        raise UserError(f"{flag} needs a value" if not values else f"{flag} takes one value")
+    return values[0]
+
+
+def _fraction(flag: str, values: Sequence[str]) -> str:
+    value = _only(flag, values)
+    try:
+        valid = 0 <= float(value) < 1
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError(f"{flag} {value}: must be from 0 to below 1")
+    return value
 
 
 def _is_false(values: Sequence[str]) -> bool:
