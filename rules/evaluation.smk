@@ -18,7 +18,7 @@ rule generate:
         store=run.embeddings.store if STORE else None,
         max_new_tokens=run.evaluation.max_new_tokens,
         batch_size=run.evaluation.batch_size,
-        code=code_digest("fragmodel.evaluation.generate"),
+        code=code_digest("fragmodel.evaluation.generate", "fragmodel.embeddings.manifest"),
     threads: 2
     resources:
         gpu=0,
@@ -43,7 +43,7 @@ rule baselines:
         names=run.evaluation.baselines,
         store=run.embeddings.store if STORE else None,
         seed=run.seed,
-        code=code_digest("fragmodel.evaluation.baselines"),
+        code=code_digest("fragmodel.evaluation.baselines", "fragmodel.embeddings.manifest"),
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,

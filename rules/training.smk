@@ -31,6 +31,7 @@ rule train_model:
         training=slice_of(run.training),
         seed=run.seed,
         code=code_digest(
+            "fragmodel.embeddings.manifest",
             "fragmodel.training.launch",
             "fragmodel.training.run",
             "fragmodel.training.trainer",
