@@ -83,10 +83,12 @@ class StandInConfig(Section):
     """Attention heads of the ESM-2 stand-in."""
     decoder_layers: Positive = 4
     """Layers of the LLaMA stand-in."""
-    decoder_dim: Positive = 192
+    decoder_dim: Positive = 128
     """Width of the LLaMA stand-in."""
-    decoder_heads: Positive = 6
+    decoder_heads: Positive = 4
     """Attention heads of the LLaMA stand-in."""
+    decoder_epochs: Annotated[int, Field(ge=0)] = 4
+    """Passes of the LLaMA stand-in over the training split's text (without proteins) before it is frozen."""
     vocab_size: Positive = 2048
     """Size of the byte-level BPE vocabulary trained on the training split's text."""
 

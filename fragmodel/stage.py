@@ -1,5 +1,6 @@
 """What every workflow script does around its one call: output to the rule's log, faults in one line."""
 
+import os
 import sys
 import time
 import traceback
@@ -32,3 +33,9 @@ def stage(log: str) -> Iterator[None]:
             traceback.print_exc(file=handle)
             raise
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
+
+
+def jobs_import_from(folder: str) -> None:
+    """Let Python processes started from here import their packages from ``folder`` first."""
+    paths = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))

@@ -24,7 +24,9 @@ _METADATA_KEY = b"fragmodel"
 
 
 def _schema(name: str, contract_version: int, *fields: pa.Field) -> pa.Schema:
-    return pa.schema(fields, metadata={b"contract": name.encode(), b"version": str(contract_version).encode()})
+    return pa.schema(
+        fields, metadata={b"contract": name.encode(), b"version": str(contract_version).encode()}
+    )
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -42,7 +44,9 @@ RECORDS = _schema(
     _required("start", pa.int32()),  # first residue of the window in the whole protein
     _required("full_length", pa.int32()),  # residues of the whole protein
     pa.field("position_ref", _SPAN),  # within the window; referring tasks
-    pa.field("position_grd", _SPAN_GROUPS),  # within the window; a group for each of `classes`; grounding tasks
+    pa.field(
+        "position_grd", _SPAN_GROUPS
+    ),  # within the window; a group for each of `classes`; grounding tasks
     _required("classes", pa.list_(pa.string())),  # class names that the record is about
     _required("class_ids", pa.list_(pa.string())),  # e.g. InterPro accessions, aligned with `classes`
     _required("conversation", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
@@ -207,7 +211,10 @@ def open_writer(
 
 
 def write_table(
-    path: str | Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]], metadata: dict[str, Any] | None = None
+    path: str | Path,
+    schema: pa.Schema,
+    rows: Iterable[Mapping[str, Any]],
+    metadata: dict[str, Any] | None = None,
 ) -> int:
     """Write all ``rows`` under a contract; returns their number."""
     with open_writer(path, schema, metadata) as writer:
@@ -241,7 +248,9 @@ def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[An
             yield from batch.column(0).to_pylist()
 
 
-def read_rows(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def read_rows(
+    path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """:func:`read_table` as a list of dicts."""
     return read_table(path, schema, columns).to_pylist(maps_as_pydicts="strict")
 

@@ -11,14 +11,16 @@ rule ingest_task:
         results("logs/ingest/{data_name}/{task}/{split}.log"),
     benchmark:
         results("benchmarks/ingest/{data_name}/{task}/{split}.tsv")
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=60,
     params:
         format=lambda wildcards: run.datasets[wildcards.data_name].format,
         ingest=slice_of(run.ingest),
         seed=run.seed,
         code=code_digest("fragmodel.data.ingest"),
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
     script:
         "../workflow_scripts/ingest.py"
 
@@ -34,12 +36,14 @@ rule audit_leakage:
         results("logs/audit/leakage.log"),
     benchmark:
         results("benchmarks/audit/leakage.tsv")
-    params:
-        thresholds=run.evaluation.identity_thresholds,
-        code=code_digest("fragmodel.data.splits"),
+    conda:
+        "../environment.yaml"
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=240,
+    params:
+        thresholds=run.evaluation.identity_thresholds,
+        code=code_digest("fragmodel.data.splits"),
     script:
         "../workflow_scripts/audit_leakage.py"

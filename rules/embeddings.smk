@@ -10,11 +10,13 @@ rule windows:
         results("logs/windows.log"),
     benchmark:
         results("benchmarks/windows.tsv")
-    params:
-        code=code_digest("fragmodel.embeddings.extract"),
+    conda:
+        "../environment.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=60,
+    params:
+        code=code_digest("fragmodel.embeddings.extract"),
     script:
         "../workflow_scripts/collect_windows.py"
 
@@ -29,14 +31,16 @@ rule embed_shard:
         results("logs/embeddings/shard-{shard}.log"),
     benchmark:
         results("benchmarks/embeddings/shard-{shard}.tsv")
-    params:
-        # The store outlives the job and the run: it is no declared output, which Snakemake would delete.
-        embeddings=slice_of(run.embeddings, "mode"),
-        code=code_digest("fragmodel.embeddings.extract"),
+    conda:
+        "../environment.yaml"
     threads: 4
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=240,
+    params:
+        # The store outlives the job and the run: it is no declared output, which Snakemake would delete.
+        embeddings=slice_of(run.embeddings, "mode"),
+        code=code_digest("fragmodel.embeddings.extract"),
     script:
         "../workflow_scripts/embed_shard.py"

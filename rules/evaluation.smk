@@ -14,16 +14,18 @@ rule generate:
         results("logs/generate/{data_name}.log"),
     benchmark:
         results("benchmarks/generate/{data_name}.tsv")
-    params:
-        store=run.embeddings.store if STORE else None,
-        max_new_tokens=run.evaluation.max_new_tokens,
-        batch_size=run.evaluation.batch_size,
-        code=code_digest("fragmodel.evaluation.generate", "fragmodel.embeddings.manifest"),
+    conda:
+        "../environment.yaml"
     threads: 2
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 32000 * attempt,
         runtime=480,
+    params:
+        store=run.embeddings.store if STORE else None,
+        max_new_tokens=run.evaluation.max_new_tokens,
+        batch_size=run.evaluation.batch_size,
+        code=code_digest("fragmodel.evaluation.generate", "fragmodel.embeddings.manifest"),
     script:
         "../workflow_scripts/generate.py"
 
@@ -39,15 +41,17 @@ rule baselines:
         results("logs/baselines/{data_name}.log"),
     benchmark:
         results("benchmarks/baselines/{data_name}.tsv")
+    conda:
+        "../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=240,
     params:
         names=run.evaluation.baselines,
         store=run.embeddings.store if STORE else None,
         seed=run.seed,
         code=code_digest("fragmodel.evaluation.baselines", "fragmodel.embeddings.manifest"),
-    threads: 2
-    resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=240,
     script:
         "../workflow_scripts/baselines.py"
 
@@ -65,14 +69,16 @@ rule score:
         results("logs/score/{data_name}.log"),
     benchmark:
         results("benchmarks/score/{data_name}.tsv")
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=120,
     params:
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
         seed=run.seed,
         code=code_digest("fragmodel.evaluation.score"),
-    resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=120,
     script:
         "../workflow_scripts/score.py"
 
@@ -86,10 +92,12 @@ rule metrics:
         results("logs/metrics.log"),
     benchmark:
         results("benchmarks/metrics.tsv")
-    params:
-        code=code_digest("fragmodel.evaluation.score"),
+    conda:
+        "../environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_digest("fragmodel.evaluation.score"),
     script:
         "../workflow_scripts/gather_metrics.py"

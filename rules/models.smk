@@ -8,15 +8,17 @@ rule encoder:
         results("logs/models/encoder.log"),
     benchmark:
         results("benchmarks/models/encoder.tsv")
+    conda:
+        "../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=60,
     params:
         source=run.models.encoder,
         stand_in=slice_of(run.models.stand_in),
         seed=run.seed,
         code=code_digest("fragmodel.model.sources", "fragmodel.embeddings.encoders"),
-    threads: 2
-    resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=60,
     script:
         "../workflow_scripts/make_encoder.py"
 
@@ -31,14 +33,16 @@ rule decoder:
         results("logs/models/decoder.log"),
     benchmark:
         results("benchmarks/models/decoder.tsv")
+    conda:
+        "../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=60,
     params:
         source=run.models.decoder,
         stand_in=slice_of(run.models.stand_in),
         seed=run.seed,
         code=code_digest("fragmodel.model.sources", "fragmodel.model.stand_ins"),
-    threads: 2
-    resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=60,
     script:
         "../workflow_scripts/make_decoder.py"

@@ -4,7 +4,7 @@
 rule report:
     input:
         records=records_of(),
-        rejects=[path.replace("/data/", "/rejects/", 1) for path in records_of()],
+        rejects=records_of(table="rejects"),
         training_log=rules.train_model.output.log,
         model=rules.train_model.output.model,
         encoder=rules.encoder.output[0],
@@ -24,12 +24,14 @@ rule report:
         results("logs/report.log"),
     benchmark:
         results("benchmarks/report.tsv")
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
     params:
         report=slice_of(run.report),
         config=run.model_dump(),
         code=code_digest("fragmodel.report.page", "fragmodel.model.sources"),
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
     script:
         "../workflow_scripts/make_report.py"

@@ -8,9 +8,7 @@ rule train_model:
         train=records_of(split="train"),
         valid=records_of(split="valid"),
         manifests=(
-            expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards))
-            if STORE
-            else []
+            expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else []
         ),
     output:
         model=directory(results("training/model")),
@@ -19,13 +17,18 @@ rule train_model:
         results("logs/training.log"),
     benchmark:
         results("benchmarks/training.tsv")
+    conda:
+        "../environment.yaml"
+    threads: 8
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 32000 * attempt,
+        runtime=1440,
     params:
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("training/checkpoints"),
         store=run.embeddings.store if STORE else None,
-        weights=[
-            dataset.weight for dataset in run.datasets.values() for _ in dataset.tasks
-        ],
+        weights=[dataset.weight for dataset in run.datasets.values() for _ in dataset.tasks],
         adapter=slice_of(run.adapter),
         lora=slice_of(run.lora),
         training=slice_of(run.training),
@@ -37,10 +40,5 @@ rule train_model:
             "fragmodel.training.trainer",
             "fragmodel.training.loop",
         ),
-    threads: 8
-    resources:
-        gpu=0,
-        mem_mb=lambda wildcards, attempt: 32000 * attempt,
-        runtime=1440,
     script:
         "../workflow_scripts/train.py"

@@ -6,7 +6,6 @@ from fragmodel.stage import stage
 
 with stage(snakemake.log[0]):
     from fragmodel.embeddings.manifest import fingerprint_of
-
     from fragmodel.evaluation.baselines import run_baselines
 
     store = snakemake.params.store

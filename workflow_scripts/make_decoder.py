@@ -16,5 +16,6 @@ with stage(snakemake.log[0]):
         layers=shape["decoder_layers"],
         dim=shape["decoder_dim"],
         heads=shape["decoder_heads"],
+        epochs=shape["decoder_epochs"],
         seed=snakemake.params.seed,
     )

@@ -5,9 +5,8 @@ from pathlib import Path
 from fragmodel.stage import stage
 
 with stage(snakemake.log[0]):
-    from fragmodel.embeddings.manifest import fingerprint_of
-
     from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
+    from fragmodel.embeddings.manifest import fingerprint_of
     from fragmodel.training.launch import launch
 
     store = snakemake.params.store

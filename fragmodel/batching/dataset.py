@@ -24,7 +24,7 @@ class FragRefDataset(Dataset):
 
     Item ``i`` is a dict with ``input_ids`` and ``labels`` (lists of ints; the prompt's labels are -100),
     ``position_ref`` (``[start, end]`` in the window, 0-based half-open, or None), ``sequence``, ``record_id``
-    and, with a store, ``protein_hidden_states [residues + 2, encoder_dim]``.
+    and, with a store, ``protein_hidden_states [residues + 2, encoder_dim]`` in the stored dtype.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class FragRefDataset(Dataset):
             item["input_ids"] = prompt + answer
             item["labels"] = [IGNORED] * len(prompt) + answer
         if self.store is not None:
-            item["protein_hidden_states"] = self.store.get(sequence)
+            item["protein_hidden_states"] = self.store.view(sequence)
         return item
 
 

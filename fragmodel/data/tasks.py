@@ -177,14 +177,15 @@ def record_row(
 
     ``sequence`` is all that the file has of the protein: from residue ``start`` of ``full_length``.
     ``window`` and ``spans`` count along ``sequence``, the positions along the window. Without ``turns`` the
-    question comes from the templates: the first one, or in training one drawn by a hash of the record.
+    question comes from the templates: the first one, or in training one drawn by a hash of the protein.
     """
     record_id = _record_id(uid, sequence, labels, spans, window.start + start, start, settings)
     if turns is None:
         template = 0
         if settings.split == "train":
             count = prompts.template_count(settings.task)
-            template = int(text_digest("template", str(settings.seed), record_id, size=8), 16) % count
+            # One wording for all fragments of a protein: it must not tell them apart in place of their residues.
+            template = int(text_digest("template", str(settings.seed), uid, size=8), 16) % count
         name = labels.names[0] if settings.task == "grounding_single" else ""
         turns = prompts.conversation(settings.task, settings.data_name, window.length, name, template)
     return {

@@ -2,8 +2,7 @@
 
 Same weights and same formulas as ``transformers.EsmModel``; what differs is the order of the work. The rows of
 all sequences of a batch lie one after the other, so that every linear layer is one large matrix product without
-padding; query, key and value are one product; attention runs sequence by sequence (one fused variable-length
-kernel on a GPU in half precision).
+padding; query, key and value are one product; attention runs sequence by sequence.
 """
 
 from collections.abc import Sequence

