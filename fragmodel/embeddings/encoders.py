@@ -97,13 +97,16 @@ def weights_digest(model: EsmModel) -> str:
     return digest.hexdigest()
 
 
-def build_stand_in(path: Path, *, layers: int, dim: int, heads: int, seed: int) -> None:
+def build_stand_in(
+    path: Path, *, layers: int, dim: int, heads: int, seed: int, sharpness: float = 2.0
+) -> None:
     """Write an ESM-2 of the given shape with seeded random weights, as a fair-esm ``.pt`` file.
 
     The module is fair-esm's own; the ``*-contact-regression.pt`` that its loader insists on is written beside
     it. The weights are drawn wide enough that the states of a residue depend clearly on its letter and on its
-    neighbours. Same arguments, same bytes. fair-esm's loader takes a file for an ESM-2 only when its name
-    begins with ``esm2``.
+    neighbours; ``sharpness`` multiplies query and key weights (the sharper a random network's attention, the
+    more it tells equal letters apart, and the more it magnifies rounding). Same arguments, same bytes.
+    fair-esm's loader takes a file for an ESM-2 only when its name begins with ``esm2``.
     """
     from esm.model.esm2 import ESM2
 
@@ -115,7 +118,7 @@ def build_stand_in(path: Path, *, layers: int, dim: int, heads: int, seed: int) 
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name.endswith(("q_proj.weight", "k_proj.weight")):
-                    parameter.mul_(2.0)  # sharp attention: a residue sees few others, not their average
+                    parameter.mul_(sharpness)  # sharp attention: a residue sees few others, not their average
                 elif name.endswith(("v_proj.weight", "out_proj.weight", "fc1.weight", "fc2.weight")):
                     parameter.normal_(0, 1.4 * parameter.shape[1] ** -0.5)
                 elif name.endswith("bias"):

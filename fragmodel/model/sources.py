@@ -22,7 +22,8 @@ def make_encoder(source: str, folder: Path, *, layers: int, dim: int, heads: int
     origin: str | Path = source
     if source == STAND_IN:
         origin = folder / "stand_in.pt"
-        build_stand_in(origin, layers=layers, dim=dim, heads=heads, seed=seed)
+        # Sharp: a small run must tell two like residues of a protein apart from few examples.
+        build_stand_in(origin, layers=layers, dim=dim, heads=heads, seed=seed, sharpness=4.0)
     encoder = load_encoder(origin)
     save_encoder(encoder, folder)
     _write_source(folder, source, encoder.num_parameters(), f"ESM-2 stand-in ({layers} layers, width {dim})")

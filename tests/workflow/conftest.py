@@ -11,7 +11,15 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-COPIED = ("Snakefile", "rules", "workflow_scripts", "fragmodel", "profiles", "config.yaml", "environment.yaml")
+COPIED = (
+    "Snakefile",
+    "rules",
+    "workflow_scripts",
+    "fragmodel",
+    "profiles",
+    "config.yaml",
+    "environment.yaml",
+)
 
 
 class Workflow:

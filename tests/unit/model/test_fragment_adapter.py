@@ -26,7 +26,7 @@ def adapter() -> FragmentAdapter:
 def naive(adapter: FragmentAdapter, states: torch.Tensor, start: int, end: int) -> torch.Tensor:
     """Tokens of one fragment: the sequence is cut out, attention is done head by head and latent by latent."""
     residues = torch.stack([states[1 + residue] for residue in range(start, end)])  # row 0 is BOS
-    latents = adapter.latents
+    latents = adapter.latents + residues.sum(0) / len(residues)
     for layer in adapter.layers:
         latents = latents + naive_attention(layer, layer.latent_norm(latents), layer.residue_norm(residues))
         latents = latents + layer.feed_forward(latents)
