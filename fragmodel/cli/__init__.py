@@ -52,3 +52,4 @@ from fragmodel.cli import embed as _embed  # noqa: E402, F401
 from fragmodel.cli import ingest as _ingest  # noqa: E402, F401
 from fragmodel.cli import score as _score  # noqa: E402, F401
 from fragmodel.cli import store as _store  # noqa: E402, F401
+from fragmodel.cli import summary as _summary  # noqa: E402, F401

@@ -1,0 +1,20 @@
+"""`fragmodel summary`: a finished run in a few lines."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fragmodel.cli import app
+
+
+@app.command()
+def summary(
+    results: Annotated[Path, typer.Argument(help="The run's folder (`results` in its config).")] = Path(
+        "results"
+    ),
+) -> None:
+    """Print a finished run in a few lines, with the paths of its report and metrics."""
+    from fragmodel.report.summary import summarise
+
+    print("\n".join(summarise(results)))
