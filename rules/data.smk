@@ -14,8 +14,8 @@ rule ingest_task:
     conda:
         "../environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
+        mem_mb=memory(1500, factor=4),
+        runtime=minutes(60),
     params:
         format=lambda wildcards: run.datasets[wildcards.data_name].format,
         ingest=slice_of(run.ingest),
@@ -38,10 +38,10 @@ rule audit_leakage:
         results("benchmarks/audit/leakage.tsv")
     conda:
         "../environment.yaml"
-    threads: 4
+    threads: CORES
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=240,
+        mem_mb=memory(2000, factor=20),
+        runtime=minutes(240),
     params:
         thresholds=run.evaluation.identity_thresholds,
         code=code_digest("fragmodel.data.splits"),

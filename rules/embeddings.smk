@@ -13,8 +13,8 @@ rule windows:
     conda:
         "../environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=60,
+        mem_mb=memory(1500, factor=10),
+        runtime=minutes(60),
     params:
         code=code_digest("fragmodel.embeddings.extract"),
     script:
@@ -33,14 +33,14 @@ rule embed_shard:
         results("benchmarks/embeddings/shard-{shard}.tsv")
     conda:
         "../environment.yaml"
-    threads: 4
+    threads: CORES
     resources:
-        gpu=0,
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=240,
+        gpu=run.embeddings.gpus,
+        mem_mb=memory(3000, factor=2.5, of=["windows", "encoder"]),
+        runtime=minutes(240),
     params:
         # The store outlives the job and the run: it is no declared output, which Snakemake would delete.
-        embeddings=slice_of(run.embeddings, "mode"),
+        embeddings=slice_of(run.embeddings, "mode", "gpus"),
         code=code_digest("fragmodel.embeddings.extract"),
     script:
         "../workflow_scripts/embed_shard.py"

@@ -18,9 +18,9 @@ rule generate:
         "../environment.yaml"
     threads: 2
     resources:
-        gpu=0,
-        mem_mb=lambda wildcards, attempt: 32000 * attempt,
-        runtime=480,
+        gpu=run.evaluation.gpus,
+        mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
+        runtime=minutes(480),
     params:
         store=run.embeddings.store if STORE else None,
         max_new_tokens=run.evaluation.max_new_tokens,
@@ -45,8 +45,8 @@ rule baselines:
         "../environment.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=240,
+        mem_mb=memory(2500, factor=10),
+        runtime=minutes(240),
     params:
         names=run.evaluation.baselines,
         store=run.embeddings.store if STORE else None,
@@ -72,8 +72,8 @@ rule score:
     conda:
         "../environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=120,
+        mem_mb=memory(2500, factor=5),
+        runtime=minutes(120),
     params:
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
@@ -92,10 +92,12 @@ rule metrics:
         results("logs/metrics.log"),
     benchmark:
         results("benchmarks/metrics.tsv")
+    # Joining a few small files is not worth a place in the queue.
+    localrule: True
     conda:
         "../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=1000,
         runtime=10,
     params:
         code=code_digest("fragmodel.evaluation.score"),

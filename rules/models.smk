@@ -8,12 +8,13 @@ rule encoder:
         results("logs/models/encoder.log"),
     benchmark:
         results("benchmarks/models/encoder.tsv")
+    localrule: needs_network(run.models.encoder)
     conda:
         "../environment.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=60,
+        mem_mb=memory(32000 if run.models.encoder != STAND_IN else 2500),
+        runtime=minutes(60),
     params:
         source=run.models.encoder,
         stand_in=slice_of(run.models.stand_in),
@@ -33,12 +34,13 @@ rule decoder:
         results("logs/models/decoder.log"),
     benchmark:
         results("benchmarks/models/decoder.tsv")
+    localrule: needs_network(run.models.decoder)
     conda:
         "../environment.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=60,
+        mem_mb=memory(32000 if run.models.decoder != STAND_IN else 2500),
+        runtime=minutes(60),
     params:
         source=run.models.decoder,
         stand_in=slice_of(run.models.stand_in),

@@ -27,8 +27,8 @@ rule report:
     conda:
         "../environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory(1500, factor=5),
+        runtime=minutes(60),
     params:
         report=slice_of(run.report),
         config=run.model_dump(),

@@ -19,10 +19,18 @@ rule train_model:
         results("benchmarks/training.tsv")
     conda:
         "../environment.yaml"
-    threads: 8
+    # Each process runs its model and reads its own data.
+    threads: max(CORES, run.training.processes_per_node * (1 + run.training.workers))
     resources:
-        gpu=0,
-        mem_mb=lambda wildcards, attempt: 32000 * attempt,
+        **over_nodes(run.training.nodes),
+        gpu=run.training.gpus * run.training.nodes,
+        mem_mb=memory(
+            3500,
+            factor=2.5,
+            of=["decoder"] if STORE else ["encoder", "decoder"],
+            processes=run.training.processes_per_node,
+        ),
+        # Not longer at a new attempt, which goes on at the last checkpoint: partitions have a limit.
         runtime=1440,
     params:
         # Checkpoints must survive a failed job: they are named here only, never as an output.
