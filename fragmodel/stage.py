@@ -11,6 +11,8 @@ from pathlib import Path
 
 from fragmodel.errors import UserError
 
+ANEW = "FRAGMODEL_TRAIN_ANEW"
+
 
 @contextmanager
 def stage(log: str) -> Iterator[None]:
@@ -48,3 +50,11 @@ def leave_signals_to_jobs() -> None:
     Slurm sends the signal to every process of the job. Those that know what to do with it install a handler.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def tell_jobs_of_force(forced: bool) -> None:
+    """Let the training job know that its user forces it; a finished run is then repeated.
+
+    Jobs inherit the variable from the Snakemake that the user started, and see it set already.
+    """
+    os.environ.setdefault(ANEW, "yes" if forced else "")

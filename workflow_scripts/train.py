@@ -1,8 +1,9 @@
 """Rule train_model: start the training program and collect the model."""
 
+import os
 from pathlib import Path
 
-from fragmodel.stage import stage
+from fragmodel.stage import ANEW, stage
 
 with stage(snakemake.log[0]):
     from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
@@ -26,4 +27,6 @@ with stage(snakemake.log[0]):
         lora=LoraConfig(**snakemake.params.lora),
         training=TrainingConfig(**snakemake.params.training),
         seed=snakemake.params.seed,
+        code=snakemake.params.code,
+        anew=bool(os.environ.get(ANEW)),
     )

@@ -1,6 +1,7 @@
 """Start a training program for one stage of a run: one process, or one for each GPU by torchrun."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,9 +13,12 @@ from typing import Any
 from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest, write_text
+from fragmodel.training.claim import OWNER, claim
+from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 
 FINISHED = "finished"
 PROGRAMS = {"trainer": "train_trainer.py", "instruct": "train_instruct.py"}
+SHUTDOWN_SECONDS = 600  # that torchrun gives its processes to write a checkpoint before it kills them
 
 
 def launch(
@@ -34,12 +38,16 @@ def launch(
     lora: LoraConfig,
     training: TrainingConfig,
     seed: int,
+    code: str,
+    anew: bool,
 ) -> None:
     """Train, or go on where an earlier attempt at the very same run stopped.
 
     ``programs`` is the folder of the two training scripts. Checkpoints lie in a folder named after the digest
     of everything that the run depends on, so that a changed setting never resumes old weights. The finished
-    model and its log are copied to ``model`` and ``log``. Raises :class:`UserError` when training fails.
+    model and its log are copied to ``model`` and ``log``. A run that already finished there with the same
+    ``code`` (a digest) is not repeated, unless ``anew``: its job may have outlived the Snakemake that waited
+    for it. Raises :class:`UserError` when training fails.
     """
     settings = {
         "encoder": str(encoder),
@@ -55,9 +63,17 @@ def launch(
         ],
     }
     folder = checkpoints / text_digest(json.dumps(settings, sort_keys=True), size=8)
-    if (folder / FINISHED).exists():  # a forced rerun trains again
-        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    claim(folder)
+    finished = folder / FINISHED
+    if finished.exists():
+        if not anew and finished.read_text(encoding="utf-8") == code:
+            print(f"This very run has finished before; its model is taken from {folder}")
+            _collect(folder, model, log)
+            return
+        shutil.rmtree(folder)
+        folder.mkdir()
+        claim(folder)
     write_text(folder / "settings.json", json.dumps(settings, indent=2, sort_keys=True))
     resume = any((path / "trainer_state.json").exists() for path in folder.glob("checkpoint-*"))
     filled = [path for path in valid if _rows(path)]
@@ -73,10 +89,52 @@ def launch(
         "store_fingerprint": fingerprint,
         "resume_from_checkpoint": True if resume else None,
     }
-    _run(programs / PROGRAMS[training.loop], training.processes, _as_flags(arguments))
-    _copy_model(folder, model)
-    shutil.copyfile(folder / "log.jsonl", log)
-    write_text(folder / FINISHED, "")
+    _run(launch_command(programs / PROGRAMS[training.loop], training, _as_flags(arguments)), training)
+    write_text(finished, code)
+    _collect(folder, model, log)
+
+
+def launch_command(program: Path, training: TrainingConfig, flags: Sequence[str]) -> list[str]:
+    """The command that starts the training ``program``.
+
+    One process starts by itself, several on a node under torchrun, several nodes as one torchrun a node under
+    srun: inside a Slurm job of that many nodes, whose first node the others find by the address that srun
+    tells them.
+    """
+    python, processes = sys.executable, training.processes_per_node
+    if processes * training.nodes == 1:
+        return [python, str(program), *flags]
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        f"--nproc-per-node={processes}",
+        f"--signals-to-handle={','.join(number.name for number in SIGNALS)}",
+        f"--shutdown-timeout={SHUTDOWN_SECONDS}",
+    ]
+    if training.nodes == 1:
+        return [python, *torchrun, "--standalone", str(program), *flags]
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        raise UserError(
+            f"training.nodes is {training.nodes}: several nodes need Slurm (snakemake --profile slurm)"
+        )
+    port = 20_000 + int(job) % 20_000  # jobs that share a node must not share a port
+    srun = ["srun", f"--nodes={training.nodes}", f"--ntasks={training.nodes}", "--ntasks-per-node=1"]
+    if cpus := os.environ.get("OMP_NUM_THREADS"):
+        srun.append(f"--cpus-per-task={cpus}")  # a step does not take it over from its job
+    if training.gpus:
+        srun.append(f"--gres=gpu:{training.gpus}")
+    rank = '--node-rank="$SLURM_NODEID" --master-addr="$SLURM_LAUNCH_NODE_IPADDR"'
+    start = f'first=$1 second=$2; shift 2; exec "$0" "$first" "$second" {rank} "$@"'
+    return [
+        *srun,
+        *("sh", "-c", start, python),
+        *torchrun,
+        f"--nnodes={training.nodes}",
+        f"--master-port={port}",
+        str(program),
+        *flags,
+    ]
 
 
 def _arguments(
@@ -122,27 +180,37 @@ def _as_flags(arguments: dict[str, Any]) -> list[str]:
     return flags
 
 
-def _run(program: Path, processes: int, flags: Sequence[str]) -> None:
-    launcher = [sys.executable]
-    if processes > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [*launcher, str(program), *flags]
+def _run(command: Sequence[str], training: TrainingConfig) -> None:
     print(" ".join(command), flush=True)
     # The child inherits this process's real descriptors, not a redirected sys.stdout: pass the log on.
-    child = subprocess.Popen(command, stdout=sys.stdout, stderr=sys.stderr)
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda got, _: child.send_signal(got))
-    if status := child.wait():
+    child = subprocess.Popen(command, stdout=sys.stdout, stderr=sys.stderr, env=_environment(training))
+    before = {number: signal.signal(number, lambda got, _: child.send_signal(got)) for number in SIGNALS}
+    try:
+        status = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if status == EXIT_STATUS:
+        raise UserError("training was interrupted and wrote a checkpoint; run again to go on from there")
+    if status:
         raise UserError(f"training ended with status {status}; what it said is in the stage's log")
 
 
-def _copy_model(folder: Path, model: Path) -> None:
+def _environment(training: TrainingConfig) -> dict[str, str]:
+    environment = dict(os.environ)
+    if threads := environment.get("OMP_NUM_THREADS"):  # of the whole job; torchrun passes it to each process
+        environment["OMP_NUM_THREADS"] = str(max(1, int(threads) // training.processes_per_node))
+    return environment
+
+
+def _collect(folder: Path, model: Path, log: Path) -> None:
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
-        "checkpoint-*", "runs", "log.jsonl", "settings.json", FINISHED, "training_args.bin"
+        "checkpoint-*", "runs", "log.jsonl", "settings.json", FINISHED, OWNER, "training_args.bin"
     )
     shutil.copytree(folder, model, ignore=unwanted)
+    shutil.copyfile(folder / "log.jsonl", log)
 
 
 def _weights_of(folder: Path) -> list[Path]:

@@ -115,7 +115,7 @@ class InstructLoop:
                     loss = self.evaluate()
                     if log:
                         log.validation(step=self.state.global_step, loss=loss)
-                if interruption.requested or self._due(
+                if interruption.agree() or self._due(
                     self.args.save_strategy, self.args.save_steps, at_epoch_end or ended
                 ):
                     self._save_checkpoint()
@@ -227,6 +227,7 @@ class InstructLoop:
             )
             for old in kept[: -self.args.save_total_limit] if self.args.save_total_limit else []:
                 shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 
     def _load_checkpoint(self, folder: Path) -> None:
         load_adapter_weights(self.accelerator.unwrap_model(self.model), folder)

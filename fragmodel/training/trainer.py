@@ -81,7 +81,7 @@ class _StopInOrder(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self.interruption.requested:
+        if self.interruption.agree():
             control.should_save = control.should_training_stop = True
 
 
@@ -105,6 +105,7 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
         trainer.add_callback(_StopInOrder(interruption))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if interruption.requested and trainer.state.global_step < trainer.state.max_steps:
+            trainer.accelerator.wait_for_everyone()  # the first to leave would have the others killed
             return False
     trainer.save_model()
     return True
