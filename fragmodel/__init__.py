@@ -15,6 +15,7 @@ _EXPORTS = {
     "FragmentAdapter": "fragmodel.model.fragment_adapter",
     "FragRefDataset": "fragmodel.batching.dataset",
     "FragDataCollator": "fragmodel.batching.collator",
+    "FragModel": "fragmodel.prediction.model",
 }
 __all__ = list(_EXPORTS)
 

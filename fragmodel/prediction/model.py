@@ -1,0 +1,252 @@
+"""The Python interface: ``FragModel.load(DIR)`` and a method for each thing to ask."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fragmodel.batching.collator import FragDataCollator
+from fragmodel.data.prompts import conversation
+from fragmodel.data.records import Span, TaskType
+from fragmodel.data.validate import Invalid, clean_sequence
+from fragmodel.data.windows import clip, window_for
+from fragmodel.embeddings.extract import _check_lengths, _device
+from fragmodel.embeddings.forward import PackedEncoder
+from fragmodel.embeddings.shards import decode_states, encode_states
+from fragmodel.errors import UserError
+from fragmodel.evaluation.parse import OK, parse_spans
+from fragmodel.model.chat import ChatEncoder
+from fragmodel.prediction.loading import DATA_NAMES, Parts, families, load_parts
+from fragmodel.prediction.merge import merge, tile
+from fragmodel.prediction.results import Annotation, Grounding, Reference
+
+OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about one window of a protein."""
+
+    task: TaskType
+    sequence: str  # of the window
+    window: Span  # in the protein
+    family: str
+    class_name: str = ""
+    span: Span | None = None  # the fragment, within the window
+    whole: Span | None = None  # the fragment, in the protein
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A generated text, and whether the model ended it itself."""
+
+    text: str
+    stopped: bool
+
+
+class FragModel:
+    """A trained model that answers about proteins. Made by :meth:`load`.
+
+    Sequences are strings of residue letters; positions are 0-based and half-open, in the whole protein. Mistakes in
+    them raise :class:`fragmodel.errors.UserError`. Answers are greedy, hence repeatable.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        known_families: Sequence[str],
+        *,
+        window: int = 1021,
+        max_new_tokens: int = 256,
+        batch_size: int = 8,
+        stored_dtype: str = "bfloat16",
+    ) -> None:
+        self.parts = parts
+        self.families = tuple(known_families)
+        self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
+        self.stored_dtype = stored_dtype
+        self.chat = ChatEncoder(parts.tokenizer, parts.model.base_model.model.config.perceiver_latent_size)
+        self._encoder = PackedEncoder(parts.encoder)
+        self._collate = FragDataCollator(parts.tokenizer.pad_token_id, padding_side="left")
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str | None = None,
+        window: int = 1021,
+        max_new_tokens: int = 256,
+        batch_size: int = 8,
+        stored_dtype: str = "bfloat16",
+    ) -> "FragModel":
+        """Load a model folder of a run (`results/training/model`) or an exported one.
+
+        Args:
+            folder: The model folder.
+            device: auto, cpu, cuda or cuda:N.
+            dtype: Number format of the decoder, float32 or bfloat16; None: as trained.
+            window: Residues of the longest window, as `ingest.max_sequence_length` of the run.
+            max_new_tokens: Longest answer.
+            batch_size: Questions that are answered at once.
+            stored_dtype: Number format of the encoder's states, as `embeddings.dtype` of the run: the model then
+                sees what it saw in training.
+        """
+        parts = load_parts(Path(folder), device=_device(device), dtype=dtype)
+        return cls(
+            parts,
+            families(Path(folder)),
+            window=window,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            stored_dtype=stored_dtype,
+        )
+
+    def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
+        """A description of the fragment ``sequence[span[0]:span[1]]``.
+
+        ``family`` is the kind of fragment that the question names (domain, active site, binding site, conserved
+        site, motif); by default the first that the model was trained on.
+        """
+        return self._refer("referring_desc", sequence, span, family)
+
+    def classify(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
+        """The class of the fragment; arguments as for :meth:`describe`."""
+        return self._refer("referring_class", sequence, span, family)
+
+    def locate(self, sequence: str, class_name: str) -> Grounding:
+        """Every place of ``class_name`` in the protein."""
+        questions = self.grounding_questions(sequence, "grounding_single", names=[class_name])
+        return self.ground(questions, self.answer(questions))
+
+    def annotate(self, sequence: str, *, families: Sequence[str] | None = None) -> Grounding:
+        """Every fragment of the given families (by default all that the model was trained on) with its class."""
+        questions = self.grounding_questions(sequence, "grounding_group", kinds=families)
+        return self.ground(questions, self.answer(questions))
+
+    def referring_question(
+        self, task: TaskType, sequence: str, span: Span, *, uid: str = "", family: str | None = None
+    ) -> Question:
+        """The question about a fragment, asked in a window that shows it (chosen as for training records)."""
+        sequence = _checked(sequence)
+        span = Span(*span)
+        if not 0 <= span.start < span.end <= len(sequence):
+            raise UserError(
+                f"fragment {span.start}-{span.end} does not lie inside the protein of {len(sequence)} residues"
+            )
+        window = window_for(span, len(sequence), self.window, uid=uid, seed=1)
+        family = self._known(family or self.families[0])
+        return Question(
+            task,
+            sequence[window.start : window.end],
+            window,
+            family,
+            span=clip(span, window),
+            whole=span,
+        )
+
+    def grounding_questions(
+        self, sequence: str, task: TaskType, *, names: Sequence[str] = (), kinds: Sequence[str] | None = None
+    ) -> list[Question]:
+        """A question for each window of the protein and each class name or family."""
+        sequence = _checked(sequence)
+        kinds = [self._known(kind) for kind in kinds or self.families]
+        asked = (
+            [("fragment", name) for name in names] if task == "grounding_single" else [(k, "") for k in kinds]
+        )
+        return [
+            Question(task, sequence[window.start : window.end], window, family, class_name)
+            for window in tile(len(sequence), self.window)
+            for family, class_name in asked
+        ]
+
+    @torch.inference_mode()
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answers in the order of the questions, which are asked in batches of like length."""
+        order = sorted(range(len(questions)), key=lambda i: (-len(questions[i].sequence), i))
+        answers: dict[int, Answer] = {}
+        for first in range(0, len(order), self.batch_size):
+            batch = order[first : first + self.batch_size]
+            try:
+                answers |= zip(batch, self._answer([questions[i] for i in batch]), strict=True)
+            except torch.OutOfMemoryError:
+                raise UserError(OUT_OF_MEMORY) from None
+        return [answers[i] for i in range(len(questions))]
+
+    def encode(self, sequences: Sequence[str]) -> list[torch.Tensor]:
+        """Encoder states ``[residues + 2, encoder_dim]`` as the embedding store would give them."""
+        unique = list(dict.fromkeys(sequences))
+        _check_lengths(unique, self.parts.encoder.config)
+        stored = [encode_states(states, self.stored_dtype) for states in self._encoder(unique)]
+        if self.stored_dtype == "int8":
+            states = dict(zip(unique, map(decode_states, stored), strict=True))
+        else:
+            states = {sequence: block["states"] for sequence, block in zip(unique, stored, strict=True)}
+        return [states[sequence] for sequence in sequences]
+
+    def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
+        """Read the answers about one protein's windows and merge what they say (:func:`merge`)."""
+        by_window: dict[Span, list[Annotation]] = {}
+        faults = []
+        for question, answer in zip(questions, answers, strict=True):
+            parsed = parse_spans(answer.text, len(question.sequence))
+            if parsed.status != OK:
+                faults.append(parsed.status)
+            shift = question.window.start
+            by_window.setdefault(question.window, []).extend(
+                Annotation(
+                    question.class_name or name, Span(span.start + shift, span.end + shift), question.family
+                )
+                for name, spans in parsed.groups
+                for span in spans
+            )
+        return Grounding(tuple(merge(by_window.values())), tuple(a.text for a in answers), tuple(faults))
+
+    def refer(self, question: Question, answer: Answer) -> Reference:
+        """A referring answer with the places that it is about."""
+        span, shown = question.whole, question.span
+        assert span is not None and shown is not None
+        shift = question.window.start
+        return Reference(answer.text, span, Span(shown.start + shift, shown.end + shift), answer.stopped)
+
+    def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
+        question = self.referring_question(task, sequence, Span(*span), family=family)
+        return self.refer(question, self.answer([question])[0])
+
+    def _known(self, family: str) -> str:
+        allowed = {*DATA_NAMES, *self.families, "fragment"}
+        if family not in allowed:
+            raise UserError(f"family '{family}' is not known; use one of {', '.join(sorted(allowed))}")
+        return family
+
+    def _answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
+        items = []
+        for question, states in zip(questions, self.encode([q.sequence for q in questions]), strict=True):
+            turns = conversation(
+                question.task,
+                DATA_NAMES.get(question.family, "fragment"),
+                len(question.sequence),
+                question.class_name,
+            )
+            items.append(
+                {
+                    "input_ids": self.chat.prompt(turns, len(question.sequence)),
+                    "position_ref": question.span,
+                    "protein_hidden_states": states,
+                }
+            )
+        batch = {name: value.to(self.parts.model.device) for name, value in self._collate(items).items()}
+        generated = self.parts.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False)
+        end = self.parts.tokenizer.eos_token_id
+        for ids in generated[:, batch["input_ids"].shape[1] :].tolist():
+            stopped = end in ids
+            yield Answer(self.chat.decode(ids[: ids.index(end)] if stopped else ids), stopped)
+
+
+def _checked(sequence: str) -> str:
+    try:
+        return clean_sequence(sequence)[0]
+    except Invalid as invalid:
+        raise UserError(f"sequence: {invalid}") from None

@@ -1,0 +1,33 @@
+"""What the model says of a protein, typed. All positions are 0-based and half-open, in the whole protein."""
+
+from dataclasses import dataclass
+
+from fragmodel.data.records import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One place of a class in a protein."""
+
+    class_name: str
+    span: Span
+    family: str = "fragment"  # the kind that was asked for: domain, active site, …
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Every place that was found in a protein, in order of place."""
+
+    annotations: tuple[Annotation, ...]
+    texts: tuple[str, ...]  # the answers as generated, one a question
+    faults: tuple[str, ...] = ()  # what could not be read in them, see fragmodel.evaluation.parse
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the model says of a fragment."""
+
+    text: str
+    span: Span  # the fragment that was asked about
+    shown: Span  # the part of it that the model saw: all, unless it is longer than a window
+    stopped: bool  # False: the text was cut at the longest allowed answer
