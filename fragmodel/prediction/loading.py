@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -15,9 +16,11 @@ from fragmodel.errors import UserError
 from fragmodel.model.assemble import add_lora
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.trained import ModelSpec, load_adapter_weights, read_spec
+from fragmodel.tables import read_metadata
 
 BASE = "base"  # in an exported folder: encoder and decoder, joined
 DATA_FILE = "training_data.json"  # in an exported folder: what the model was trained on
+LONGEST_WINDOW = 1021  # residues; what `ingest.max_sequence_length` is unless it is set
 DATA_NAMES = {family_of(name): name for name in ("Dom", "Act", "BindI", "Evo", "Motif")}
 """A data name for each family of fragments, as the questions know them."""
 
@@ -86,21 +89,36 @@ def _load_exported(folder: Path, spec: ModelSpec) -> Parts:
     return Parts(model, tokenizer, encoder)
 
 
-def trained_on(folder: Path) -> list[str]:
-    """Names of the data sets that the model has seen; empty when neither the export nor its run says so."""
+def trained_on(folder: Path) -> list[dict[str, Any]]:
+    """An entry for each training table: data_name, task_type, records, inputs (name and sha256 of the raw files) and
+    max_sequence_length. Empty when neither the folder (exported) nor a run around it (`training/model`) says so.
+    """
     folder = Path(folder).resolve()
     stated = folder / DATA_FILE
     if stated.is_file():
-        return [entry["data_name"] for entry in json.loads(stated.read_text(encoding="utf-8"))]
-    return sorted({path.parents[1].name for path in training_tables(folder)})
-
-
-def training_tables(folder: Path) -> list[Path]:
-    """Training records of the run that ``folder`` belongs to (`training/model` of a results folder)."""
-    results = Path(folder).resolve().parents[1]
-    return sorted(results.glob("data/*/*/train.parquet"))
+        return json.loads(stated.read_text(encoding="utf-8"))
+    entries = []
+    for path in sorted(folder.parents[1].glob("data/*/*/train.parquet")):
+        made = read_metadata(path)
+        entries.append(
+            {
+                "data_name": path.parents[1].name,
+                "task_type": path.parent.name,
+                "records": made["counts"]["accepted"],
+                "inputs": [{"name": raw["name"], "sha256": raw["sha256"]} for raw in made["inputs"]],
+                "max_sequence_length": made["arguments"]["max_sequence_length"],
+            }
+        )
+    return entries
 
 
 def families(folder: Path) -> list[str]:
     """Kinds of fragments to ask for: those that the model was trained on, else all."""
-    return list(dict.fromkeys(map(family_of, trained_on(folder)))) or list(DATA_NAMES)
+    return list(dict.fromkeys(family_of(entry["data_name"]) for entry in trained_on(folder))) or list(
+        DATA_NAMES
+    )
+
+
+def window_length(folder: Path) -> int:
+    """Residues of the longest window that the model was trained on; 1021 where nothing says so."""
+    return max((entry["max_sequence_length"] for entry in trained_on(folder)), default=LONGEST_WINDOW)

@@ -17,7 +17,7 @@ from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import OK, parse_spans
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.prediction.loading import DATA_NAMES, Parts, families, load_parts
+from fragmodel.prediction.loading import DATA_NAMES, Parts, families, load_parts, window_length
 from fragmodel.prediction.merge import merge, tile
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 
@@ -77,7 +77,7 @@ class FragModel:
         *,
         device: str = "auto",
         dtype: str | None = None,
-        window: int = 1021,
+        window: int | None = None,
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
@@ -88,7 +88,7 @@ class FragModel:
             folder: The model folder.
             device: auto, cpu, cuda or cuda:N.
             dtype: Number format of the decoder, float32 or bfloat16; None: as trained.
-            window: Residues of the longest window, as `ingest.max_sequence_length` of the run.
+            window: Residues of the longest window; None: as in training.
             max_new_tokens: Longest answer.
             batch_size: Questions that are answered at once.
             stored_dtype: Number format of the encoder's states, as `embeddings.dtype` of the run: the model then
@@ -98,7 +98,7 @@ class FragModel:
         return cls(
             parts,
             families(Path(folder)),
-            window=window,
+            window=window_length(Path(folder)) if window is None else window,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             stored_dtype=stored_dtype,

@@ -1,0 +1,124 @@
+"""`fragmodel predict`: annotations and texts for new proteins."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fragmodel.cli import app
+
+
+class PredictTask(StrEnum):
+    """Tasks that can be asked of new proteins."""
+
+    referring_desc = "referring_desc"
+    referring_class = "referring_class"
+    grounding_single = "grounding_single"
+    grounding_group = "grounding_group"
+
+
+class OutputFormat(StrEnum):
+    """Formats of the results."""
+
+    gff3 = "gff3"
+    bed = "bed"
+    jsonl = "jsonl"
+    tsv = "tsv"
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="Model folder of a run (results/training/model) or exported.")],
+    fasta: Annotated[Path, typer.Option(help="Proteins: FASTA, also gzip-compressed; - for standard input.")],
+    task: Annotated[PredictTask, typer.Option(help="What to ask.")],
+    output: Annotated[
+        Path, typer.Option(help="Results; the suffix tells the format; - for standard output.")
+    ],
+    fragments: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Referring tasks: id:start-end (from 1, end included), or a file of such lines, BED or GFF3."
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="grounding_single: a class to find; repeat for several.")
+    ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Kind of fragment: domain, 'active site', 'binding site', 'conserved site' or motif. Default: "
+            "those of the training data (referring: the first of them)."
+        ),
+    ] = None,
+    file_format: Annotated[
+        OutputFormat | None, typer.Option("--format", help="Instead of the output's suffix.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Number format of the decoder: float32 or bfloat16. Default: as trained."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions that are answered at once.")] = 8,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Residues of the longest window. Default: as trained.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    stored_dtype: Annotated[
+        str, typer.Option(help="The run's embeddings.dtype: bfloat16, float32 or int8.")
+    ] = "bfloat16",
+) -> None:
+    """Ask a trained model about the proteins of a FASTA file.
+
+    Grounding tasks write GFF3, BED, TSV or JSON Lines; referring tasks TSV or JSON Lines. An interrupted command
+    goes on where it ended when it is given again. Exit status: 0 done, 2 a mistake in the input (one line on
+    standard error tells it), 130 interrupted.
+    """
+    import sys
+
+    from fragmodel.embeddings.shards import check_dtype
+    from fragmodel.prediction.model import FragModel
+    from fragmodel.prediction.run import make_task
+    from fragmodel.prediction.run import predict as run
+
+    _hush()
+    check_dtype(stored_dtype)
+    settings = {
+        "dtype": dtype,
+        "window": window,
+        "max_new_tokens": max_new_tokens,
+        "stored_dtype": stored_dtype,
+    }
+
+    def load() -> FragModel:
+        return FragModel.load(model, device=device, batch_size=batch_size, **settings)
+
+    try:
+        counts = run(
+            load,
+            model,
+            fasta,
+            make_task(task.value, name or [], family or [], fragments or []),
+            output,
+            file_format=file_format and file_format.value,
+            settings=settings,
+        )
+    except KeyboardInterrupt:
+        print("fragmodel: interrupted; the same command goes on where this one ended", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(
+        f"{counts['proteins']} proteins ({counts['resumed']} done before), {counts['found']} results, "
+        f"{counts['unreadable']} answers without a readable place",
+        file=sys.stderr,
+    )
+
+
+def _hush() -> None:
+    """Keep transformers' loading bars and notes off standard error: it is for our own progress."""
+    import warnings
+
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

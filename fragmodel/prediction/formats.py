@@ -1,0 +1,122 @@
+"""Results as lines of GFF3, BED, TSV or JSON Lines, each with its own coordinates.
+
+A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, family, start, end) with ``texts``
+and ``faults``, or ``fragments`` (referring: name, start, end, shown_start, shown_end, stopped, text). Its positions,
+like those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fragmodel.errors import UserError
+
+Row = dict[str, Any]
+
+# Terms of the Sequence Ontology; what has none of its own is a region.
+_SO_TERMS = {
+    "domain": "polypeptide_domain",
+    "motif": "polypeptide_motif",
+    "binding site": "binding_site",
+}
+_REGION_TERM = "polypeptide_region"
+_SUFFIXES = {
+    ".gff3": "gff3",
+    ".gff": "gff3",
+    ".bed": "bed",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_GROUNDING_COLUMNS = ("id", "length", "class", "family", "start", "end")
+_REFERRING_COLUMNS = ("id", "length", "name", "start", "end", "shown_start", "shown_end", "stopped", "text")
+
+
+def choose_format(output: Path, stated: str | None, referring: bool) -> str:
+    """The format by name, else by the output's suffix. Raises :class:`UserError` for one that does not serve."""
+    name = stated or _SUFFIXES.get(output.suffix.lower())
+    writers = _REFERRING if referring else _GROUNDING
+    if name is None:
+        raise UserError(f"--output {output}: the suffix names no format; add --format {', '.join(writers)}")
+    if name not in writers:
+        kind = "referring" if referring else "grounding"
+        raise UserError(f"format '{name}' cannot hold the results of a {kind} task; use {', '.join(writers)}")
+    return name
+
+
+def render(rows: Iterable[Row], name: str, referring: bool) -> Iterator[str]:
+    """Lines with their ends, in the order of the rows."""
+    yield from (_REFERRING if referring else _GROUNDING)[name](rows)
+
+
+def _gff3(rows: Iterable[Row]) -> Iterator[str]:
+    yield "##gff-version 3\n"
+    for row in rows:
+        # Characters that the specification allows unescaped in a sequence id.
+        uid = quote(row["id"], safe=".:^*$@!+_?-|")
+        yield f"##sequence-region {uid} 1 {row['length']}\n"
+        for number, place in enumerate(row["annotations"], start=1):
+            attributes = {
+                "ID": f"{row['id']}:{number}",
+                "Name": place["class"],
+                "family": place["family"],
+            }
+            written = ";".join(f"{key}={_attribute(value)}" for key, value in attributes.items())
+            term = _SO_TERMS.get(place["family"], _REGION_TERM)
+            columns = (uid, "fragmodel", term, place["start"] + 1, place["end"], ".", ".", ".", written)
+            yield "\t".join(map(str, columns)) + "\n"
+
+
+def _attribute(value: str) -> str:
+    """Percent-encode what has a meaning in GFF3 attributes, and control characters."""
+    return re.sub(r"[%;=&,\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", value)
+
+
+def _bed(rows: Iterable[Row]) -> Iterator[str]:
+    for row in rows:
+        for place in row["annotations"]:
+            # The specification: 1 to 255 printable ASCII characters.
+            name = re.sub(r"[^\x20-\x7e]", "?", place["class"])[:255] or "."
+            yield f"{row['id']}\t{place['start']}\t{place['end']}\t{name}\t0\t.\n"
+
+
+def _grounding_tsv(rows: Iterable[Row]) -> Iterator[str]:
+    yield _tabbed(_GROUNDING_COLUMNS)
+    for row in rows:
+        for place in row["annotations"]:
+            yield _tabbed(
+                (row["id"], row["length"], place["class"], place["family"], place["start"] + 1, place["end"])
+            )
+
+
+def _referring_tsv(rows: Iterable[Row]) -> Iterator[str]:
+    yield _tabbed(_REFERRING_COLUMNS)
+    for row in _fragments(rows):
+        shifted = row | {name: row[name] + 1 for name in ("start", "shown_start")}
+        yield _tabbed(shifted[column] for column in _REFERRING_COLUMNS)
+
+
+def _tabbed(values: Iterable[Any]) -> str:
+    return "\t".join(" ".join(str(value).split()) for value in values) + "\n"
+
+
+def _fragments(rows: Iterable[Row]) -> Iterator[Row]:
+    for row in rows:
+        for fragment in row["fragments"]:
+            yield {"id": row["id"], "length": row["length"], **fragment}
+
+
+def _jsonl(rows: Iterable[Row]) -> Iterator[str]:
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+_Writer = Callable[[Iterable[Row]], Iterator[str]]
+_GROUNDING: dict[str, _Writer] = {"gff3": _gff3, "bed": _bed, "tsv": _grounding_tsv, "jsonl": _jsonl}
+_REFERRING: dict[str, _Writer] = {
+    "tsv": _referring_tsv,
+    "jsonl": lambda rows: _jsonl(_fragments(rows)),
+}

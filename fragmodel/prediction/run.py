@@ -1,0 +1,205 @@
+"""`fragmodel predict`: a FASTA file in, annotations or texts out."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fragmodel.data.records import REFERRING_TASKS, TaskType
+from fragmodel.embeddings.progress import Progress
+from fragmodel.errors import UserError
+from fragmodel.files import atomic_path, file_digest
+from fragmodel.model.trained import WEIGHTS_FILE, read_spec
+from fragmodel.prediction.fasta import Protein, read_fasta, seekable
+from fragmodel.prediction.formats import Row, choose_format, render
+from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
+from fragmodel.prediction.journal import Journal
+from fragmodel.prediction.model import FragModel, Question
+
+STDOUT = Path("-")
+_BATCHES_AT_ONCE = (
+    8  # batches whose questions are gathered and sorted by length; what a killed run loses at most
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked of each protein."""
+
+    task: TaskType
+    names: Sequence[str] = ()  # classes to find, `grounding_single`
+    families: Sequence[str] = ()  # kinds of fragments; empty: those of the training data
+    fragments: dict[str, list[NamedSpan]] | None = None  # by protein, referring tasks
+
+    @property
+    def referring(self) -> bool:
+        """Whether the task is about given fragments."""
+        return self.task in REFERRING_TASKS
+
+    def questions(self, model: FragModel, protein: Protein) -> list[Question]:
+        """All questions about one protein."""
+        if not self.referring:
+            return model.grounding_questions(
+                protein.sequence, self.task, names=self.names, kinds=self.families or None
+            )
+        family = self.families[0] if self.families else None
+        return [
+            model.referring_question(self.task, protein.sequence, each.span, uid=protein.uid, family=family)
+            for each in self._of(protein)
+        ]
+
+    def wants(self, protein: Protein) -> bool:
+        """Whether anything is asked about the protein."""
+        return not self.referring or bool(self._of(protein))
+
+    def row(
+        self, model: FragModel, protein: Protein, questions: Sequence[Question], answers: Sequence[Any]
+    ) -> Row:
+        """The result as :mod:`fragmodel.prediction.formats` writes it."""
+        row: Row = {"id": protein.uid, "length": len(protein.sequence)}
+        if not self.referring:
+            found = model.ground(questions, answers)
+            places = [
+                {"class": a.class_name, "family": a.family, "start": a.span.start, "end": a.span.end}
+                for a in found.annotations
+            ]
+            return row | {"annotations": places, "texts": list(found.texts), "faults": list(found.faults)}
+        fragments = []
+        for given, question, answer in zip(self._of(protein), questions, answers, strict=True):
+            said = model.refer(question, answer)
+            fragments.append(
+                {
+                    "name": given.name,
+                    "start": said.span.start,
+                    "end": said.span.end,
+                    "shown_start": said.shown.start,
+                    "shown_end": said.shown.end,
+                    "stopped": said.stopped,
+                    "text": said.text,
+                }
+            )
+        return row | {"fragments": fragments}
+
+    def _of(self, protein: Protein) -> list[NamedSpan]:
+        return (self.fragments or {}).get(protein.uid, [])
+
+
+def make_task(
+    task: TaskType, names: Sequence[str], families: Sequence[str], fragments: Sequence[str]
+) -> Task:
+    """Check that the options fit the task, and read the fragments. Raises :class:`UserError`."""
+    if (task == "grounding_single") != bool(names):
+        verb = "needs" if task == "grounding_single" else "takes no"
+        raise UserError(
+            f"--task {task} {verb} --name CLASS (grounding_single finds the classes that it names)"
+        )
+    referring = task in REFERRING_TASKS
+    if referring != bool(fragments):
+        verb = "needs" if referring else "takes no"
+        raise UserError(f"--task {task} {verb} --fragments (id:start-end, BED or GFF3)")
+    if families and (task == "grounding_single" or (referring and len(families) > 1)):
+        raise UserError(f"--task {task} takes {'one --family' if referring else 'no --family'}")
+    return Task(task, names, families, read_fragments(fragments) if referring else None)
+
+
+def check_proteins(fasta: Path, shown: Path, task: Task) -> tuple[int, int]:
+    """Read the whole FASTA once, before any work; returns proteins asked about and their residues.
+
+    Raises :class:`UserError` for the first mistake in a record or a fragment, or fragments of unknown proteins.
+    """
+    unknown = dict(task.fragments or {})
+    proteins = residues = 0
+    for protein in read_fasta(fasta, shown):
+        check_inside(unknown.pop(protein.uid, []), len(protein.sequence))
+        if task.wants(protein):
+            proteins += 1
+            residues += len(protein.sequence)
+    for uid, fragments in unknown.items():
+        raise UserError(
+            f"{fragments[0].where}: no protein '{uid}' in {shown}; names are the first word after '>'"
+        )
+    return proteins, residues
+
+
+def predict(
+    load: Callable[[], FragModel],
+    model_dir: Path,
+    fasta: Path,
+    task: Task,
+    output: Path,
+    *,
+    file_format: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, int]:
+    """Write the results of every protein to ``output`` (`-`: standard output) and return counts.
+
+    Inputs are checked before the model is loaded by ``load``. A file appears when it is whole; until then finished
+    proteins lie in a journal beside it, and the same command with the same ``settings`` and inputs goes on there.
+    Memory does not grow with the number of proteins, but for their names. Counts: proteins, resumed, found
+    (annotations or texts), unreadable (answers without a readable place).
+    """
+    chosen = choose_format(output, file_format, task.referring)
+    read_spec(model_dir)
+    with seekable(fasta) as source:
+        proteins, residues = check_proteins(source, fasta, task)
+        counts = {"proteins": proteins, "resumed": 0, "found": 0, "unreadable": 0}
+        if output == STDOUT:
+            rows = _rows(load(), read_fasta(source, fasta), task, residues)
+            for line in render(
+                _counted((row for some in rows for row in some), counts), chosen, task.referring
+            ):
+                sys.stdout.write(line)
+            sys.stdout.flush()
+            return counts
+        identity = {
+            "model": file_digest(model_dir / WEIGHTS_FILE),
+            "fasta": file_digest(source),
+            "task": repr(task),
+            **(settings or {}),
+        }
+        with Journal(output, identity) as journal:
+            counts["resumed"] = len(journal.finished)
+            left = (p for p in read_fasta(source, fasta) if p.uid not in journal.finished)
+            if len(journal.finished) < proteins:
+                done = sum(row["length"] for row in journal.rows())
+                for rows in _rows(load(), left, task, residues - done):
+                    journal.append(rows)
+            with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8") as handle:
+                handle.writelines(render(_counted(journal.rows(), counts), chosen, task.referring))
+            journal.remove()
+        return counts
+
+
+def _rows(model: FragModel, proteins: Iterable[Protein], task: Task, residues: int) -> Iterator[list[Row]]:
+    """Rows in the order of the proteins, a few batches of questions at a time."""
+    progress = Progress("predict", total=residues, unit="residues")
+    waiting: list[tuple[Protein, list[Question]]] = []
+    for protein in proteins:
+        if task.wants(protein):
+            waiting.append((protein, task.questions(model, protein)))
+            if sum(len(questions) for _, questions in waiting) >= _BATCHES_AT_ONCE * model.batch_size:
+                yield _answer(model, task, waiting, progress)
+                waiting = []
+    if waiting:
+        yield _answer(model, task, waiting, progress)
+    progress.finish()
+
+
+def _answer(
+    model: FragModel, task: Task, waiting: list[tuple[Protein, list[Question]]], progress: Progress
+) -> list[Row]:
+    answers = iter(model.answer([question for _, questions in waiting for question in questions]))
+    rows = [
+        task.row(model, protein, questions, [next(answers) for _ in questions])
+        for protein, questions in waiting
+    ]
+    progress.add(sum(len(protein.sequence) for protein, _ in waiting))
+    return rows
+
+
+def _counted(rows: Iterable[Row], counts: dict[str, int]) -> Iterator[Row]:
+    for row in rows:
+        counts["found"] += len(row.get("annotations", row.get("fragments", ())))
+        counts["unreadable"] += sum(fault != "out_of_range" for fault in row.get("faults", ()))
+        yield row
