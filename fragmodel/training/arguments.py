@@ -129,8 +129,10 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     argv = modernise(argv)
     if _switched_on(argv, "--fp16") and not torch.cuda.is_available():
         raise UserError("--fp16 needs a GPU and none is visible; on a CPU use --bf16 or neither")
-    if _switched_on(argv, "--bf16") and not torch.cuda.is_available():
-        argv += ["--use_cpu"]  # without it transformers refuses bfloat16 where there is no GPU
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if (several or _switched_on(argv, "--bf16")) and not torch.cuda.is_available():
+        # Without it transformers refuses bfloat16 where there is no GPU, and lets each process train alone.
+        argv += ["--use_cpu"]
     parser = _Parser((ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
     try:
         model, lora, data, training = parser.parse_args_into_dataclasses(argv)

@@ -1,0 +1,125 @@
+"""A copy of the repository whose Snakemake submits to the cluster of these tests."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from one_node import ACCOUNT, CPUS, GPUS, OneNodeSlurm
+from workflow_copy import Workflow
+
+STEPS = 160  # of training: enough for three interruptions, few enough to wait for
+SITE = {
+    "resources": {"slurm_account": ACCOUNT},
+    "sbatch_options": "",
+    "cores_per_node": CPUS,
+    "partitions": {"cpu": {}, "gpu": {"max_gpu": GPUS}},
+}
+# Impatient where the profile is patient with a real cluster.
+QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10")
+
+
+class OnCluster:
+    """A workflow copy, and what it looks like while it runs on ``cluster``."""
+
+    def __init__(self, workflow: Workflow, cluster: OneNodeSlurm) -> None:
+        self.workflow = workflow
+        self.cluster = cluster
+        self.folder = workflow.folder
+        (self.folder / "profiles/slurm/site.yaml").write_text(yaml.safe_dump(SITE), encoding="utf-8")
+
+    def copy(self, folder: Path, *without: str) -> "OnCluster":
+        """The same run in another folder, ``without`` some of its results."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        twin = object.__new__(OnCluster)
+        twin.workflow = object.__new__(Workflow)
+        twin.workflow.folder = twin.folder = folder
+        twin.cluster = self.cluster
+        for path in without:
+            shutil.rmtree(folder / "results" / path)
+        return twin
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Snakemake with the Slurm profile, as a user starts it; what it says goes to snakemake.out."""
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "run.yaml"]
+        with (self.folder / "snakemake.out").open("a") as output:
+            return subprocess.Popen(
+                [*command, *QUICK, *arguments],
+                cwd=self.folder,
+                env=self.cluster.environment | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def finish(self, process: subprocess.Popen, seconds: float = 240) -> str:
+        """Wait for a started Snakemake and return what it said; fail with it where it failed."""
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # it cancels its jobs
+            status = "too late"
+        said = (self.folder / "snakemake.out").read_text()
+        assert status == 0, f"Snakemake ended with {status}\n{said[-6000:]}"
+        return said
+
+    def run(self, *arguments: str) -> str:
+        return self.finish(self.start(*arguments))
+
+    def submitted(self, *fields: str) -> list[dict[str, str]]:
+        """The jobs that this copy submitted, as the accounting knows them, with their ``rule``."""
+        jobs = self.cluster.jobs("JobID", "WorkDir", "Comment", "State", *fields)
+        mine = [job for job in jobs if job["WorkDir"] == str(self.folder)]
+        for job in mine:
+            job["rule"] = re.sub(r"^rule_|_wildcards_.*", "", job["Comment"])
+        return mine
+
+    def training_job(self) -> str:
+        """The id of this copy's running training job, or nothing."""
+        output = self.cluster.run("squeue", "-h", "-t", "running", "-o", "%A|%k|%Z").stdout
+        jobs = [line.split("|") for line in output.splitlines()]
+        return next(
+            (
+                job
+                for job, comment, folder in jobs
+                if comment == "rule_train_model" and folder == str(self.folder)
+            ),
+            "",
+        )
+
+    def losses(self) -> dict[int, float]:
+        """Loss after each step, from the log that training is writing or has written."""
+        logs = [*(self.folder / "results/training/checkpoints").glob("*/log.jsonl")]
+        entries = [
+            json.loads(line) for path in logs for line in path.read_text().splitlines() if line.endswith("}")
+        ]
+        return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
+
+    def wait_for_step(self, step: int, *, other_than: str = "") -> str:
+        """Wait until a training job other than the given one has passed ``step``; returns its id."""
+        found: list[str] = []
+
+        def reached() -> bool:
+            job = self.training_job()
+            found[:] = [job] if job and job != other_than and max(self.losses(), default=0) >= step else []
+            return bool(found)
+
+        self.wait(f"step {step} of training", reached)
+        return found[0]
+
+    def wait(self, what: str, reached: Callable[[], bool], seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while not reached():
+            said = (self.folder / "snakemake.out").read_text()
+            assert time.monotonic() < end, f"no {what} in {seconds} s\n{said[-6000:]}"
+            time.sleep(0.1)
+
+    @property
+    def training_log(self) -> str:
+        return (self.folder / "results/logs/training.log").read_text()

@@ -1,0 +1,86 @@
+"""The whole pipeline through `--profile slurm` on a real Slurm: what went where, and with which request."""
+
+import json
+import re
+
+import pytest
+from on_cluster import STEPS
+from one_node import ACCOUNT
+
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]
+
+
+def requested(job: dict[str, str]) -> dict[str, str]:
+    return dict(item.split("=") for item in job["ReqTRES"].split(","))
+
+
+@pytest.fixture(scope="module")
+def jobs(finished) -> list[dict[str, str]]:
+    return finished.submitted("Partition", "Account", "ReqTRES", "Timelimit", "JobIDRaw")
+
+
+def test_the_pipeline_ends_with_metrics_and_report(finished):
+    metrics = json.loads((finished.folder / "results/metrics.json").read_text())
+    assert metrics["VenusX_Dom"]["referring_class"]["n"] > 0
+    assert (finished.folder / "results/report.html").stat().st_size > 10_000
+
+
+def test_each_job_is_submitted_once_and_small_ones_stay_local(jobs):
+    rules = [
+        "encoder",
+        "decoder",
+        "windows",
+        "train_model",
+        "audit_leakage",
+        "generate",
+        "baselines",
+        "score",
+        "report",
+    ]
+    several = ["ingest_task"] * 3 + ["embed_shard"] * 2
+    assert sorted(job["rule"] for job in jobs) == sorted(rules + several), "metrics is local"
+    assert {job["State"] for job in jobs} == {"COMPLETED"}
+
+
+def test_jobs_with_gpus_go_to_the_gpu_partition(jobs):
+    for job in jobs:
+        gpus = {"train_model": "2", "embed_shard": "1"}.get(job["rule"])
+        assert requested(job).get("gres/gpu") == gpus
+        assert job["Partition"] == ("gpu" if gpus else "cpu")
+        assert job["Account"] == ACCOUNT
+
+
+def test_memory_and_time_are_those_of_the_rule(jobs):
+    by_rule = {job["rule"]: job for job in jobs}
+    assert by_rule["train_model"]["Timelimit"] == "1-00:00:00"
+    assert by_rule["windows"]["Timelimit"] == "01:00:00"
+    # 3500 MB and 2.5 times the decoder's 3 MB or so in each of two processes.
+    assert 7000 < megabytes(requested(by_rule["train_model"])["mem"]) < 7100
+    assert 1500 <= megabytes(requested(by_rule["windows"])["mem"]) < 1510
+
+
+def megabytes(text: str) -> float:
+    value, unit = re.fullmatch(r"([\d.]+)([MG])", text).groups()
+    return float(value) * {"M": 1, "G": 1024}[unit]
+
+
+def test_embedding_shards_are_one_array(jobs):
+    shards = sorted(job["JobID"] for job in jobs if job["rule"] == "embed_shard")
+    assert [re.sub(r"^\d+_", "", job) for job in shards] == ["1", "2"]
+    assert len({job.partition("_")[0] for job in shards}) == 1
+
+
+def test_training_ran_under_torchrun_with_a_process_for_each_gpu(finished):
+    assert "torch.distributed.run --nproc-per-node=2" in finished.training_log
+    assert finished.losses().keys() == set(range(1, STEPS + 1))
+
+
+def test_forcing_one_stage_submits_exactly_its_jobs(finished):
+    """Here sacct tells the states, as on sites where Slurm forgets ended jobs too soon for squeue."""
+    before = {job["JobID"] for job in finished.submitted()}
+    said = finished.run("--forcerun", "baselines", "--until", "score", "--slurm-status-command", "sacct")
+    assert [job["rule"] for job in finished.submitted() if job["JobID"] not in before] == [
+        "baselines",
+        "score",
+    ]
+    assert "3 of 3 steps (100%) done" in said
