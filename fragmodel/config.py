@@ -4,7 +4,6 @@ It gives the defaults, the JSON schema that Snakemake validates (``fragmodel con
 of the documentation and the error messages. Unknown keys are errors.
 """
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from fragmodel.config_faults import explain
 from fragmodel.data.records import TaskType
 from fragmodel.errors import UserError
 
@@ -55,8 +55,13 @@ class DatasetConfig(Section):
     """Raw files of the training split: nested JSON, conversations, VenusX CSV, function CSV, …"""
     valid: Paths = []
     """Raw files of the validation split; may be empty."""
-    test: Paths
+    test: Paths = []
     """Raw files of the test split."""
+    split: Literal["published", "by_cluster"] = "published"
+    """`published` takes the splits as the files have them; `by_cluster` deals the proteins of `train` to all three so \
+that no two relatives stand in different ones."""
+    split_identity: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Sequence identity from which `by_cluster` takes two proteins for relatives."""
     tasks: list[TaskType] = ["referring_desc", "referring_class", "grounding_single", "grounding_group"]
     """Task types to make from the files."""
     format: str = "auto"
@@ -70,6 +75,14 @@ class DatasetConfig(Section):
         if not value or len(set(value)) != len(value):
             raise ValueError("name each task type once, and at least one")
         return value
+
+    @model_validator(mode="after")
+    def _files_fit_the_split(self) -> "DatasetConfig":
+        if self.split == "published" and not self.test:
+            raise ValueError("test: required key is missing (or set split: by_cluster)")
+        if self.split == "by_cluster" and (self.valid or self.test):
+            raise ValueError("split: by_cluster deals the files of train; leave valid and test out")
+        return self
 
 
 class StandInConfig(Section):
@@ -235,6 +248,8 @@ class EvaluationConfig(Section):
     """Baselines to score beside the model."""
     bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
     """Bootstrap resamples of the 95 % intervals; 0 leaves the intervals out."""
+    clean_only: bool = False
+    """Score only test records without a relative in training (below the lowest of `identity_thresholds`)."""
     identity_thresholds: list[Annotated[float, Field(gt=0, le=1)]] = [0.9, 0.5, 0.3]
     """Sequence identities at which test proteins are checked for relatives in training."""
 
@@ -302,7 +317,7 @@ def parse_config(values: dict[str, Any], source: str = "config") -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {_explain(fault)}" for fault in error.errors()]
+        lines = [f"  {explain(fault, RunConfig)}" for fault in error.errors()]
         raise UserError("\n".join([f"{source} is not valid:", *lines])) from None
 
 
@@ -322,33 +337,3 @@ def load_config(path: str | Path) -> RunConfig:
 def config_schema() -> dict[str, Any]:
     """The JSON schema of the configuration; `fragmodel/config.schema.json` is its copy."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunConfig.model_json_schema()}
-
-
-def _explain(fault: dict[str, Any]) -> str:
-    path = [str(part) for part in fault["loc"]]
-    key = ".".join(path) or "(top level)"
-    if fault["type"] == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(known)}"
-        return f"{key}: unknown key; {hint}"
-    if fault["type"] == "missing":
-        return f"{key}: required key is missing"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    given = "" if isinstance(fault["input"], dict) else f" (is {fault['input']!r})"
-    prefix = "must be " if fault["msg"].startswith("Input should be") else ""
-    return f"{key}: {prefix}{message}{given}"
-
-
-def _keys_at(path: list[str]) -> list[str]:
-    """Names of the keys that the section at ``path`` allows."""
-    section: type[BaseModel] = RunConfig
-    remaining = list(path)
-    while remaining:
-        name = remaining.pop(0)
-        if section is RunConfig and name == "datasets":
-            section = DatasetConfig
-            remaining = remaining[1:]  # the data set's own name
-        else:
-            section = section.model_fields[name].annotation
-    return list(section.model_fields)

@@ -57,6 +57,12 @@ def records_of(data_name=None, split=None, table="data"):
     ]
 
 
+def raw_files(wildcards):
+    """Raw files of a split; proteins without published splits are all in the files of `train`."""
+    dataset = run.datasets[wildcards.data_name]
+    return dataset.train if dataset.split == "by_cluster" else getattr(dataset, wildcards.split)
+
+
 def slice_of(section, *leave_out):
     """A section of the config as plain values: the rule reruns when they change."""
     return {key: value for key, value in section.model_dump().items() if key not in leave_out}

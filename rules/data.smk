@@ -1,9 +1,36 @@
 # Raw files to validated records, and the check of the splits against each other.
 
 
+rule assign_splits:
+    input:
+        raw=lambda wildcards: run.datasets[wildcards.data_name].train,
+    output:
+        results("splits/{data_name}.parquet"),
+    log:
+        results("logs/splits/{data_name}.log"),
+    benchmark:
+        results("benchmarks/splits/{data_name}.tsv")
+    conda:
+        "../environment.yaml"
+    threads: 4
+    resources:
+        mem_mb=memory(4000, factor=8),
+        runtime=minutes(240),
+    params:
+        format=lambda wildcards: run.datasets[wildcards.data_name].format,
+        identity=lambda wildcards: run.datasets[wildcards.data_name].split_identity,
+        seed=run.seed,
+        code=code_digest("fragmodel.data.splits"),
+    script:
+        "../workflow_scripts/assign_splits.py"
+
+
 rule ingest_task:
     input:
-        raw=lambda wildcards: getattr(run.datasets[wildcards.data_name], wildcards.split),
+        raw=raw_files,
+        assignment=lambda wildcards: (
+            rules.assign_splits.output if run.datasets[wildcards.data_name].split == "by_cluster" else []
+        ),
     output:
         records=results("data/{data_name}/{task}/{split}.parquet"),
         rejects=results("rejects/{data_name}/{task}/{split}.parquet"),

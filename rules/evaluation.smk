@@ -77,6 +77,7 @@ rule score:
     params:
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
+        clean_only=run.evaluation.clean_only,
         seed=run.seed,
         code=code_digest("fragmodel.evaluation.score"),
     script:

@@ -16,5 +16,6 @@ with stage(snakemake.log[0]):
         train=[Path(path) for path in snakemake.input.train],
         bootstrap_samples=snakemake.params.bootstrap_samples,
         identity_threshold=snakemake.params.identity_threshold,
+        clean_only=snakemake.params.clean_only,
         seed=snakemake.params.seed,
     )

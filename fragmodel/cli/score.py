@@ -29,6 +29,7 @@ def score(
     identity_threshold: Annotated[
         float, typer.Option(help="Records below this identity to training are the clean part.")
     ] = 0.3,
+    clean_only: Annotated[bool, typer.Option(help="Score the clean part only.")] = False,
     bootstrap_samples: Annotated[
         int, typer.Option(min=0, help="Resamples of the 95 % intervals; 0 leaves them out.")
     ] = 1000,
@@ -58,6 +59,7 @@ def score(
         bootstrap_samples=bootstrap_samples,
         seed=seed,
         identity_threshold=identity_threshold,
+        clean_only=clean_only,
         task=task,
         encode=minilm if similarity else None,
         bertscore=bertscore,

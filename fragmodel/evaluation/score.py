@@ -14,7 +14,7 @@ from fragmodel.evaluation.families import Comparer, Judged, Knowledge, judge, re
 from fragmodel.evaluation.inputs import MODEL, Answers, Key, Reference, read_answers, read_references
 from fragmodel.evaluation.parse import MISSING, ClassNames
 from fragmodel.evaluation.semantic import Encode, Semantics, minilm
-from fragmodel.evaluation.subsets import read_identities, subsets
+from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.files import write_text
 from fragmodel.tables import SCORED, write_table
 
@@ -32,6 +32,7 @@ def score(
     bootstrap_samples: int = 1000,
     seed: int = 1,
     identity_threshold: float = 0.3,
+    clean_only: bool = False,
     task: str | None = None,
     encode: Encode | None = minilm,
     bertscore: Path | None = None,
@@ -49,23 +50,25 @@ def score(
         metrics_output: the JSON file.
         table_output: SCORED table, a row for each record and system; ``None`` writes none.
         leakage: the audit's LEAKAGE table of the records; adds the parts by identity to training.
-        train: RECORDS tables of the training split: class names that answers may give, and the descriptions
-        of
+        train: RECORDS tables of the training split: class names that answers may give, and the descriptions of
             classes among which retrieval searches.
         bootstrap_samples: resamples of the 95 % intervals, drawn over proteins; 0 leaves the intervals out.
         seed: seed of the resamples.
         identity_threshold: records below this identity to training are the part ``clean``.
+        clean_only: score only the records of that part (needs ``leakage``); predictions of others are passed over.
         task: score this task type only.
         encode: sentence encoder of the similarity and retrieval metrics; ``None`` leaves them out.
         bertscore: folder of a transformers encoder; adds BERTScore with it.
 
     Raises:
-        UserError: a file lacks a column, or a prediction is unknown, ambiguous or given twice.
+        UserError: a file lacks a column, a prediction is unknown, ambiguous or given twice, or no record is left.
     """
     records = read_references(references, task)
     answers = read_answers(predictions, records, task)
     knowledge = read_knowledge(train)
     identities = read_identities(leakage) if leakage is not None else None
+    if clean_only:
+        records = clean(records, identities, identity_threshold)
     comparers = _comparers(records, answers, knowledge, encode, bertscore)
 
     result: dict[str, Any] = {}

@@ -48,6 +48,21 @@ def subsets(
     return {name: mask for name, mask in parts.items() if mask.any()}
 
 
+def clean(
+    records: Mapping[Key, Reference], identities: Mapping[Key, float] | None, threshold: float
+) -> dict[Key, Reference]:
+    """The records below ``threshold``. Raises :class:`UserError` without identities, and when none is left."""
+    if identities is None:
+        raise UserError("to score clean records only, give the audit's leakage table")
+    kept = {key: record for key, record in records.items() if identities.get(key, 1.0) < threshold}
+    if not kept:
+        raise UserError(
+            f"every test record has a relative of {threshold:.0%} identity in training: none is left to score; "
+            "set evaluation.clean_only to false, or leave the data set out"
+        )
+    return kept
+
+
 def read_identities(path: Path) -> dict[Key, float]:
     """Highest sequence identity of each test record to training, from a LEAKAGE table."""
     columns = ["record_id", "data_name", "task_type", "identity"]
