@@ -48,7 +48,9 @@ def main(
 
 from fragmodel.cli import compare as _compare  # noqa: E402, F401
 from fragmodel.cli import config as _config  # noqa: E402, F401  (commands register themselves)
+from fragmodel.cli import doctor as _doctor  # noqa: E402, F401
 from fragmodel.cli import embed as _embed  # noqa: E402, F401
+from fragmodel.cli import export as _export  # noqa: E402, F401
 from fragmodel.cli import ingest as _ingest  # noqa: E402, F401
 from fragmodel.cli import predict as _predict  # noqa: E402, F401
 from fragmodel.cli import score as _score  # noqa: E402, F401
