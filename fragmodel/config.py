@@ -206,8 +206,6 @@ class TrainingConfig(Section):
     """Processes on a CPU node (gloo); where `gpus` is set, it tells their number."""
     nodes: Positive = 1
     """Nodes of the training job; more than one needs Slurm."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    """`ddp` gives each process the whole model, `fsdp` shards its weights over the processes."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Data loading processes for each training process."""
     checkpoint_steps: Positive = 200
@@ -216,6 +214,8 @@ class TrainingConfig(Section):
     """Checkpoints that are kept."""
     log_steps: Positive = 5
     """Steps between log entries."""
+    probe_records: Annotated[int, Field(ge=0)] = 8
+    """Validation records that are answered at each checkpoint: the report draws how many answers have the right form."""
     max_text_tokens: Positive = 512
     """Longest answer in tokens; longer ones are cut and counted."""
 

@@ -166,6 +166,7 @@ def _arguments(
         "save_total_limit": training.keep_checkpoints,
         "eval_strategy": "epoch" if evaluate else "no",
         "logging_steps": training.log_steps,
+        "probe_records": training.probe_records if evaluate else 0,
         "max_text_tokens": training.max_text_tokens,
         "seed": seed,
     }
@@ -198,8 +199,9 @@ def _run(command: Sequence[str], training: TrainingConfig) -> None:
 
 def _environment(training: TrainingConfig) -> dict[str, str]:
     environment = dict(os.environ)
-    if threads := environment.get("OMP_NUM_THREADS"):  # of the whole job; torchrun passes it to each process
-        environment["OMP_NUM_THREADS"] = str(max(1, int(threads) // training.processes_per_node))
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        if threads := environment.get(name):  # Snakemake's count for the job; each process would take it all
+            environment[name] = str(max(1, int(threads) // training.processes_per_node))
     return environment
 
 

@@ -63,8 +63,10 @@ class OnCluster:
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # it cancels its jobs
-            status = "too late"
+            status = "a timeout"
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)  # it cancels its jobs
         said = (self.folder / "snakemake.out").read_text()
         assert status == 0, f"Snakemake ended with {status}\n{said[-6000:]}"
         return said
