@@ -50,7 +50,7 @@ def finished(cluster: OneNodeSlurm, tmp_path_factory: pytest.TempPathFactory) ->
             "max_steps": STEPS,
             "batch_size": 2,
             "log_steps": 1,
-            "checkpoint_steps": 20,
+            "checkpoint_steps": 25,
             "max_text_tokens": 16,
         },
         "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 0, "baselines": ["majority"]},

@@ -14,7 +14,7 @@ import yaml
 from one_node import ACCOUNT, CPUS, GPUS, OneNodeSlurm
 from workflow_copy import Workflow
 
-STEPS = 160  # of training: enough for three interruptions, few enough to wait for
+STEPS = 120  # of training: enough for three interruptions, few enough to wait for
 SITE = {
     "resources": {"slurm_account": ACCOUNT},
     "sbatch_options": "",
@@ -58,7 +58,7 @@ class OnCluster:
                 start_new_session=True,
             )
 
-    def finish(self, process: subprocess.Popen, seconds: float = 240) -> str:
+    def finish(self, process: subprocess.Popen, seconds: float = 540) -> str:
         """Wait for a started Snakemake and return what it said; fail with it where it failed."""
         try:
             status = process.wait(seconds)
