@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo demo-smollm2 test bench lint format dag clean
+.PHONY: help setup demo demo-smollm2 test bench docs lint format dag clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,10 @@ test: setup ## every test
 
 bench: setup ## the benchmarks; figures land in results/benchmarks
 	$(BIN)/python -m benchmarks
+
+docs: setup ## the documentation site, in site/; a broken link is an error
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
 
 lint: setup ## style and workflow checks
 	$(BIN)/ruff check .
