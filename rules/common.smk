@@ -68,13 +68,13 @@ def slice_of(section, *leave_out):
     return {key: value for key, value in section.model_dump().items() if key not in leave_out}
 
 
-def memory(base, factor=0, of=None, processes=1):
+def memory(base, factor=0, of=None, processes=1, growth=1):
     """A `mem_mb` function: MB for the program and `factor` times the inputs (or those named `of`) in each
-    process, and as much again at each new attempt."""
+    process; each new attempt adds `growth` times as much."""
 
     def mem_mb(wildcards, input, attempt):
         read = [path for name in of for path in as_list(input[name])] if of else input
-        return int(attempt * processes * (base + factor * size_mb(read)))
+        return int((1 + growth * (attempt - 1)) * processes * (base + factor * size_mb(read)))
 
     return mem_mb
 

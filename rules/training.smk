@@ -28,6 +28,8 @@ rule train_model:
             factor=2.5,
             of=["decoder"] if STORE else ["encoder", "decoder"],
             processes=run.training.processes_per_node,
+            # Most new attempts follow a time limit or a preemption, and a node has only so much.
+            growth=0.25,
         ),
         # Not longer at a new attempt, which goes on at the last checkpoint: partitions have a limit.
         runtime=1440,
