@@ -137,8 +137,8 @@ def embed_sequences(
     missing = EmbeddingStore(store, name).missing(requested)
     seconds = 0.0
     if missing:
-        _check_lengths(missing, config)
-        model = load_encoder(encoder, dtype=COMPUTE_DTYPES[compute_dtype], device=_device(device))
+        check_lengths(missing, config)
+        model = load_encoder(encoder, dtype=COMPUTE_DTYPES[compute_dtype], device=resolve_device(device))
         rows = shard_bytes // bytes_per_row(config.hidden_size, dtype)
         started = monotonic()
         _embed(missing, PackedEncoder(model, layer), folder, dtype, tokens_per_batch, rows)
@@ -183,7 +183,8 @@ def _embed(
     progress.finish()
 
 
-def _check_lengths(sequences: Iterable[str], config: EsmConfig) -> None:
+def check_lengths(sequences: Iterable[str], config: EsmConfig) -> None:
+    """Raise :class:`UserError` for a sequence that is longer than the encoder's learned positions reach."""
     if config.position_embedding_type != "absolute":
         return  # rotary positions have no end
     limit = config.max_position_embeddings - alphabet.PAD - 1 - 2  # positions count from PAD + 1; BOS and EOS
@@ -195,7 +196,8 @@ def _check_lengths(sequences: Iterable[str], config: EsmConfig) -> None:
         )
 
 
-def _device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` names. Raises :class:`UserError` where it is not usable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -11,7 +11,7 @@ from fragmodel.data.prompts import conversation
 from fragmodel.data.records import Span, TaskType
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
-from fragmodel.embeddings.extract import _check_lengths, _device
+from fragmodel.embeddings.extract import check_lengths, resolve_device
 from fragmodel.embeddings.forward import PackedEncoder
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
@@ -94,7 +94,7 @@ class FragModel:
             stored_dtype: Number format of the encoder's states, as `embeddings.dtype` of the run: the model then
                 sees what it saw in training.
         """
-        parts = load_parts(Path(folder), device=_device(device), dtype=dtype)
+        parts = load_parts(Path(folder), device=resolve_device(device), dtype=dtype)
         return cls(
             parts,
             families(Path(folder)),
@@ -178,7 +178,7 @@ class FragModel:
     def encode(self, sequences: Sequence[str]) -> list[torch.Tensor]:
         """Encoder states ``[residues + 2, encoder_dim]`` as the embedding store would give them."""
         unique = list(dict.fromkeys(sequences))
-        _check_lengths(unique, self.parts.encoder.config)
+        check_lengths(unique, self.parts.encoder.config)
         stored = [encode_states(states, self.stored_dtype) for states in self._encoder(unique)]
         if self.stored_dtype == "int8":
             states = dict(zip(unique, map(decode_states, stored), strict=True))
