@@ -12,6 +12,7 @@ from fragmodel.training.arguments import Arguments
 from fragmodel.training.checkpoints import resume_point, run_identity, write_identity
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
+from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.setup import TrainingSetup
 
 
@@ -74,6 +75,18 @@ class _Log(TrainerCallback):
             self.log.validation(step=state.global_step, loss=logs["eval_loss"])
 
 
+class _OrderOfEpoch(TrainerCallback):
+    """Tells the sampler its epoch: over several processes a resumed epoch hides it two wrappers deep."""
+
+    def __init__(self, sampler: MixtureSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.sampler.set_epoch(int(state.epoch + 1e-6))
+
+
 class _StopInOrder(TrainerCallback):
     def __init__(self, interruption: Interruption) -> None:
         self.interruption = interruption
@@ -103,6 +116,7 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
             log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
             trainer.add_callback(_Log(log))
         trainer.add_callback(_StopInOrder(interruption))
+        trainer.add_callback(_OrderOfEpoch(setup.sampler))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if interruption.requested and trainer.state.global_step < trainer.state.max_steps:
             trainer.accelerator.wait_for_everyone()  # the first to leave would have the others killed
