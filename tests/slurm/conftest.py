@@ -33,7 +33,7 @@ def finished(cluster: OneNodeSlurm, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("pipeline")
     proteins = json.loads((REPOSITORY / "data/sample/VenusX_Dom/train.json").read_text())
     raw = folder / "proteins.json"
-    raw.write_text(json.dumps(sorted(proteins, key=lambda protein: len(protein["sequence"]))[:4]))
+    raw.write_text(json.dumps(sorted(proteins, key=lambda protein: len(protein["sequence"]))[:12]))
     config = {
         "datasets": {
             "VenusX_Dom": {
@@ -52,6 +52,7 @@ def finished(cluster: OneNodeSlurm, tmp_path_factory: pytest.TempPathFactory) ->
             "log_steps": 1,
             "checkpoint_steps": 25,
             "max_text_tokens": 16,
+            "probe_records": 0,
         },
         "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 0, "baselines": ["majority"]},
     }
