@@ -83,4 +83,4 @@ def test_forcing_one_stage_submits_exactly_its_jobs(finished):
         "baselines",
         "score",
     ]
-    assert "3 of 3 steps (100%) done" in said
+    assert "2 of 2 steps (100%) done" in said
