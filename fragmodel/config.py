@@ -215,7 +215,7 @@ class TrainingConfig(Section):
     log_steps: Positive = 5
     """Steps between log entries."""
     probe_records: Annotated[int, Field(ge=0)] = 8
-    """Validation records that are answered at each checkpoint: the report draws how many answers have the right form."""
+    """Validation records that are answered at each checkpoint; the report draws how many answers have their form."""
     max_text_tokens: Positive = 512
     """Longest answer in tokens; longer ones are cut and counted."""
 

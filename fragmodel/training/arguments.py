@@ -72,6 +72,12 @@ class DataArguments:
     )
     max_sequence_length: int = field(default=1021, metadata={"help": "residues of the longest window"})
     max_text_tokens: int = field(default=512, metadata={"help": "longer answers are cut to this"})
+    probe_records: int = field(
+        default=0,
+        metadata={
+            "help": "validation records that are answered at each checkpoint, to log the well-formed part"
+        },
+    )
     store: str | None = field(
         default=None,
         metadata={"help": "embedding store to read encoder states from; default: encoder in the loop"},

@@ -31,6 +31,11 @@ class TrainingLog:
         self._write(step=step, eval_loss=loss)
         self._time = time.perf_counter()
 
+    def answers(self, *, step: int, well_formed: float) -> None:
+        """Well-formed part of the answers to the probed records, 0 to 1."""
+        self._write(step=step, well_formed=well_formed)
+        self._time = time.perf_counter()
+
     def _write(self, **entry: Any) -> None:
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(entry) + "\n")

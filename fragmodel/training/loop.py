@@ -91,6 +91,8 @@ class InstructLoop:
             desc="training",
             disable=not self.accelerator.is_local_main_process,
         )
+        if not self.resumed:
+            self._probe(log)
         losses: list[float] = []
         while self.state.global_step < self.max_steps:
             epoch, steps_done = divmod(self.state.global_step, self.steps_per_epoch)
@@ -119,6 +121,7 @@ class InstructLoop:
                     self.args.save_strategy, self.args.save_steps, at_epoch_end or ended
                 ):
                     self._save_checkpoint()
+                    self._probe(log)
                 if interruption.requested or ended:
                     break
             if interruption.requested:
@@ -207,6 +210,11 @@ class InstructLoop:
             {"params": [p for name, p in trained if name not in decayed], "weight_decay": 0.0},
         ]
         return kind(groups, **options)
+
+    def _probe(self, log: TrainingLog | None) -> None:
+        if log and self.setup.probe:
+            share = self.setup.probe(self.accelerator.unwrap_model(self.model))
+            log.answers(step=self.state.global_step, well_formed=share)
 
     def _save_checkpoint(self) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"

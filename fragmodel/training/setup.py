@@ -17,6 +17,7 @@ from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.trained import ModelSpec, load_adapter_weights, load_projectors
 from fragmodel.training.arguments import Arguments
 from fragmodel.training.mixture import MixtureSampler
+from fragmodel.training.probe import Probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class TrainingSetup:
     sampler: MixtureSampler
     collator: FragDataCollator
     data_digest: str
+    probe: Probe | None
 
 
 def prepare(arguments: Arguments) -> TrainingSetup:
@@ -71,6 +73,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         sampler=sampler,
         collator=FragDataCollator(tokenizer.pad_token_id),
         data_digest=_digest(groups, weights),
+        probe=_probe(_flat(groups), _flat(eval_groups), tokenizer, chat, data.probe_records),
     )
 
 
@@ -124,11 +127,26 @@ def _datasets(
     return data.data_name, groups
 
 
+def _flat(groups: Sequence[ConcatDataset | FragRefDataset]) -> list[FragRefDataset]:
+    """The data sets in groups, one a name and task."""
+    return [d for group in groups for d in (group.datasets if isinstance(group, ConcatDataset) else [group])]
+
+
+def _probe(
+    train: Sequence[FragRefDataset],
+    valid: Sequence[FragRefDataset],
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatEncoder,
+    count: int,
+) -> Probe | None:
+    probe = Probe(train, valid, tokenizer, chat, count) if count > 0 else None
+    return probe if probe and probe.items else None
+
+
 def _digest(groups: Sequence[ConcatDataset | FragRefDataset], weights: Sequence[float]) -> str:
     """Digest of the records' ids and answers, in order, and of the mixture."""
     parts = [repr(list(weights))]
-    for group in groups:
-        for dataset in group.datasets if isinstance(group, ConcatDataset) else [group]:
-            for column in ("record_id", "answer"):
-                parts += dataset.records.column(column).to_pylist()
+    for dataset in _flat(groups):
+        for column in ("record_id", "answer"):
+            parts += dataset.records.column(column).to_pylist()
     return text_digest(*parts)

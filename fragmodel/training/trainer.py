@@ -13,6 +13,7 @@ from fragmodel.training.checkpoints import resume_point, run_identity, write_ide
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.mixture import MixtureSampler
+from fragmodel.training.probe import Probe
 from fragmodel.training.setup import TrainingSetup
 
 
@@ -50,8 +51,21 @@ class FragTrainer(Trainer):
 
 
 class _Log(TrainerCallback):
-    def __init__(self, log: TrainingLog) -> None:
+    def __init__(self, log: TrainingLog, probe: Probe | None) -> None:
         self.log = log
+        self.probe = probe
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not state.global_step:
+            self.on_save(args, state, control, **kwargs)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.probe:
+            self.log.answers(step=state.global_step, well_formed=self.probe(kwargs["model"]))
 
     def on_log(
         self,
@@ -114,7 +128,7 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
                 else "Starting training from scratch..."
             )
             log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
-            trainer.add_callback(_Log(log))
+            trainer.add_callback(_Log(log, setup.probe))
         trainer.add_callback(_StopInOrder(interruption))
         trainer.add_callback(_OrderOfEpoch(setup.sampler))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -1,0 +1,79 @@
+"""While training runs: does the model already answer in the right form?"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import ConcatDataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from fragmodel.batching.collator import FragDataCollator
+from fragmodel.batching.dataset import FragRefDataset
+from fragmodel.data.answers import stated_spans
+from fragmodel.data.records import GROUNDING_TASKS
+from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.modeling import IGNORED
+
+MAX_NEW_TOKENS = 48
+
+
+class Probe:
+    """Asks the same few validation records each time, greedily.
+
+    An answer is well formed when it marks at least one interval and all that it marks lie in the window
+    (grounding), or when it is one of the training classes (classification). Descriptions have no form, so
+    their records are not asked.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[FragRefDataset],
+        valid: Sequence[FragRefDataset],
+        tokenizer: PreTrainedTokenizerBase,
+        chat: ChatEncoder,
+        count: int,
+    ) -> None:
+        """Choose ``count`` records, spread evenly over ``valid``. No record with a form: nothing is asked."""
+        self.tokenizer, self.chat = tokenizer, chat
+        self.classes = {
+            answer
+            for dataset in train
+            if _task(dataset) == "referring_class"
+            for answer in dataset.records["answer"].to_pylist()
+        }
+        formed = [d for d in valid if _task(d) == "referring_class" or _task(d) in GROUNDING_TASKS]
+        records = ConcatDataset(formed) if formed else []
+        chosen = range(0, len(records), max(len(records) // count, 1))[:count]
+        self.items = [records[index] for index in chosen]
+
+    @torch.no_grad()
+    def __call__(self, model: PreTrainedModel) -> float:
+        """Well-formed part of the answers, 0 to 1. The model is left in the mode in which it came."""
+        prompts = [
+            item | {"input_ids": item["input_ids"][: item["labels"].count(IGNORED)]} for item in self.items
+        ]
+        for prompt in prompts:
+            prompt.pop("labels")
+        batch = FragDataCollator(self.tokenizer.pad_token_id, padding_side="left")(prompts)
+        was_training = model.training
+        model.eval()
+        generated = model.generate(
+            **{name: tensor.to(model.device) for name, tensor in batch.items()},
+            max_new_tokens=MAX_NEW_TOKENS,
+            do_sample=False,
+        )
+        model.train(was_training)
+        answers = generated[:, batch["input_ids"].shape[1] :].tolist()
+        formed = [self._is_formed(item, ids) for item, ids in zip(self.items, answers, strict=True)]
+        return sum(formed) / len(formed)
+
+    def _is_formed(self, item: dict, ids: list[int]) -> bool:
+        end = self.tokenizer.eos_token_id
+        text = self.chat.decode(ids[: ids.index(end)] if end in ids else ids)
+        if item["position_ref"] is not None:
+            return text.strip() in self.classes
+        spans = stated_spans(text)
+        return bool(spans) and all(span.start < span.end <= len(item["sequence"]) for span in spans)
+
+
+def _task(dataset: FragRefDataset) -> str:
+    return dataset.records["task_type"][0].as_py() if len(dataset) else ""
