@@ -25,7 +25,9 @@ def test_relatives_stay_together(tmp_path):
             }
             for fragment in protein["fragments"]
         ]
-        twins.append(protein | {"uid": f"{protein['uid']}-twin", "sequence": sequence, "fragments": fragments})
+        twins.append(
+            protein | {"uid": f"{protein['uid']}-twin", "sequence": sequence, "fragments": fragments}
+        )
     (tmp_path / "all.json").write_text(json.dumps(proteins + twins))
     mine = {"train": "all.json", "split": "by_cluster", "tasks": ["referring_class"]}
     workflow = Workflow(tmp_path, {"datasets": {"Mine_Motif": mine}})
