@@ -1,1 +1,1 @@
-"""."""
+"""Answers of a model or a baseline to scores: generation, parsing, metrics, intervals, comparisons."""

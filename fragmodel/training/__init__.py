@@ -1,1 +1,1 @@
-"""."""
+"""Training by two programs that share everything but the loop."""

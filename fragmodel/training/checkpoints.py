@@ -7,6 +7,7 @@ Both entry points write the same folder: the model (:mod:`fragmodel.model.traine
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,10 @@ def _first_difference(found: Any, expected: Any) -> str:
             if found.get(name) != expected[name]:
                 return f"{name}: {found.get(name)} there, {expected[name]} here"
     return f"{found} there, {expected} here"
+
+
+def remove_old(folder: Path, keep: int | None) -> None:
+    """Remove all but the ``keep`` newest checkpoints of a run; ``None`` keeps all."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for old in found[:-keep] if keep else []:
+        shutil.rmtree(old)

@@ -4,27 +4,25 @@ Same model, data order, optimizer, schedule, checkpoints and losses as the Train
 """
 
 import math
-import random
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator, skip_first_batches
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from transformers import Trainer, TrainerState, get_scheduler
-from transformers.trainer_pt_utils import safe_globals
+from transformers import TrainerState
 
 from fragmodel.errors import UserError
 from fragmodel.model.modeling import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
-from fragmodel.training.checkpoints import STATE_FILE, resume_point, run_identity, write_identity
+from fragmodel.training.checkpoints import STATE_FILE, remove_old, resume_point, run_identity, write_identity
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
+from fragmodel.training.optimizer import make_optimizer, make_scheduler
+from fragmodel.training.random_state import load_random_state, save_random_state
 from fragmodel.training.setup import TrainingSetup
 
 
@@ -50,7 +48,7 @@ class InstructLoop:
             pin_memory=torch.cuda.is_available(),
         )
         self.model, self.optimizer, self.loader = self.accelerator.prepare(
-            setup.model, self._optimizer(), loader
+            setup.model, make_optimizer(setup.model, args), loader
         )
         self.steps_per_epoch = math.ceil(len(self.loader) / args.gradient_accumulation_steps)
         if not self.steps_per_epoch:
@@ -58,13 +56,7 @@ class InstructLoop:
         self.max_steps = (
             args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * self.steps_per_epoch)
         )
-        self.scheduler = get_scheduler(
-            args.lr_scheduler_type,
-            self.optimizer.optimizer,
-            args.get_warmup_steps(self.max_steps),
-            self.max_steps,
-            args.lr_scheduler_kwargs,
-        )
+        self.scheduler = make_scheduler(self.optimizer.optimizer, args, self.max_steps)
         self.identity = run_identity(arguments, setup, self.accelerator.num_processes)
         self.resumed = resume_point(arguments, self.identity)
         self.state = TrainerState(
@@ -141,7 +133,7 @@ class InstructLoop:
         accumulation = self.args.gradient_accumulation_steps
         resuming = self.resumed is not None and self.state.global_step == self._resumed_step
         if resuming and not steps_done:
-            self._load_random_state(self.resumed)
+            load_random_state(self.resumed, self.accelerator)
         batches = iter(
             skip_first_batches(self.loader, steps_done * accumulation) if steps_done else self.loader
         )
@@ -150,7 +142,8 @@ class InstructLoop:
             group.append(batch)
             if len(group) == accumulation:
                 if resuming and steps_done:
-                    self._load_random_state(self.resumed)  # after the loader has drawn its own seeds
+                    # Only now has the loader drawn its own seeds.
+                    load_random_state(self.resumed, self.accelerator)
                     resuming = False
                 yield group
                 group = []
@@ -201,16 +194,6 @@ class InstructLoop:
             return self.state.global_step % max(int(steps or 1), 1) == 0
         return strategy == "epoch" and at_end
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        kind, options = Trainer.get_optimizer_cls_and_kwargs(self.args, self.setup.model)
-        decayed = set(Trainer.get_decay_parameter_names(None, self.setup.model))
-        trained = [(name, p) for name, p in self.setup.model.named_parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for name, p in trained if name in decayed], "weight_decay": self.args.weight_decay},
-            {"params": [p for name, p in trained if name not in decayed], "weight_decay": 0.0},
-        ]
-        return kind(groups, **options)
-
     def _probe(self, log: TrainingLog | None) -> None:
         if log and self.setup.probe:
             share = self.setup.probe(self.accelerator.unwrap_model(self.model))
@@ -219,7 +202,7 @@ class InstructLoop:
     def _save_checkpoint(self) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(_random_state(), folder / self._random_file())
+        save_random_state(folder, self.accelerator)
         if self.accelerator.is_main_process:
             save_trained(
                 self.accelerator.unwrap_model(self.model), self.setup.tokenizer, self.setup.spec, folder
@@ -230,11 +213,7 @@ class InstructLoop:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.state.save_to_json(str(folder / STATE_FILE))
-            kept = sorted(
-                folder.parent.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])
-            )
-            for old in kept[: -self.args.save_total_limit] if self.args.save_total_limit else []:
-                shutil.rmtree(old)
+            remove_old(folder.parent, keep=self.args.save_total_limit)
         self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 
     def _load_checkpoint(self, folder: Path) -> None:
@@ -246,25 +225,6 @@ class InstructLoop:
         saved = TrainerState.load_from_json(str(folder / STATE_FILE))
         self.state.global_step = self._resumed_step = saved.global_step
         self.state.num_input_tokens_seen = saved.num_input_tokens_seen
-
-    def _random_file(self) -> str:
-        ranks = self.accelerator.num_processes
-        return "rng_state.pth" if ranks == 1 else f"rng_state_{self.accelerator.process_index}.pth"
-
-    def _load_random_state(self, folder: Path) -> None:
-        with safe_globals():
-            saved = torch.load(folder / self._random_file(), weights_only=True)
-        random.setstate(saved["python"])
-        np.random.set_state(saved["numpy"])
-        torch.set_rng_state(saved["cpu"])
-        if "cuda" in saved and torch.cuda.is_available():
-            states = saved["cuda"] if isinstance(saved["cuda"], list) else [saved["cuda"]]
-            torch.cuda.set_rng_state_all(states)
-
-
-def _random_state() -> dict:
-    state = {"python": random.getstate(), "numpy": np.random.get_state(), "cpu": torch.get_rng_state()}
-    return state | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
 
 
 def train(setup: TrainingSetup, arguments: Arguments) -> bool:

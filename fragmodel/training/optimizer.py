@@ -1,0 +1,24 @@
+"""The Trainer's choice of optimizer and learning rate, for our own loop."""
+
+import torch
+from transformers import PreTrainedModel, Trainer, TrainingArguments, get_scheduler
+
+
+def make_optimizer(model: PreTrainedModel, arguments: TrainingArguments) -> torch.optim.Optimizer:
+    """The optimizer that ``--optim`` names over the trained weights; biases and norms are not decayed."""
+    kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
+    decayed = set(Trainer.get_decay_parameter_names(None, model))
+    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for name, w in trained if name in decayed], "weight_decay": arguments.weight_decay},
+        {"params": [w for name, w in trained if name not in decayed], "weight_decay": 0.0},
+    ]
+    return kind(groups, **options)
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, arguments: TrainingArguments, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate that ``--lr_scheduler_type`` names, over ``steps`` optimizer steps."""
+    warmup = arguments.get_warmup_steps(steps)
+    return get_scheduler(arguments.lr_scheduler_type, optimizer, warmup, steps, arguments.lr_scheduler_kwargs)
