@@ -1,0 +1,34 @@
+"""The merged model answers as the one with adapters does."""
+
+import pytest
+import torch
+from tiny_models import TinyModels, build_model, grounding_record, make_batch, referring_record
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from fragmodel.errors import UserError
+from fragmodel.model.merge import merge
+from fragmodel.model.trained import load_trained, save_trained
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+def test_logits_are_those_before(tiny: TinyModels, tmp_path, tied: bool) -> None:
+    spec = tiny.spec(tied=tied)
+    model, tokenizer = build_model(spec)
+    save_trained(model, tokenizer, spec, tmp_path / "trained")
+    before, _ = load_trained(tmp_path / "trained", include_encoder=True)
+    merge(tmp_path / "trained", tmp_path / "merged")
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    batch = make_batch([referring_record(0), grounding_record(1)], tokenizer)
+    batch.pop("labels")
+    with torch.no_grad():
+        torch.testing.assert_close(after(**batch).logits, before(**batch).logits, atol=1e-5, rtol=1e-5)
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "merged")) == len(tokenizer)
+    assert not any("lora" in name or "modules_to_save" in name for name in after.state_dict())
+    with pytest.raises(UserError, match="exists already"):
+        merge(tmp_path / "trained", tmp_path / "merged")
+
+
+def test_a_folder_without_a_model_leaves_nothing(tmp_path) -> None:
+    with pytest.raises(UserError, match="no fragmodel model"):
+        merge(tmp_path, tmp_path / "merged")
+    assert not list(tmp_path.iterdir())
