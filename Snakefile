@@ -23,7 +23,7 @@ rule all:
     default_target: True
     input:
         rules.report.output.page,
-        rules.metrics.output,
+        rules.metrics.output.metrics,
 
 
 rule ingest:
@@ -43,4 +43,4 @@ rule train:
 
 rule evaluate:
     input:
-        rules.metrics.output,
+        rules.metrics.output.metrics,

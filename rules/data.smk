@@ -5,7 +5,7 @@ rule assign_splits:
     input:
         raw=lambda wildcards: run.datasets[wildcards.data_name].train,
     output:
-        results("splits/{data_name}.parquet"),
+        assignment=results("splits/{data_name}.parquet"),
     log:
         results("logs/splits/{data_name}.log"),
     benchmark:
@@ -29,7 +29,9 @@ rule ingest_task:
     input:
         raw=raw_files,
         assignment=lambda wildcards: (
-            rules.assign_splits.output if run.datasets[wildcards.data_name].split == "by_cluster" else []
+            rules.assign_splits.output.assignment
+            if run.datasets[wildcards.data_name].split == "by_cluster"
+            else []
         ),
     output:
         records=results("data/{data_name}/{task}/{split}.parquet"),

@@ -3,9 +3,9 @@
 
 rule windows:
     input:
-        records_of(),
+        records=records_of(),
     output:
-        results("windows.parquet"),
+        windows=results("windows.parquet"),
     log:
         results("logs/windows.log"),
     benchmark:
@@ -23,8 +23,8 @@ rule windows:
 
 rule embed_shard:
     input:
-        windows=rules.windows.output[0],
-        encoder=rules.encoder.output[0],
+        windows=rules.windows.output.windows,
+        encoder=rules.encoder.output.folder,
     output:
         manifest=results(f"embeddings/shard-{{shard}}-of-{run.embeddings.shards}.parquet"),
     log:

@@ -4,12 +4,12 @@
 rule generate:
     input:
         model=rules.train_model.output.model,
-        encoder=rules.encoder.output[0],
-        decoder=rules.decoder.output[0],
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
         records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
     output:
-        results("predictions/{data_name}.parquet"),
+        predictions=results("predictions/{data_name}.parquet"),
     log:
         results("logs/generate/{data_name}.log"),
     benchmark:
@@ -36,7 +36,7 @@ rule baselines:
         test=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
     output:
-        results("baselines/{data_name}.parquet"),
+        predictions=results("baselines/{data_name}.parquet"),
     log:
         results("logs/baselines/{data_name}.log"),
     benchmark:
@@ -58,7 +58,7 @@ rule baselines:
 
 rule score:
     input:
-        predictions=[rules.generate.output[0], rules.baselines.output[0]],
+        predictions=[rules.generate.output.predictions, rules.baselines.output.predictions],
         train=lambda wildcards: records_of(wildcards.data_name, "train"),
         references=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
         leakage=rules.audit_leakage.output.table,
@@ -86,9 +86,9 @@ rule score:
 
 rule metrics:
     input:
-        expand(rules.score.output.metrics, data_name=run.datasets),
+        metrics=expand(rules.score.output.metrics, data_name=run.datasets),
     output:
-        results("metrics.json"),
+        metrics=results("metrics.json"),
     log:
         results("logs/metrics.log"),
     benchmark:

@@ -3,7 +3,7 @@
 
 rule encoder:
     output:
-        directory(results("models/encoder")),
+        folder=directory(results("models/encoder")),
     log:
         results("logs/models/encoder.log"),
     benchmark:
@@ -29,7 +29,7 @@ rule decoder:
         # The stand-in's tokenizer is trained on the run's own training text.
         records=records_of(split="train") if run.models.decoder == "stand-in" else [],
     output:
-        directory(results("models/decoder")),
+        folder=directory(results("models/decoder")),
     log:
         results("logs/models/decoder.log"),
     benchmark:

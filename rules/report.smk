@@ -7,9 +7,9 @@ rule report:
         rejects=records_of(table="rejects"),
         training_log=rules.train_model.output.log,
         model=rules.train_model.output.model,
-        encoder=rules.encoder.output[0],
-        decoder=rules.decoder.output[0],
-        metrics=rules.metrics.output[0],
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
+        metrics=rules.metrics.output.metrics,
         scored=expand(rules.score.output.table, data_name=run.datasets),
         leakage=rules.audit_leakage.output.summary,
     output:

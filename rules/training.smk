@@ -3,8 +3,8 @@
 
 rule train_model:
     input:
-        encoder=rules.encoder.output[0],
-        decoder=rules.decoder.output[0],
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
         train=records_of(split="train"),
         valid=records_of(split="valid"),
         manifests=(

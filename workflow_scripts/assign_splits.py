@@ -10,7 +10,7 @@ with stage(snakemake.log[0]):
     counts = assign_splits(
         [Path(path) for path in snakemake.input.raw],
         data_name=snakemake.wildcards.data_name,
-        output=Path(snakemake.output[0]),
+        output=Path(snakemake.output.assignment),
         format=snakemake.params.format,
         identity=snakemake.params.identity,
         seed=snakemake.params.seed,

@@ -15,6 +15,6 @@ with stage(snakemake.log[0]):
         names=snakemake.params.names,
         store=Path(store) if store else None,
         fingerprint=fingerprint_of(snakemake.input.manifests) if store else None,
-        output=Path(snakemake.output[0]),
+        output=Path(snakemake.output.predictions),
         seed=snakemake.params.seed,
     )

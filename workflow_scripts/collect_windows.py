@@ -7,5 +7,5 @@ from fragmodel.stage import stage
 with stage(snakemake.log[0]):
     from fragmodel.embeddings.extract import collect_windows
 
-    count = collect_windows([Path(path) for path in snakemake.input], Path(snakemake.output[0]))
+    count = collect_windows([Path(path) for path in snakemake.input.records], Path(snakemake.output.windows))
     print(f"{count} unique windows")

@@ -7,4 +7,4 @@ from fragmodel.stage import stage
 with stage(snakemake.log[0]):
     from fragmodel.evaluation.score import gather
 
-    gather([Path(path) for path in snakemake.input], Path(snakemake.output[0]))
+    gather([Path(path) for path in snakemake.input.metrics], Path(snakemake.output.metrics))

@@ -12,7 +12,7 @@ with stage(snakemake.log[0]):
     generate(
         Path(snakemake.input.model),
         [Path(path) for path in snakemake.input.records],
-        Path(snakemake.output[0]),
+        Path(snakemake.output.predictions),
         store=Path(store) if store else None,
         fingerprint=fingerprint_of(snakemake.input.manifests) if store else None,
         max_new_tokens=snakemake.params.max_new_tokens,

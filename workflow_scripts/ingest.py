@@ -15,7 +15,7 @@ with stage(snakemake.log[0]):
         rejects=Path(snakemake.output.rejects),
         format=snakemake.params.format,
         split=snakemake.wildcards.split,
-        assignment=Path(snakemake.input.assignment[0]) if snakemake.input.assignment else None,
+        assignment=Path(snakemake.input.assignment) if snakemake.input.assignment else None,
         max_sequence_length=snakemake.params.ingest["max_sequence_length"],
         max_rejected_fraction=snakemake.params.ingest["max_rejected_fraction"],
         seed=snakemake.params.seed,

@@ -10,7 +10,7 @@ with stage(snakemake.log[0]):
     shape = snakemake.params.stand_in
     make_decoder(
         snakemake.params.source,
-        Path(snakemake.output[0]),
+        Path(snakemake.output.folder),
         records=[Path(path) for path in snakemake.input.get("records", [])],
         vocab_size=shape["vocab_size"],
         layers=shape["decoder_layers"],

@@ -10,7 +10,7 @@ with stage(snakemake.log[0]):
     shape = snakemake.params.stand_in
     make_encoder(
         snakemake.params.source,
-        Path(snakemake.output[0]),
+        Path(snakemake.output.folder),
         layers=shape["encoder_layers"],
         dim=shape["encoder_dim"],
         heads=shape["encoder_heads"],
