@@ -1,7 +1,7 @@
 """The column contract of every Parquet table, and the only functions that read and write them.
 
 Coordinates in every table are 0-based and half-open. Each file carries in its metadata the name and version of
-its contract, the version of fragmodel, and what the writer adds (digests of its inputs, counts).
+its contract, the version of fragmodel, the number of rows, and what the writer adds (digests of its inputs, counts).
 Bytes are deterministic: same rows and metadata, same file.
 """
 
@@ -142,11 +142,12 @@ SPLIT_ASSIGNMENT = _schema(
 )
 
 
-def _metadata(schema: pa.Schema, extra: Mapping[str, Any]) -> dict[bytes, bytes]:
+def _metadata(schema: pa.Schema, rows: int, extra: Mapping[str, Any]) -> dict[bytes, bytes]:
     provenance = {
         "contract": schema.metadata[b"contract"].decode(),
         "contract_version": int(schema.metadata[b"version"]),
         "fragmodel_version": version("fragmodel"),
+        "rows": rows,
         **extra,
     }
     return {_METADATA_KEY: json.dumps(provenance, sort_keys=True).encode()}
@@ -207,7 +208,7 @@ def open_writer(
         except BaseException:
             writer._parquet.close()
             raise
-        writer.close(_metadata(schema, metadata))
+        writer.close(_metadata(schema, writer.rows, metadata))
 
 
 def write_table(
@@ -227,10 +228,10 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
     """Read a table and check it against its contract.
 
     Extra columns are allowed and kept. Raises :class:`UserError` that names the file and the column when one is
-    missing or of another type, or when the file is no Parquet.
+    missing or of another type, when the file follows another version of the contract, or is no Parquet.
     """
     with _open(path) as parquet:
-        _check_columns(path, parquet.schema_arrow, schema, columns)
+        _check_columns(path, parquet, schema, columns)
         table = parquet.read(columns=list(columns) if columns else None)
     for field in schema:
         if field.name in table.column_names and not field.nullable and table[field.name].null_count:
@@ -241,7 +242,7 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
 def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[Any]:
     """Values of one column in order, a batch of rows in memory at a time. Raises as :func:`read_table`."""
     with _open(path) as parquet:
-        _check_columns(path, parquet.schema_arrow, schema, [column])
+        _check_columns(path, parquet, schema, [column])
         for batch in parquet.iter_batches(columns=[column]):
             if not schema.field(column).nullable and batch.column(0).null_count:
                 raise UserError(f"{path}: column '{column}' of table '{_name(schema)}' has null values")
@@ -275,8 +276,18 @@ def _name(schema: pa.Schema) -> str:
 
 
 def _check_columns(
-    path: str | Path, found: pa.Schema, contract: pa.Schema, columns: Sequence[str] | None
+    path: str | Path, parquet: pq.ParquetFile, contract: pa.Schema, columns: Sequence[str] | None
 ) -> None:
+    found = parquet.schema_arrow
+    about = json.loads((parquet.metadata.metadata or {}).get(_METADATA_KEY, b"{}"))
+    known = int(contract.metadata[b"version"])
+    # A table under another contract may share columns (a list of windows has sequences too); one under another
+    # version of the same contract may mean something else by them.
+    if about.get("contract") == _name(contract) and about["contract_version"] != known:
+        raise UserError(
+            f"{path}: follows version {about['contract_version']} of table '{_name(contract)}', this fragmodel "
+            f"reads version {known}; make the file anew"
+        )
     for field in contract:
         if columns is not None and field.name not in columns:
             continue

@@ -13,4 +13,5 @@ with stage(snakemake.log[0]):
         thresholds=snakemake.params.thresholds,
         json_output=Path(snakemake.output.summary),
         table_output=Path(snakemake.output.table),
+        threads=snakemake.threads,
     )

@@ -16,13 +16,18 @@ app = typer.Typer(
 
 
 class _Group(typer.core.TyperGroup):
-    """Prints a :class:`UserError` as one message and exits with status 2."""
+    """Prints a :class:`UserError`, or what the system refused, as one message and exits with status 2."""
 
     def invoke(self, ctx):  # type: ignore[no-untyped-def]
         try:
             return super().invoke(ctx)
         except UserError as error:
             print(f"fragmodel: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except OSError as error:
+            if error.filename is None or error.strerror is None:
+                raise  # not about a file of the user's
+            print(f"fragmodel: {error.filename}: {error.strerror}", file=sys.stderr)
             raise SystemExit(2) from None
 
 

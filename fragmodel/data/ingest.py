@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fragmodel import tables
+from fragmodel.config import SPLITS
 from fragmodel.data import conversations
 from fragmodel.data.readers import Source, open_sources
 from fragmodel.data.records import TASK_TYPES, Conversation, Fault, Protein, Reject, TaskType
 from fragmodel.data.tasks import Made, Settings, make_records
-from fragmodel.data.validate import check, refuse
+from fragmodel.data.validate import HARMLESS, check, refuse
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
 
@@ -24,11 +25,13 @@ class IngestSummary:
     rejected: int = 0  # rows of the rejects table
     records: int = 0  # rows of the records table
     reasons: dict[str, int] = field(default_factory=dict)  # rejects by reason code
+    examples: dict[str, Reject] = field(default_factory=dict)  # the first reject of each reason
 
     @property
     def rejected_fraction(self) -> float:
-        """Rejected part of all fragments; 0 when there are none."""
-        return self.rejected / max(1, self.accepted + self.rejected)
+        """Rejected part of all fragments, harmless reasons left out; 0 when there are none."""
+        rejected = self.rejected - sum(self.reasons.get(reason, 0) for reason in HARMLESS)
+        return rejected / max(1, self.accepted + rejected)
 
 
 def ingest(
@@ -53,6 +56,7 @@ def ingest(
     """
     settings = _settings(task, data_name, split, max_sequence_length, seed)
     sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    _check_outputs(output, rejects, [path for source in sources for path in source.inputs])
     members = _members(assignment, split) if assignment else None
     summary = IngestSummary()
     metadata: dict[str, Any] = {
@@ -77,6 +81,7 @@ def ingest(
                 rejected.write(outcome._asdict())
                 summary.rejected += 1
                 summary.reasons[outcome.reason] = summary.reasons.get(outcome.reason, 0) + 1
+                summary.examples.setdefault(outcome.reason, outcome)
             else:
                 for row in outcome.rows:
                     accepted.write(row)
@@ -117,9 +122,23 @@ def iter_records(
 def _settings(task: TaskType, data_name: str, split: str, max_length: int, seed: int) -> Settings:
     if task not in TASK_TYPES:
         raise UserError(f"unknown task '{task}'; known: {', '.join(TASK_TYPES)}")
+    if split not in SPLITS:
+        raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
     if max_length < 1:
         raise UserError(f"max_sequence_length is {max_length}, expected at least 1")
     return Settings(task=task, data_name=data_name, split=split, max_length=max_length, seed=seed)
+
+
+def _check_outputs(output: Path, rejects: Path, inputs: Sequence[Path]) -> None:
+    """Raise :class:`UserError` where an output would replace the other one, a raw file or a folder."""
+    if output.resolve() == rejects.resolve():
+        raise UserError(f"{output}: named as the table of records and as that of rejects; name two files")
+    raw = {path.resolve() for path in inputs}
+    for path in (output, rejects):
+        if path.resolve() in raw:
+            raise UserError(f"{path}: is a raw file, which the output would replace; name another file")
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; name a file in it")
 
 
 def _members(assignment: Path, split: str) -> Callable[[str], bool]:
@@ -167,7 +186,7 @@ def _from_conversation(raw: Conversation, settings: Settings) -> Sequence[Made |
 
 
 def _from_protein(raw: Protein, settings: Settings, sequences: dict[str, str]) -> Iterator[Made | Fault]:
-    protein, faults = check(raw)
+    protein, faults = check(_without_fragments(raw) if settings.task == "function" else raw)
     if protein.uid and protein.sequence and not (faults and not protein.fragments and not protein.function):
         digest = text_digest(protein.sequence, size=8)
         if sequences.setdefault(protein.uid, digest) != digest:
@@ -180,11 +199,19 @@ def _from_protein(raw: Protein, settings: Settings, sequences: dict[str, str]) -
         yield from make_records(protein, settings)
 
 
+def _without_fragments(raw: Protein) -> Protein:
+    """The protein alone; of its faults the first, if the reader refused the whole protein for it."""
+    faults = () if raw.sequence else tuple(fault._replace(fragment=None) for fault in raw.faults[:1])
+    return replace(raw, fragments=[], faults=faults)
+
+
 def _too_many(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, limit: float) -> str:
-    total = summary.accepted + summary.rejected
-    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
-    files = ", ".join(str(path) for path in raw)
+    reasons = {reason: count for reason, count in summary.reasons.items() if reason not in HARMLESS}
+    rejected = sum(reasons.values())
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    first = summary.examples[next(iter(reasons))]
     return (
-        f"{files}: {summary.rejected} of {total} fragments of {data_name} / {task} are rejected "
-        f"({summary.rejected_fraction:.1%}; max_rejected_fraction is {limit:.1%}): {reasons}"
+        f"{', '.join(map(str, raw))}: {rejected} of {summary.accepted + rejected} fragments of {data_name} / "
+        f"{task} are rejected ({summary.rejected_fraction:.1%}; max_rejected_fraction is {limit:.1%}): {counts}; "
+        f"the first {first.reason} is record {first.record} of {first.source}: {first.detail}"
     )

@@ -26,6 +26,7 @@ REASONS = {
     "no_sequence": "no sequence belongs to the protein's annotation",
     "uid_conflict": "the same uid came before with another sequence",
     "no_fragments": "the protein has no fragments",
+    "other_family": "the entry has fragments of other families only; it does not count for `max_rejected_fraction`",
     "no_description": "the fragment has no description",
     "no_function": "the protein has no function text",
     "empty_span": "the end does not lie after the start",
@@ -44,6 +45,9 @@ REASONS = {
     "no_answer": "the record has no answer",
 }
 """Reason codes of the rejects table and what they mean."""
+
+HARMLESS = frozenset({"other_family"})
+"""Reasons that say nothing against a file: `max_rejected_fraction` leaves them out."""
 
 
 class Invalid(ValueError):
@@ -94,6 +98,11 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
     return sequence, tuple(flags)
 
 
+def plain_residues(text: str) -> str:
+    """The form in which texts of residues are compared: capitals, no space, no stop at the end, J as X."""
+    return "".join(text.split()).upper().rstrip("*").replace("J", "X")
+
+
 def check(protein: Protein) -> tuple[Protein, list[Fault]]:
     """Normalise and check a protein; returns what is left of it and a fault for every fragment that is not.
 
@@ -142,9 +151,7 @@ def _span_fault(fragment: Fragment, sequence: str) -> tuple[str, str] | None:
     if not fragment.class_name:
         return "missing_field", "the fragment has no class; give its category or InterPro accession"
     start, end = fragment.span
-    text = None
-    if fragment.text is not None:
-        text = "".join(fragment.text.split()).upper().replace("J", "X").rstrip("*")
+    text = None if fragment.text is None else plain_residues(fragment.text)
     inside = 0 <= start < end <= len(sequence)
     if text and not (inside and sequence[start:end] == text):
         if shift := _shift(sequence, start, end, text):

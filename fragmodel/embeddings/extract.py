@@ -17,6 +17,7 @@ from fragmodel.embeddings.progress import Progress
 from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_states, write_shard
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
 from fragmodel.errors import UserError
+from fragmodel.files import file_digest
 
 SHARD_BYTES = 128 * 2**20  # of states in a shard: what a killed job loses at most
 COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -43,7 +44,8 @@ def collect_windows(records: Sequence[Path], output: Path) -> int:
         for sequence in tables.iter_column(path, tables.RECORDS, "sequence"):
             windows.setdefault(sequence_key(sequence), sequence)
     rows = ({"key": key, "sequence": windows[key], "length": len(windows[key])} for key in sorted(windows))
-    return tables.write_table(output, tables.WINDOWS, rows)
+    inputs = sorted(map(file_digest, records))
+    return tables.write_table(output, tables.WINDOWS, rows, {"inputs": inputs})
 
 
 def embed_windows(
@@ -91,7 +93,8 @@ def embed_windows(
         {"key": key, "fingerprint": summary.fingerprint, **filled.place(mine[key])._asdict()}
         for key in sorted(mine)
     )
-    tables.write_table(manifest, tables.EMBEDDED, rows, {"shard": shard, "shards": shards})
+    about = {"inputs": [file_digest(windows)], "shard": shard, "shards": shards}
+    tables.write_table(manifest, tables.EMBEDDED, rows, about)
     return summary
 
 

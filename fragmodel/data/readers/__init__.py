@@ -44,6 +44,7 @@ _ROW_FORMATS = {
     "interproscan": RowFormat(interproscan.read_json, (), frozenset({"matches", "xref", "md5"})),
 }
 _OF_FAMILY = ("uniprot", "interproscan")  # files that hold all families at once
+_TRIED = 20  # records among which one must be an object, for its fields tell the format
 FORMATS = ("auto", *_ROW_FORMATS)
 """Names of the raw formats; `auto` recognises each file by its content."""
 
@@ -68,6 +69,9 @@ def open_sources(raw: Sequence[Path], *, format: str, data_name: str, split: str
     if format not in FORMATS:
         raise UserError(f"unknown format '{format}'; known: {', '.join(FORMATS)}")
     paths = [file for path in raw for file in (split_files(path, split) if path.is_dir() else [path])]
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: no regular file; save what it holds to one, since files are read twice")
     fastas = [path for path in paths if not containers.is_parquet(path) and _starts(path, ">")]
     sources = [_source(path, format, family_of(data_name), fastas) for path in paths if path not in fastas]
     if fastas and not any(set(fastas) <= set(source.inputs) for source in sources):
@@ -89,16 +93,20 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
         return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
     if head.lstrip().startswith("<"):
         raise UserError(f"{path}: XML is not read; UniProt gives the same entries as flat text and as JSON")
-    first = next(islice(containers.rows(path), 1), None)
-    if first is None:
-        raise UserError(f"{path}: the file holds no records")
     columns = containers.columns(path)
-    names = set(columns or (first[1] if isinstance(first[1], dict) else ()))
+    first = [row for _, row in islice(containers.rows(path), _TRIED)]
+    if not first and not columns:
+        raise UserError(f"{path}: the file holds no records")
+    names = set(columns or next((row for row in first if isinstance(row, dict)), ()))
+    if not names and first and isinstance(first[0], containers.BadRow):
+        raise UserError(f"{path}: none of the first records can be read; record 1: {first[0].detail}")
     format = _recognise(path, names) if format == "auto" else format
     known = _ROW_FORMATS[format]
     if missing := [name for name in known.required if columns is not None and name not in names]:
         found = ", ".join(columns or ())
         raise UserError(f"{path}: column '{missing[0]}' of a {format} table is missing; found {found}")
+    if not first:
+        raise UserError(f"{path}: the table has a header and no rows")
     options = (family,) if format in _OF_FAMILY else ()
 
     def read() -> Iterator[Record]:

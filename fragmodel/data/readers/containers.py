@@ -11,16 +11,22 @@ import io
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from fragmodel.errors import UserError
 
-Row = tuple[
-    int, Any
-]  # position in the file, counted from 1, and the row: a dict unless the file is bad there
+
+class BadRow(NamedTuple):
+    """A row of which nothing can be read, and why."""
+
+    detail: str
+
+
+Row = tuple[int, dict[str, Any] | BadRow]  # position in the file, counted from 1, and what stands there
 
 _CHUNK = 1 << 20  # characters
 _GZIP = b"\x1f\x8b"
@@ -29,6 +35,8 @@ _RESULTS = re.compile(
 )  # InterProScan, UniProt
 _ARRAY = re.compile(r"\s*\[")
 _SPACE = re.compile(r"\s*")
+_OPEN_OBJECT = re.compile(r"\s*\{\s*\n")  # an object that is spread over lines
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, as JSON may write it
 
 
 def _binary(path: Path) -> IO[bytes]:
@@ -88,14 +96,16 @@ def is_parquet(path: Path) -> bool:
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """Rows of a JSON array, JSON Lines, ``{"results": […]}``, CSV or Parquet file."""
+    """Rows of a JSON array, JSON Lines, ``{"results": […]}``, one JSON object, CSV or Parquet file."""
     if is_parquet(path):
         return _parquet_rows(path)
     head = head_of(path)
     if head.lstrip().startswith("["):
-        return _array_items(path, _ARRAY)
+        return _array_items(path, _ARRAY, end="")
     if _RESULTS.match(head):
-        return _array_items(path, _RESULTS)
+        return _array_items(path, _RESULTS, end="}")
+    if _OPEN_OBJECT.match(head):
+        return _one_object(path)
     if head.lstrip().startswith("{"):
         return _json_lines(path)
     return _csv_rows(path, head)
@@ -106,7 +116,12 @@ def columns(path: Path) -> list[str] | None:
     if is_parquet(path):
         return _parquet(path).schema_arrow.names
     head = head_of(path)
-    return None if head.lstrip()[0] in "[{" else _header(head)[0]
+    if head.lstrip()[0] in "[{":
+        return None
+    names = _header(head)[0]
+    if double := sorted(name for name, count in Counter(names).items() if name and count > 1):
+        raise UserError(f"{path}: column '{double[0]}' stands in the header twice; remove one of them")
+    return names
 
 
 def parsed(value: Any) -> Any:
@@ -127,8 +142,24 @@ def parsed(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _array_items(path: Path, opening: re.Pattern[str]) -> Iterator[Row]:
-    """Items of a JSON array, decoded one by one from a buffer that is filled as they are used up."""
+def _object(item: Any, source: str) -> dict[str, Any] | BadRow:
+    """A decoded JSON value as a row; ``source`` is its text, in which half characters are looked for."""
+    if not isinstance(item, dict):
+        return BadRow(f"the record is {type(item).__name__}, expected an object")
+    if _SURROGATE.search(source):
+        try:
+            json.dumps(item, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            return BadRow(f"the record holds half of a character ({half!r}); write its text anew")
+    return item
+
+
+def _array_items(path: Path, opening: re.Pattern[str], end: str) -> Iterator[Row]:
+    """Items of a JSON array, decoded one by one from a buffer that is filled as they are used up.
+
+    What follows the array must end with ``end``.
+    """
     decoder = json.JSONDecoder()
     with opened(path) as text:
         buffer = text.read(_CHUNK)
@@ -142,29 +173,60 @@ def _array_items(path: Path, opening: re.Pattern[str]) -> Iterator[Row]:
             else:
                 after = position
             if buffer[position : position + 1] == "]":
+                _check_end(path, buffer[position + 1 :], text, end)
                 return
             try:
                 if number and after == position:
                     raise json.JSONDecodeError("Expecting ',' or ']'", buffer, position)
                 item, position = decoder.raw_decode(buffer, after)
+            except RecursionError:
+                raise UserError(f"{path}: record {number + 1}: nested too deeply") from None
             except json.JSONDecodeError as error:
                 # A string that does not end, or an error at the buffer's end: the item is not complete yet.
                 unfinished = error.msg.startswith("Unterminated") or error.pos >= len(buffer) - 8
                 more = text.read(max(_CHUNK, len(buffer) - position)) if unfinished and not ended else ""
                 if not more:
-                    what = "the JSON ends early" if unfinished else f"not valid JSON ({error.msg})"
+                    early = unfinished and buffer[after : after + 1] != "]"
+                    what = "the JSON ends early" if early else f"not valid JSON ({error.msg})"
                     raise UserError(f"{path}: record {number + 1}: {what}") from None
                 buffer, position = buffer[position:] + more, 0
                 continue
             number += 1
-            yield number, item
+            yield number, _object(item, buffer[after:position])
+
+
+def _check_end(path: Path, rest: str, text: IO[str], end: str) -> None:
+    """After an array may come ``end`` and, before it, further members of the object that holds the array."""
+    rest = rest.strip()
+    while more := text.read(_CHUNK):
+        rest = (rest + more).strip()[-_CHUNK:]
+    if end and not rest.endswith(end):
+        raise UserError(f"{path}: the JSON ends early, after its last record")
+    if not end and rest:
+        raise UserError(f"{path}: text follows the end of the JSON array; is it several files in one?")
+
+
+def _one_object(path: Path) -> Iterator[Row]:
+    """A file that is a single record, such as one entry of UniProt's service."""
+    with opened(path) as text:
+        content = text.read()
+    try:
+        yield 1, _object(json.loads(content), content)
+    except RecursionError:
+        raise UserError(f"{path}: record 1: nested too deeply") from None
+    except json.JSONDecodeError as error:
+        unfinished = error.pos >= len(content.rstrip())
+        what = "the JSON ends early" if unfinished else f"neither a JSON array nor one JSON object ({error})"
+        raise UserError(f"{path}: {what}") from None
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
     with opened(path) as text:
         for number, line in enumerate((line for line in text if line.strip()), start=1):
             try:
-                yield number, json.loads(line)
+                yield number, _object(json.loads(line), line)
+            except RecursionError:
+                yield number, BadRow("the record is nested too deeply")
             except ValueError as error:
                 if not line.endswith("\n"):
                     raise UserError(f"{path}: record {number}: the JSON ends early") from None
@@ -172,7 +234,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
                     raise UserError(
                         f"{path}: neither a JSON array nor one JSON object a line ({error})"
                     ) from None
-                yield number, line
+                yield number, BadRow(f"the line is not valid JSON ({error})")
 
 
 def _header(head: str) -> tuple[list[str], str]:
@@ -195,7 +257,10 @@ def _csv_rows(path: Path, head: str) -> Iterator[Row]:
                 number += 1
                 if number == 0:
                     continue
-                yield number, dict(zip(names, values, strict=True)) if len(values) == len(names) else values
+                if len(values) == len(names):
+                    yield number, dict(zip(names, values, strict=True))
+                else:
+                    yield number, BadRow(f"the row has {len(values)} fields, the header {len(names)}")
         except csv.Error as error:
             raise UserError(
                 f"{path}: line {reader.line_num}: not valid CSV ({error}); is the file cut short?"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import Row
+from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.records import Conversation, Fault, Span
 from fragmodel.files import text_digest
@@ -20,9 +20,9 @@ REQUIRED = ("sequence", "conversation")
 def read(rows: Iterator[Row], path: Path) -> Iterator[Conversation]:
     """A conversation a row. Without a ``uid`` it is named by a digest of the sequence: ``seq-…``."""
     for number, row in rows:
-        if not isinstance(row, dict):
-            fault = Fault("bad_record", "the record is no object, or the row has too many or too few fields")
-            yield Conversation(uid="", sequence="", record=number, faults=(fault,))
+        if isinstance(row, BadRow):
+            faults = (Fault("bad_record", row.detail),)
+            yield Conversation(uid="", sequence="", record=number, faults=faults)
             continue
         values: dict[str, Any] = {"uid": "", "sequence": ""}
         faults = []

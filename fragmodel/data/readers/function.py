@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import Row
+from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.nested import unreadable
 from fragmodel.data.records import Fault, Protein
@@ -15,8 +15,8 @@ REQUIRED = ("sequence", "function")
 def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
     """A protein a row."""
     for number, row in rows:
-        if not isinstance(row, dict):
-            yield unreadable(number, "the row has too many or too few fields")
+        if isinstance(row, BadRow):
+            yield unreadable(number, row.detail)
             continue
         try:
             yield Protein(

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fragmodel.data.readers.containers import Row, opened
+from fragmodel.data.readers.containers import BadRow, Row, opened
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.readers.interpro import Entry, entries_beside
-from fragmodel.data.readers.nested import unreadable
+from fragmodel.data.readers.nested import of_family, unreadable
 from fragmodel.data.records import Fault, Fragment, Protein, Span
 from fragmodel.errors import UserError
 
@@ -49,6 +49,9 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
     wanted = _wanted(family, path)
     known = entries_beside(path)
     for number, result in rows:
+        if isinstance(result, BadRow):
+            yield unreadable(number, result.detail)
+            continue
         try:
             matches = [
                 Match(
@@ -72,7 +75,7 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
             yield unreadable(number, f"not a result of InterProScan (lacks {error})")
             continue
         for name in names:
-            yield _protein(name, sequence, md5, matches, wanted, known, number)
+            yield of_family(_protein(name, sequence, md5, matches, wanted, known, number), family)
 
 
 def read_tsv(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protein]:
@@ -89,7 +92,7 @@ def read_tsv(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protei
         matches = [Match(*values) for _, values in rows if values]
         md5 = rows[0][0] if rows else ""
         if sequences:
-            yield _protein(name, sequences[0], md5, matches, wanted, known, number)
+            yield of_family(_protein(name, sequences[0], md5, matches, wanted, known, number), family)
             continue
         text = f"the FASTA has no sequence named {name}; give the file that was scanned"
         fragments, faults = _fragments(matches, wanted, known)

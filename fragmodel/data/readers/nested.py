@@ -4,11 +4,12 @@ Positions are 0-based with inclusive ends: the fragment is ``sequence[start_posi
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import Row
+from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.records import Fault, Fragment, Protein, Span
 
@@ -18,8 +19,8 @@ REQUIRED = ("uid", "sequence", "fragments")
 def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
     """A protein a row; classes and fragments that cannot be read become its faults."""
     for number, row in rows:
-        if not isinstance(row, dict):
-            yield unreadable(number, f"the record is {type(row).__name__}, expected an object")
+        if isinstance(row, BadRow):
+            yield unreadable(number, row.detail)
             continue
         fragments: list[Fragment] = []
         faults: list[Fault] = []
@@ -50,6 +51,15 @@ def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
 def unreadable(number: int, detail: str) -> Protein:
     """A stand-in for a record of which nothing can be read."""
     return Protein(uid="", sequence="", record=number, faults=(Fault("bad_record", detail),))
+
+
+def of_family(protein: Protein, family: str) -> Protein:
+    """The protein with a note when a file of all families has nothing of the asked one for it."""
+    if family == "fragment" or protein.fragments or protein.faults:
+        return protein
+    return replace(
+        protein, faults=(Fault("other_family", f"the entry has no {family}; nothing is wrong with it"),)
+    )
 
 
 def _fragments(entry: Any) -> Iterator[Fragment | Fault]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.readers.containers import Row, opened
-from fragmodel.data.readers.nested import unreadable
+from fragmodel.data.readers.containers import BadRow, Row, opened
+from fragmodel.data.readers.nested import of_family, unreadable
 from fragmodel.data.records import Fault, Fragment, Protein, Span
 from fragmodel.errors import UserError
 
@@ -51,6 +51,9 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
     """Proteins from entries of the REST service."""
     keys = {name: key for key, name in features_of(family, path).items()}
     for number, entry in rows:
+        if isinstance(entry, BadRow):
+            yield unreadable(number, entry.detail)
+            continue
         try:
             sequence = entry["sequence"]["value"]
             function = _join(
@@ -73,7 +76,8 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
                 if feature["type"] in keys
             ]
             checksum = entry["sequence"].get("crc64", "")
-            yield _protein(entry["primaryAccession"], sequence, checksum, found, function, number)
+            protein = _protein(entry["primaryAccession"], sequence, checksum, found, function, number)
+            yield of_family(protein, family)
         except (KeyError, TypeError, AttributeError) as error:
             yield unreadable(number, f"not an entry of the UniProt service (lacks {error})")
 
@@ -117,7 +121,8 @@ def read_flat(path: Path, family: str) -> Iterator[Protein]:
                     isoform=getattr(feature.location, "ref", None),
                 )
             )
-        yield _protein(entry.accessions[0], entry.sequence, entry.seqinfo[2], found, function, number)
+        protein = _protein(entry.accessions[0], entry.sequence, entry.seqinfo[2], found, function, number)
+        yield of_family(protein, family)
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str]]:

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields, interpro
-from fragmodel.data.readers.containers import Row
+from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.data.validate import plain_residues
 
 REQUIRED = ("uid", "interpro_id", "seq_full", "start", "end")
+Part = tuple[str, int, int, str | None, str]  # class id, start, end (half-open), text, as written
 _ONLY_DIGITS = str.maketrans("", "", "[](), \n\r\t")
-
-
-class LabelMismatch(BadField):
-    """The residue labels disagree with the spans."""
 
 
 def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
@@ -29,12 +27,14 @@ def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
     """
     names = interpro.entries_beside(path)
     for uid, members in grouped(_parts(rows)):
-        first, sequence = members[0]["record"], members[0]["sequence"]
+        chosen = next((member for member in members if member["sequence"]), members[0])
+        first, sequence = chosen["record"], chosen["sequence"]
         fragments: list[Fragment] = []
         faults: list[Fault] = []
         for member in members:
             record = member["record"]
-            if member["sequence"] != sequence:
+            faults += [Fault(*fault) for fault in member["faults"]]
+            if plain_residues(member["sequence"]) != plain_residues(sequence):
                 text = f"field 'seq_full' differs from that of row {first} with the same uid"
                 faults += [Fault("uid_conflict", text, part[4], record) for part in member["parts"]]
                 continue
@@ -50,7 +50,7 @@ def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
                         record=record,
                     )
                 )
-            faults += [Fault(*fault) for fault in member["faults"]]
+        uid = "" if uid.startswith("\0") else uid
         yield Protein(uid=uid, sequence=sequence, fragments=fragments, record=first, faults=tuple(faults))
 
 
@@ -58,25 +58,27 @@ def _parts(rows: Iterator[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
     """A row as plain values that can wait on disk: its fragments, or why it has none."""
     for number, row in rows:
         uid, sequence, parts, faults = "", "", [], []
-        if not isinstance(row, dict):
-            faults = [Fault("bad_record", "the row has too many or too few fields", None, number)]
-            yield f"\0{number}", {"record": number, "sequence": "", "parts": [], "faults": faults}
+        alone = f"\0{number}"  # key of a row without a uid: it belongs to no other
+        if isinstance(row, BadRow):
+            faults = [Fault("bad_record", row.detail, None, number)]
+            yield alone, {"record": number, "sequence": "", "parts": [], "faults": faults}
             continue
         written = f"{row.get('interpro_id')} {row.get('start')}-{row.get('end')}"
         try:
             uid = fields.text(row, "uid").strip()
             sequence = fields.text(row, "seq_full")
             parts = _fragments(row)
-            _check_label(row, sequence, parts)
+            if text := _label_fault(row, sequence, parts):
+                # Where a fragment's own text contradicts its span, the check of spans says more.
+                agree = [part for part in parts if _text_agrees(part, sequence)]
+                faults = [Fault("label_mismatch", text, part[4], number) for part in agree]
+                parts = [part for part in parts if part not in agree]
         except BadField as error:
-            reason = "label_mismatch" if isinstance(error, LabelMismatch) else "bad_field"
-            faults = [Fault(reason, str(error), part[4], number) for part in parts]
-            faults = faults or [Fault(reason, str(error), written, number)]
-            parts = []
-        yield uid, {"record": number, "sequence": sequence, "parts": parts, "faults": faults}
+            faults = [Fault("bad_field", str(error), written, number)]
+        yield uid or alone, {"record": number, "sequence": sequence, "parts": parts, "faults": faults}
 
 
-def _fragments(row: dict[str, Any]) -> list[tuple[str, int, int, str | None, str]]:
+def _fragments(row: dict[str, Any]) -> list[Part]:
     class_id = fields.text(row, "interpro_id").strip()
     starts, ends = (_split(row.get(name)) for name in ("start", "end"))
     texts = _split(row.get("seq_fragment")) or [None] * len(starts)
@@ -104,24 +106,26 @@ def _split(value: Any) -> list[Any]:
     return [part.strip() for part in value.split("|")] if isinstance(value, str) else [value]
 
 
-def _check_label(
-    row: dict[str, Any], sequence: str, parts: list[tuple[str, int, int, str | None, str]]
-) -> None:
-    """The residue labels, where there are any, are 1 on the row's fragments and 0 elsewhere."""
+def _text_agrees(part: Part, sequence: str) -> bool:
+    _, start, end, text, _ = part
+    return text is None or sequence.strip()[max(0, start) : end].upper() == plain_residues(text)
+
+
+def _label_fault(row: dict[str, Any], sequence: str, parts: list[Part]) -> str | None:
+    """The residue labels, where there are any, are 1 on the row's fragments and 0 elsewhere; else a sentence."""
     label = row.get("label")
     if label is None or label == "" or (not isinstance(label, str) and not hasattr(label, "__len__")):
-        return  # `fragment_cls` files have no residue labels
+        return None  # `fragment_cls` files have no residue labels
     digits = label if isinstance(label, str) else "".join(map(str, label))
     digits = digits.translate(_ONLY_DIGITS)
-    length = len(sequence.strip().rstrip("*"))
+    length = len(plain_residues(sequence))
     if len(digits) != length:
-        raise LabelMismatch(f"field 'label' has {len(digits)} items for {length} residues")
+        return f"field 'label' has {len(digits)} items for {length} residues"
     expected = bytearray(b"0" * length)
     for _, start, end, _, _ in parts:
         if 0 <= start < end <= length:
             expected[start:end] = b"1" * (end - start)
-    if expected.decode() != digits:
-        place = next(i for i, (a, b) in enumerate(zip(expected.decode(), digits, strict=True)) if a != b)
-        raise LabelMismatch(
-            f"field 'label' is {digits[place]} at residue {place + 1}, the spans say {chr(expected[place])}"
-        )
+    if expected.decode() == digits:
+        return None
+    place = next(i for i, (a, b) in enumerate(zip(expected.decode(), digits, strict=True)) if a != b)
+    return f"field 'label' is {digits[place]} at residue {place + 1}, the spans say {chr(expected[place])}"

@@ -1,6 +1,7 @@
 """`fragmodel ingest` as a process: exit status, last line, one line on stderr, nothing left behind."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,12 @@ def test_unusable_file(tmp_path):
         assert done.returncode == 2 and done.stdout == ""
         assert len(done.stderr.splitlines()) == 1 and str(path) in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["raw.json"]
+
+
+def test_files_that_the_system_refuses(tmp_path):
+    """An output that cannot be written, and an input that cannot be read twice: one line each, no traceback."""
+    done = call(Path("/proc/nowhere"), SAMPLE / "VenusX_Dom" / "test.json")
+    assert done.returncode == 2 and done.stderr == "fragmodel: /proc/nowhere: No such file or directory\n"
+    os.mkfifo(tmp_path / "pipe")
+    done = call(tmp_path, tmp_path / "pipe")
+    assert done.returncode == 2 and "no regular file" in done.stderr and done.stderr.count("\n") == 1

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from raw import RAW, SAMPLE, protein, reasons, refused_file, run, run_files
 
+from fragmodel.data.readers import containers
 from fragmodel.data.records import TASK_TYPES
+from fragmodel.errors import UserError
 
 POSITION_TASKS = TASK_TYPES[:4]
 # What a format without the collection's own description texts has in common with nested JSON.
@@ -138,6 +140,9 @@ def test_venusx_rows_of_one_protein_need_not_be_adjacent(tmp_path):
     assert len(made) == len({row["uid"] for row in rows}) and source.exists()
 
 
+good_label = "[0, 1, 1, 1, 0, 0, 0, 0, 0, 0]"
+
+
 @pytest.mark.parametrize(
     "changes, reason",
     [
@@ -148,6 +153,8 @@ def test_venusx_rows_of_one_protein_need_not_be_adjacent(tmp_path):
         ({"start": ""}, "bad_field"),
         ({"start": "1", "end": "3"}, "wrong_base"),
         ({"start": "3", "end": "5"}, "wrong_base"),
+        ({"start": "1", "end": "3", "label": good_label}, "wrong_base"),
+        ({"uid": ""}, "missing_field"),
         ({"interpro_id": ""}, "missing_field"),
         ({"seq_fragment": "WWW"}, "text_mismatch"),
     ],
@@ -155,10 +162,10 @@ def test_venusx_rows_of_one_protein_need_not_be_adjacent(tmp_path):
 def test_venusx_rows_that_disagree(tmp_path, changes, reason):
     good = {
         "uid": "P1", "interpro_id": "IPR1", "seq_full": "MKTAYIAKQR", "seq_fragment": "KTA", "start": "2",
-        "end": "4", "label": "[0, 1, 1, 1, 0, 0, 0, 0, 0, 0]", "interpro_label": "3.0",
+        "end": "4", "label": good_label, "interpro_label": "3.0",
     }  # fmt: skip
     bad = {**good, "uid": "P2", **changes}
-    if "start" in changes or "end" in changes or "interpro_id" in changes or "seq_fragment" in changes:
+    if "label" not in changes and set(changes) & {"start", "end", "interpro_id", "seq_fragment"}:
         bad["label"] = ""
     path = tmp_path / "raw.csv"
     with path.open("w", newline="") as handle:
@@ -166,8 +173,29 @@ def test_venusx_rows_that_disagree(tmp_path, changes, reason):
         writer.writeheader()
         writer.writerows([good, bad])
     rows, rejects, _ = run_files([path], tmp_path, "grounding_single", "VenusX_Act")
-    assert reasons(rejects) == [reason] and (rejects[0]["uid"], rejects[0]["record"]) == ("P2", 2)
+    assert reasons(rejects) == [reason] and rejects[0]["record"] == 2
+    assert rejects[0]["uid"] == (bad["uid"] or None)
     assert rows[0]["position_grd"] == [[[1, 4]]] and rows[0]["classes"] == ["IPR1"]
+
+
+def test_venusx_rows_of_one_protein_that_disagree(tmp_path):
+    """Each fragment of such rows is in one of the tables, whichever row comes first."""
+    header = "uid,interpro_id,seq_full,seq_fragment,start,end,label\n"
+    good, lower = "P1,IPR1,MKTAYIAKQR,KTA,2,4,\n", "P1,IPR2,mktayiakqr*,AYI,4,6,\n"
+    other = "P1,IPR3,WWMKTAYIAKQR,KTA|YI,4|7,6|8,\n"
+    label = "P1,IPR4,WWMKTAYIAKQR,KTA,4,6,[1 1]\n"
+    ragged, nameless = "P1,IPR5\n", ",IPR6,MKTAYIAKQR,KTA,2,4,\n"
+    (tmp_path / "raw.csv").write_text(header + good + lower + other + label + ragged + nameless)
+    rows, rejects, summary = run_files([tmp_path / "raw.csv"], tmp_path, "referring_class", "VenusX_Act")
+    assert sorted(row["answer"] for row in rows) == ["IPR1", "IPR2"]
+    found = {(row["record"], row["reason"], row["uid"]) for row in rejects}
+    assert found == {
+        (3, "uid_conflict", "P1"),
+        (4, "label_mismatch", "P1"),
+        (5, "bad_record", None),
+        (6, "missing_field", None),
+    }
+    assert (summary.accepted, summary.rejected) == (2, 5)
 
 
 @pytest.mark.parametrize("layout", ["data/{split}-00000-of-00001.parquet", "{split}.csv", "{split}/part.csv"])
@@ -203,6 +231,37 @@ def test_family_selects_the_features(tmp_path):
     assert counts["X_all"] == sum(counts[name] for name in counts if name != "X_all")
 
 
+@pytest.mark.parametrize(
+    "raw, name",
+    [
+        ("uniprot/entries.dat", "X_Dom"),
+        ("uniprot/entries.json", "X_Motif"),
+        ("interproscan/results.json", "X_Act"),
+    ],
+)
+def test_entries_of_other_families_do_not_stop_a_run(tmp_path, raw, name):
+    """A file of all families is no worse because some of its proteins lack the one that is asked for."""
+    rows, _, summary = run_files([RAW / raw], tmp_path, "referring_class", name, max_rejected_fraction=0.0)
+    assert list(summary.reasons) == ["other_family"] and summary.reasons["other_family"] >= 2
+    assert summary.rejected_fraction == 0 and len(rows) == summary.accepted
+    with pytest.raises(UserError, match="1 gap"):  # other faults still count
+        files = [tmp_path / "gap.json", RAW / raw]
+        files[0].write_text(json.dumps([protein(sequence="M-K")]))
+        run_files(files, tmp_path, "referring_class", name, max_rejected_fraction=0.05)
+
+
+def test_function_counts_proteins(tmp_path):
+    """Faults of fragments do not concern a task that has none."""
+    text = (RAW / "uniprot" / "entries.dat").read_text()
+    entries = text.count("\n//")
+    for name in ("X_all", "X_BindI"):
+        _, rejects, summary = run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "function", name)
+        assert summary.accepted + summary.rejected == entries
+        assert {row["reason"] for row in rejects} <= {"no_function"}
+    _, rejects, _ = run(tmp_path, text.replace("     M", "     W", 1), task="function", name="raw.dat")
+    assert [row["reason"] for row in rejects].count("checksum") == 1
+
+
 def test_old_swissprot_entry_is_rejected_with_its_accession(tmp_path):
     rows, rejects, _ = run_files([RAW / "uniprot" / "old_format.dat"], tmp_path, "referring_class", "X_Dom")
     assert rows == [] and reasons(rejects) == ["unparsable"] and rejects[0]["uid"]
@@ -229,7 +288,16 @@ def test_interproscan_fasta_of_another_run(tmp_path):
         (b"", "is empty"),
         (b" \n \n", "is empty"),
         (b"[]", "holds no records"),
-        (b"uid,interpro_id,seq_full,seq_fragment,start,end\n", "holds no records"),
+        (b"uid,interpro_id,seq_full,seq_fragment,start,end\n", "a header and no rows"),
+        (b"uid,interpro_id,start,end\n", "column 'seq_full' of a venusx table is missing"),
+        (b"uid,interpro_id,seq_full,seq_full,start,end\nP1,I,MK,MK,1,2\n", "'seq_full' stands in the header twice"),
+        (b"just a line\n", "format not recognised"),
+        (b"[null, 3]", "none of the first records can be read; record 1: the record is NoneType"),
+        (json.dumps([protein()]).encode() * 2, "text follows the end of the JSON array"),
+        (json.dumps([protein()])[:-1].encode() + b",]", "record 2: not valid JSON"),
+        (b'{"interproscan-version": "5", "results": [{"matches": [], "xref": []}]', "ends early, after its last"),
+        (b"[" * 100_000, "record 1: nested too deeply"),
+        (b'{\n"a":' + b"[" * 100_000, "record 1: nested too deeply"),
         (json.dumps([protein()])[:-3].encode(), "record 1: the JSON ends early"),
         (json.dumps([protein(), protein("P2")])[:-40].encode(), "record 2: the JSON ends early"),
         (json.dumps([protein()])[:-1].encode(), "record 2: the JSON ends early"),
@@ -257,8 +325,6 @@ def test_unusable_files_are_refused_whole(tmp_path, content, says):
 
 
 def test_missing_file_and_wrong_format(tmp_path):
-    from fragmodel.errors import UserError
-
     with pytest.raises(UserError, match="no such file"):
         run_files([tmp_path / "none.json"], tmp_path)
     refused_file(tmp_path, [protein()], "unknown format 'xml'; known: auto, nested", format="xml")
@@ -270,6 +336,35 @@ def test_bom_crlf_and_a_bad_line_are_named(tmp_path):
     rows, rejects, _ = run(tmp_path, b"\xef\xbb\xbf" + lines.encode())
     assert [row["flags"] for row in rows] == [["bom", "crlf"]] * 2
     assert [(row["reason"], row["record"]) for row in rejects] == [("bad_record", 2)]
+
+
+def test_every_cut_of_a_file_is_seen(tmp_path):
+    """Wherever a download breaks off, the message says that the file ends early, and where."""
+    text = json.dumps([protein(), protein("P2")])
+    path = tmp_path / "raw.json"
+    for size in range(1, len(text)):
+        path.write_text(text[:size])
+        with pytest.raises(UserError, match=r"record [123]: the JSON ends early$"):
+            list(containers.rows(path))
+
+
+def test_a_single_entry_over_many_lines(tmp_path):
+    """UniProt's service gives one entry as one object."""
+    entry = json.loads((RAW / "uniprot" / "entries.json").read_text())["results"][0]
+    rows, _, _ = run(tmp_path, json.dumps(entry, indent=2), task="referring_class", data_name="VenusX_all")
+    assert rows and {row["uid"] for row in rows} == {entry["primaryAccession"]}
+    with pytest.raises(UserError, match="the JSON ends early"):
+        run(tmp_path, json.dumps(entry, indent=2)[:500])
+
+
+def test_half_a_character_is_a_bad_record(tmp_path):
+    """JSON can write half of a surrogate pair, which no file can hold."""
+    bad = json.dumps([protein(), protein("P2", classes=[("I", "K?", [(3, 7)])])]).replace("K?", "K\\ud800")
+    rows, rejects, _ = run(tmp_path, bad)
+    assert [row["uid"] for row in rows] == ["P1"]
+    assert reasons(rejects) == ["bad_record"] and "half of a character" in rejects[0]["detail"]
+    whole = json.dumps([protein(classes=[("I", "K\U0001f9ec", [(3, 7)])])])
+    assert "\\ud83e" in whole and run(tmp_path, whole, "referring_class")[0][0]["answer"] == "K\U0001f9ec"
 
 
 def test_items_larger_than_the_buffer(tmp_path):

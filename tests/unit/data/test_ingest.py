@@ -77,6 +77,27 @@ def test_too_many_rejects_stop_the_run_and_leave_nothing(tmp_path):
     assert summary.reasons == {"gap": 1, "no_fragments": 1}
 
 
+def test_the_summary_quotes_the_first_reject(tmp_path):
+    with pytest.raises(UserError, match=r"1 gap; the first gap is record 2 of .*raw\.json: '-' at residue 2"):
+        run(tmp_path, [protein(), protein("P2", sequence="M-K")], max_rejected_fraction=0.1)
+
+
+def test_outputs_never_replace_an_input_or_each_other(tmp_path):
+    raw, other = tmp_path / "raw.json", tmp_path / "other.parquet"
+    raw.write_text(json.dumps([protein()]))
+    text = raw.read_bytes()
+    for output, rejects, says in (
+        (raw, other, "is a raw file"),
+        (other, tmp_path / "x" / ".." / "raw.json", "is a raw file"),
+        (other, other, "name two files"),
+        (tmp_path, other, "is a folder"),
+    ):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match=says):
+            ingest([raw], task="grounding_group", data_name="X", output=output, rejects=rejects)
+    assert raw.read_bytes() == text and not other.exists()
+
+
 def test_a_fault_leaves_earlier_outputs_as_they_were(tmp_path):
     run(tmp_path, [protein()])
     before = (tmp_path / "out.parquet").read_bytes()
@@ -109,7 +130,9 @@ def test_iter_records_gives_the_rows_of_the_table(tmp_path):
     assert isinstance(reject, Reject) and (reject.source, reject.record, reject.uid) == (str(bad), 1, "P1")
 
 
-def test_unknown_task(tmp_path):
+def test_unknown_task_or_split(tmp_path):
+    with pytest.raises(UserError, match="unknown split 'validation'; known: train, valid, test"):
+        run(tmp_path, [protein()], split="validation")
     with pytest.raises(UserError, match="unknown task 'referring'; known: referring_desc"):
         ingest([], task="referring", data_name="X", output=tmp_path / "o", rejects=tmp_path / "r")
 
