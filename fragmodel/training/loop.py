@@ -243,5 +243,8 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
             setup.spec,
             Path(arguments.training.output_dir),
         )
+    # The wrapped model goes before its process group: as the group's last owner it would wait, holding Python's
+    # lock, for a thread of the group that may need this lock.
+    loop.model, loop.optimizer = loop.accelerator.free_memory(loop.model, loop.optimizer)
     loop.accelerator.end_training()
     return True
