@@ -96,13 +96,14 @@ SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what 
 
 PREDICTIONS = _schema(
     "predictions",
-    1,
+    2,
     _required("system", pa.string()),  # "model" or the name of a baseline
     _required("record_id", pa.string()),
     _required("data_name", pa.string()),
     _required("task_type", pa.string()),
     _required("prompt", pa.string()),
     _required("text", pa.string()),
+    _required("reference", pa.string()),  # the right answer
     _required("stopped", pa.bool_()),  # the model ended its turn itself
     _required("tokens", pa.int32()),
     _required("seconds", pa.float64()),  # share of its batch's wall time
@@ -110,17 +111,19 @@ PREDICTIONS = _schema(
 
 SCORED = _schema(
     "scored",
-    1,
+    2,
     _required("record_id", pa.string()),
     _required("uid", pa.string()),
     _required("data_name", pa.string()),
     _required("task_type", pa.string()),
     _required("system", pa.string()),  # "model" or the name of a baseline
+    pa.field("prompt", pa.string()),  # the last question, where the predictions state it
     _required("reference", pa.string()),
     _required("text", pa.string()),
     _required("parse_status", pa.string()),  # "ok", or what was wrong with the answer
     pa.field("predicted_classes", pa.list_(pa.string())),
     pa.field("predicted_spans", _SPAN_GROUPS),  # aligned with predicted_classes
+    pa.field("seconds", pa.float64()),  # share of its batch's wall time, where the predictions state it
     _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
 )
 

@@ -1,19 +1,23 @@
 # Predictions of the model and of the baselines, and their scores.
 
 
+# What is evaluated: the model that the run trains, or one that is there already.
+TRAINED = run.evaluation.model or rules.train_model.output.model
+
+
 rule generate:
     input:
-        model=rules.train_model.output.model,
+        model=TRAINED,
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
     output:
-        predictions=results("predictions/{data_name}.parquet"),
+        predictions=results(f"predictions/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
     log:
-        results("logs/generate/{data_name}.log"),
+        results("logs/generate/{data_name}/shard-{shard}.log"),
     benchmark:
-        results("benchmarks/generate/{data_name}.tsv")
+        results("benchmarks/generate/{data_name}/shard-{shard}.tsv")
     conda:
         "../environment.yaml"
     threads: 2
@@ -25,6 +29,8 @@ rule generate:
         store=run.embeddings.store if STORE else None,
         max_new_tokens=run.evaluation.max_new_tokens,
         batch_size=run.evaluation.batch_size,
+        shards=run.evaluation.shards,
+        check_encoder=bool(STORE and run.evaluation.model),
         code=code_digest("fragmodel.evaluation.generate", "fragmodel.embeddings.manifest"),
     script:
         "../workflow_scripts/generate.py"
@@ -58,7 +64,12 @@ rule baselines:
 
 rule score:
     input:
-        predictions=[rules.generate.output.predictions, rules.baselines.output.predictions],
+        predictions=lambda wildcards: expand(
+            rules.generate.output.predictions,
+            shard=range(run.evaluation.shards),
+            data_name=wildcards.data_name,
+        ),
+        baselines=rules.baselines.output.predictions,
         train=lambda wildcards: records_of(wildcards.data_name, "train"),
         references=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
         leakage=rules.audit_leakage.output.table,
@@ -78,6 +89,7 @@ rule score:
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
         clean_only=run.evaluation.clean_only,
+        bertscore=run.evaluation.bertscore,
         seed=run.seed,
         code=code_digest("fragmodel.evaluation.score"),
     script:

@@ -5,8 +5,8 @@ rule report:
     input:
         records=records_of(),
         rejects=records_of(table="rejects"),
-        training_log=rules.train_model.output.log,
-        model=rules.train_model.output.model,
+        training_log=[] if run.evaluation.model else rules.train_model.output.log,
+        model=TRAINED,
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         metrics=rules.metrics.output.metrics,

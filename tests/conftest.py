@@ -6,9 +6,15 @@ Import helpers from them, never from ``conftest``: other folders have a module o
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tiny_models import TinyModels
+
+
+# A busy machine is no defect: examples have no time limit.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

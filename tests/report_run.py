@@ -103,6 +103,7 @@ def _prediction(
         "task_type": row["task_type"],
         "prompt": row["conversation"][-1]["content"],
         "text": _answer(row, rows, SKILL[system], rng),
+        "reference": row["answer"],
         "stopped": True,
         "tokens": 12,
         "seconds": 0.1,

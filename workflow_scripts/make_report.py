@@ -12,7 +12,7 @@ with stage(snakemake.log[0]):
     make_report(
         records=[Path(path) for path in snakemake.input.records],
         rejects=[Path(path) for path in snakemake.input.rejects],
-        training_log=Path(snakemake.input.training_log),
+        training_log=Path(log) if (log := snakemake.input.training_log) else None,
         metrics=Path(snakemake.input.metrics),
         scored=[Path(path) for path in snakemake.input.scored],
         leakage=Path(snakemake.input.leakage),

@@ -8,7 +8,7 @@ with stage(snakemake.log[0]):
     from fragmodel.evaluation.score import score
 
     score(
-        [Path(path) for path in snakemake.input.predictions],
+        [Path(path) for path in (*snakemake.input.predictions, snakemake.input.baselines)],
         [Path(path) for path in snakemake.input.references],
         metrics_output=Path(snakemake.output.metrics),
         table_output=Path(snakemake.output.table),
@@ -17,5 +17,6 @@ with stage(snakemake.log[0]):
         bootstrap_samples=snakemake.params.bootstrap_samples,
         identity_threshold=snakemake.params.identity_threshold,
         clean_only=snakemake.params.clean_only,
+        bertscore=Path(snakemake.params.bertscore) if snakemake.params.bertscore else None,
         seed=snakemake.params.seed,
     )

@@ -29,7 +29,9 @@ class OutputFormat(StrEnum):
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Option(help="Model folder of a run (results/training/model) or exported.")],
+    model: Annotated[
+        Path, typer.Option(help="Model folder: of a run (results/training/model), exported or merged.")
+    ],
     fasta: Annotated[Path, typer.Option(help="Proteins: FASTA, also gzip-compressed; - for standard input.")],
     task: Annotated[PredictTask, typer.Option(help="What to ask.")],
     output: Annotated[

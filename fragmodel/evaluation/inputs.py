@@ -18,6 +18,7 @@ from fragmodel.tables import RECORDS, read_rows
 MODEL = "model"
 _TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
 _COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd")
+_PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
 
 
 class Key(NamedTuple):
@@ -64,6 +65,8 @@ class Answers:
     """Texts by system and record, and all systems that were read."""
 
     texts: dict[str, dict[Key, str]] = field(default_factory=lambda: defaultdict(dict))
+    prompts: dict[Key, str] = field(default_factory=dict)  # the question, where the predictions state it
+    seconds: dict[tuple[str, Key], float] = field(default_factory=dict)  # by system and record, where stated
 
     def systems_for(self, keys: Iterable[Key]) -> list[str]:
         """Systems to score on these records: the model always, a baseline where it has an answer at all."""
@@ -132,10 +135,15 @@ def read_answers(
             if task is not None and row.get("task_type") not in (task, None, ""):
                 continue
             key = _match(row, by_id, f"{path}: row {number}")
-            texts = answers.texts[row.get("system") or MODEL]
+            system = row.get("system") or MODEL
+            texts = answers.texts[system]
             if key in texts:
                 raise UserError(f"{path}: row {number}: a second answer to record '{key.record_id}'")
             texts[key] = row["text"] or ""
+            if row.get("prompt"):
+                answers.prompts[key] = row["prompt"]
+            if seconds := _number(row.get("seconds")):
+                answers.seconds[system, key] = seconds
     if not answers.texts:
         raise UserError(f"{', '.join(map(str, paths))}: no predictions")
     return answers
@@ -178,13 +186,20 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         with pq.ParquetFile(path) as parquet:
             names = parquet.schema_arrow.names
             _require(path, names)
-            wanted = [n for n in ("record_id", "text", "system", "data_name", "task_type") if n in names]
-            table = parquet.read(columns=wanted)
+            table = parquet.read(columns=[name for name in _PREDICTED if name in names])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: neither Parquet nor named .csv ({error})") from None
     return [{name: None if v is None else str(v) for name, v in row.items()} for row in table.to_pylist()]
+
+
+def _number(text: str | None) -> float | None:
+    """A number of a file made elsewhere; ``None`` where there is none."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
 
 
 def _require(path: Path, names: Sequence[str]) -> None:

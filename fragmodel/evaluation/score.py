@@ -79,7 +79,7 @@ def score(
         for system in answers.systems_for(reference.key for reference in group):
             texts = [answers.texts[system].get(reference.key) for reference in group]
             judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []))
-            rows.extend(_scored_rows(system, group, texts, judged[system]))
+            rows.extend(_scored_rows(system, group, answers, judged[system]))
         masks = subsets(group, identities, identity_threshold)
         result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
     write_json(metrics_output, result)
@@ -165,22 +165,22 @@ def _summary(
 
 
 def _scored_rows(
-    system: str, group: Sequence[Reference], texts: Sequence[str | None], judged: Judged
+    system: str, group: Sequence[Reference], answers: Answers, judged: Judged
 ) -> Iterator[dict[str, Any]]:
     metrics = judged.scores.per_record()
     for index, reference in enumerate(group):
-        spans = judged.groups[index]
+        key, spans = reference.key, judged.groups[index]
         yield {
-            "record_id": reference.key.record_id,
+            **key._asdict(),
             "uid": reference.uid,
-            "data_name": reference.key.data_name,
-            "task_type": reference.key.task_type,
             "system": system,
+            "prompt": answers.prompts.get(key),
             "reference": reference.answer,
-            "text": texts[index] or "",
+            "text": answers.texts[system].get(key, ""),
             "parse_status": judged.statuses[index],
             "predicted_classes": [name for name, _ in spans],
             "predicted_spans": [[list(span) for span in places] for _, places in spans],
+            "seconds": answers.seconds.get((system, key)),
             "metrics": {
                 name: float(values[index]) for name, values in metrics.items() if np.isfinite(values[index])
             },

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from fragmodel.errors import UserError
-from fragmodel.model.trained import load_trained
+from fragmodel.model.loading import load_trained
 
 
 def merge(model_dir: Path, output: Path) -> None:

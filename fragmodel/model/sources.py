@@ -84,13 +84,18 @@ def describe_run(config: dict[str, Any], *, encoder: Path, decoder: Path, model:
     from safetensors import safe_open
 
     packages = ("fragmodel", "snakemake", "torch", "transformers", "peft", "accelerate", "fair-esm")
-    with safe_open(model / "adapter_model.safetensors", framework="numpy") as weights:
-        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118 (not a dict)
+    trained = {}
+    if (
+        adapters := model / "adapter_model.safetensors"
+    ).is_file():  # a merged model has no weights of its own
+        with safe_open(adapters, framework="numpy") as weights:
+            shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118 (not a dict)
+        trained = {"trainable_parameters": sum(math.prod(shape) for shape in shapes)}
     return {
         "config": config,
         "models": {"encoder": read_source(encoder), "decoder": read_source(decoder)},
         "versions": {package: version(package) for package in packages},
-        "trainable_parameters": sum(math.prod(shape) for shape in shapes),
+        **trained,
     }
 
 

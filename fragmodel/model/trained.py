@@ -86,13 +86,6 @@ def read_spec(folder: Path) -> ModelSpec:
         raise UserError(": ".join([str(path), *map(str, fault["loc"]), fault["msg"]])) from None
 
 
-def load_trained(folder: Path, *, include_encoder: bool) -> tuple[PeftModel, PreTrainedTokenizerBase]:
-    """A trained model, ready for generation, and its tokenizer."""
-    model, tokenizer = read_spec(folder).build(include_encoder=include_encoder)
-    load_adapter_weights(model, folder)
-    return model.eval(), tokenizer
-
-
 def load_adapter_weights(model: PeftModel, folder: Path) -> None:
     """Load every trained weight of a checkpoint into ``model``.
 

@@ -36,7 +36,7 @@ def model_card(
 ) -> str:
     """The card as Markdown with the front matter of a hub.
 
-    ``data`` is :func:`fragmodel.prediction.loading.trained_on`, ``metrics`` the run's metrics.json (may be empty),
+    ``data`` is :func:`fragmodel.prediction.provenance.trained_on`, ``metrics`` the run's metrics.json (may be empty),
     ``parts`` the names of encoder and decoder, ``window`` the longest window in residues.
     """
     page = Environment(loader=PackageLoader("fragmodel.prediction"), undefined=StrictUndefined)

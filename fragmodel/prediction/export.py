@@ -11,9 +11,10 @@ from transformers import GenerationConfig
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, write_text
+from fragmodel.model.loading import BASE, locate_spec
 from fragmodel.model.trained import WEIGHTS_FILE, load_adapter_weights, read_spec, save_trained
 from fragmodel.prediction.card import model_card, read_metrics
-from fragmodel.prediction.loading import BASE, DATA_FILE, locate_spec, trained_on, window_length
+from fragmodel.prediction.provenance import DATA_FILE, trained_on, window_length
 
 _SOURCE_FILE = (
     "fragmodel_source.json"  # what the pipeline knows of an encoder or decoder that it put in place

@@ -29,20 +29,21 @@ def merge(windows: Iterable[Sequence[Annotation]]) -> list[Annotation]:
     places: list[tuple[Annotation, set[int]]] = []
     given = [(annotation, number) for number, window in enumerate(windows) for annotation in window]
     for annotation, window in sorted(given, key=lambda item: (item[0].span, item[0].class_name, item[1])):
-        for index, (place, seen) in enumerate(places):
-            if not _same_class(place, annotation):
-                continue
-            if place.span == annotation.span or (
-                window not in seen and _same_place(place.span, annotation.span)
-            ):
-                span = Span(place.span.start, max(place.span.end, annotation.span.end))
-                places[index] = (Annotation(place.class_name, span, place.family), seen | {window})
-                break
-        else:
+        alike = [index for index, (place, _) in enumerate(places) if _same_class(place, annotation)]
+        # The same place in another window first: a neighbour that overlaps it is not to grow over it.
+        found = next((i for i in alike if places[i][0].span == annotation.span), None)
+        if found is None:
+            others = (i for i in alike if window not in places[i][1])
+            found = next((i for i in others if _same_place(places[i][0].span, annotation.span)), None)
+        if found is None:
             places.append((annotation, {window}))
-    return sorted(
-        (place for place, _ in places), key=lambda place: (place.span, place.class_name, place.family)
-    )
+            continue
+        place, seen = places[found]
+        span = Span(place.span.start, max(place.span.end, annotation.span.end))
+        places[found] = (Annotation(place.class_name, span, place.family), seen | {window})
+    # Places that have grown may have become the same.
+    single = {(place.span, place.family, normalise(place.class_name)): place for place, _ in reversed(places)}
+    return sorted(single.values(), key=lambda place: (place.span, place.class_name, place.family))
 
 
 def _same_class(one: Annotation, other: Annotation) -> bool:

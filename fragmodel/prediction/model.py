@@ -17,8 +17,9 @@ from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import OK, parse_spans
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.prediction.loading import DATA_NAMES, Parts, families, load_parts, window_length
+from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.merge import merge, tile
+from fragmodel.prediction.provenance import DATA_NAMES, families, window_length
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
@@ -66,7 +67,7 @@ class FragModel:
         self.families = tuple(known_families)
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
-        self.chat = ChatEncoder(parts.tokenizer, parts.model.base_model.model.config.perceiver_latent_size)
+        self.chat = ChatEncoder(parts.tokenizer, parts.model.config.perceiver_latent_size)
         self._encoder = PackedEncoder(parts.encoder)
         self._collate = FragDataCollator(parts.tokenizer.pad_token_id, padding_side="left")
 
@@ -82,7 +83,7 @@ class FragModel:
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
     ) -> "FragModel":
-        """Load a model folder of a run (`results/training/model`) or an exported one.
+        """Load a model folder: of a run (`results/training/model`), exported, or merged.
 
         Args:
             folder: The model folder.
@@ -94,9 +95,10 @@ class FragModel:
             stored_dtype: Number format of the encoder's states, as `embeddings.dtype` of the run: the model then
                 sees what it saw in training.
         """
-        parts = load_parts(Path(folder), device=resolve_device(device), dtype=dtype)
+        target = resolve_device(device)
+        model, tokenizer, encoder = load_parts(Path(folder), dtype=dtype)
         return cls(
-            parts,
+            Parts(model.to(target), tokenizer, encoder.to(target)),
             families(Path(folder)),
             window=window_length(Path(folder)) if window is None else window,
             max_new_tokens=max_new_tokens,

@@ -10,7 +10,7 @@ from fragmodel.data.records import REFERRING_TASKS, TaskType
 from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
-from fragmodel.model.trained import WEIGHTS_FILE, read_spec
+from fragmodel.model.loading import check_folder, folder_digest
 from fragmodel.prediction.fasta import Protein, read_fasta, seekable
 from fragmodel.prediction.formats import Row, choose_format, render
 from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
@@ -140,7 +140,7 @@ def predict(
     (annotations or texts), unreadable (answers without a readable place).
     """
     chosen = choose_format(output, file_format, task.referring)
-    read_spec(model_dir)
+    check_folder(model_dir)
     with seekable(fasta) as source:
         proteins, residues = check_proteins(source, fasta, task)
         counts = {"proteins": proteins, "resumed": 0, "found": 0, "unreadable": 0}
@@ -153,7 +153,7 @@ def predict(
             sys.stdout.flush()
             return counts
         identity = {
-            "model": file_digest(model_dir / WEIGHTS_FILE),
+            "model": folder_digest(model_dir),
             "fasta": file_digest(source),
             "task": repr(task),
             **(settings or {}),

@@ -106,10 +106,10 @@ def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [{"reason": reason, "counts": counts[reason], "example": details[reason]} for reason in order]
 
 
-def read_log(path: Path) -> Log:
-    """Read the training log. Raises :class:`UserError` for a line that is no JSON object."""
+def read_log(path: Path | None) -> Log:
+    """Read the training log, empty where there is none. Raises :class:`UserError` for a line that is no JSON object."""
     parts: dict[str, dict[float, dict[str, float]]] = {"loss": {}, "eval_loss": {}, "well_formed": {}}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines() if path else [], start=1):
         if not line.strip():
             continue
         try:

@@ -18,7 +18,7 @@ def make_report(
     *,
     records: Sequence[Path],
     rejects: Sequence[Path],
-    training_log: Path,
+    training_log: Path | None,
     metrics: Path,
     scored: Sequence[Path],
     leakage: Path,
@@ -34,7 +34,7 @@ def make_report(
     Args:
         records: RECORDS tables of all splits, at ``…/{data_name}/{task}/{split}.parquet``.
         rejects: REJECTS tables at the like paths.
-        training_log: JSON Lines of the training.
+        training_log: JSON Lines of the training; ``None`` where a trained model was evaluated.
         metrics: metrics of all data sets (``metrics.json``).
         scored: SCORED tables.
         leakage: the audit's JSON file.
@@ -72,6 +72,7 @@ def make_report(
     page = _environment().get_template("report.html").render(
         title=title, summary=summary, data=data, leakage=leaks, training=training, outcome=outcome, run=run,
         examples=make_examples(answers, records, tasks, examples), settings=list(flatten(run.get("config", {}))),
+        evaluated=training_log is None,
     )  # fmt: skip
     write_text(output, page)
 

@@ -75,8 +75,9 @@ def run_baselines(
     with open_writer(output, PREDICTIONS, metadata) as writer:
         for name in (name for name in NAMES if name in names and name in systems):
             for task in (task for task in TASK_TYPES if known.get(task) and asked.get(task)):
+                right = {reference.key: reference.answer for reference in asked[task]}
                 for key, text in systems[name](known[task], asked[task]).items():
-                    writer.write(_row(name, key, text))
+                    writer.write(_row(name, key, text, right[key]))
         if "alignment" in names:
             metadata["alignment_tool"] = systems["alignment"].tool
 
@@ -88,12 +89,13 @@ def _by_task(records: Mapping[Key, Reference]) -> dict[str, list[Reference]]:
     return tasks
 
 
-def _row(system: str, key: Key, text: str) -> dict[str, Any]:
+def _row(system: str, key: Key, text: str, reference: str) -> dict[str, Any]:
     return {
         "system": system,
         **key._asdict(),
         "prompt": "",
         "text": text,
+        "reference": reference,
         "stopped": True,
         "tokens": 0,
         "seconds": 0.0,

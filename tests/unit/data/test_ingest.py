@@ -138,7 +138,7 @@ def test_unknown_task_or_split(tmp_path):
 
 
 @given(st.integers(0, 2**32), st.sampled_from(POSITION_TASKS))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_accepted_and_rejected_account_for_every_fragment(tmp_path, seed, task):
     """Random damage: each fragment of the file is in exactly one of the tables, and each reject says where."""
     dice = random.Random(seed)

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fragmodel.data.records import Span
@@ -99,7 +99,6 @@ def test_span_outside_is_refused(span):
         window_for(span, 10, 5, uid="P1", seed=1)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3))
 def test_long_proteins_cost_nothing(seed):
     begun = time.perf_counter()

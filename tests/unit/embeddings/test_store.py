@@ -28,7 +28,7 @@ PROTEINS = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(PROTEINS)
 def test_float32_comes_back_bit_for_bit(tmp_path_factory, proteins) -> None:
     root = tmp_path_factory.mktemp("store")

@@ -49,6 +49,7 @@ def prediction(record_id, task, text, system="model", data="D"):
         "task_type": task,
         "prompt": "",
         "text": text,
+        "reference": "",
         "stopped": True,
         "tokens": 1,
         "seconds": 0.0,

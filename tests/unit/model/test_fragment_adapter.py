@@ -62,7 +62,7 @@ def fragments(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int]]]:
     return lengths, spans
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(case=fragments(), seed=st.integers(0, 99))
 def test_equals_one_fragment_after_the_other(
     adapter: FragmentAdapter, case: tuple[list[int], list[tuple[int, int]]], seed: int

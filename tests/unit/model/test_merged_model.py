@@ -6,8 +6,9 @@ from tiny_models import TinyModels, build_model, grounding_record, make_batch, r
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fragmodel.errors import UserError
+from fragmodel.model.loading import load_trained
 from fragmodel.model.merge import merge
-from fragmodel.model.trained import load_trained, save_trained
+from fragmodel.model.trained import save_trained
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])

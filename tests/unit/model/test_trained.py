@@ -17,13 +17,13 @@ from tiny_models import (
 )
 
 from fragmodel.errors import UserError
+from fragmodel.model.loading import load_trained
 from fragmodel.model.trained import (
     SPEC_FILE,
     WEIGHTS_FILE,
     ModelSpec,
     load_adapter_weights,
     load_projectors,
-    load_trained,
     read_spec,
     save_trained,
 )

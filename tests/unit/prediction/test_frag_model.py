@@ -13,9 +13,9 @@ from tiny_models import build_model
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
+from fragmodel.model.loading import Parts
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
-from fragmodel.prediction.loading import Parts
 from fragmodel.prediction.model import FragModel
 from fragmodel.prediction.results import Annotation
 

@@ -1,6 +1,6 @@
 """Windows cover a protein, and merging their answers neither loses nor invents residues."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fragmodel.data.records import Span
@@ -38,6 +38,11 @@ def test_neighbours_of_one_window_stay_apart_and_repeats_do_not():
     assert merge([[place(30, 50), place(35, 52), place(30, 50)]]) == [place(30, 50), place(35, 52)]
 
 
+def test_a_place_joins_its_equal_before_a_neighbour():
+    pair = [place(30, 50), place(30, 60)]
+    assert merge([pair, pair]) == pair
+
+
 def test_classes_and_families_are_kept_apart_and_spelling_is_not():
     other = [place(30, 50, "PDZ"), place(30, 50, family="motif")]
     assert merge([[place(30, 50)], other, [place(30, 50, "sh3.")]]) == [
@@ -53,6 +58,8 @@ places = st.builds(
 
 
 @given(st.lists(st.lists(places, max_size=4), max_size=4))
+@example([[place(0, 1, "A"), place(0, 2, "A")], [place(0, 2, "A")]])
+@example([[place(0, 4, "A"), place(0, 6, "A"), place(1, 6, "A")], [place(1, 6, "A")], [place(0, 5, "A")]])
 def test_residues_of_each_class_stay(windows):
     merged = merge(windows)
     for name in "AB":

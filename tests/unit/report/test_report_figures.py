@@ -58,7 +58,7 @@ def test_names_from_data_cannot_leave_the_folder(tmp_path):
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["_escape.png", "_escape.svg"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(1, 40_000), st.integers(1, 40_000)), min_size=1, max_size=30))
 def test_length_figures_take_any_lengths(pairs):
     true, predicted = np.array(pairs).T

@@ -1,0 +1,48 @@
+"""What a model folder tells of its training: data sets, families, windows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fragmodel.data.prompts import family_of
+from fragmodel.tables import read_metadata
+
+DATA_FILE = "training_data.json"  # in an exported folder: what the model was trained on
+LONGEST_WINDOW = 1021  # residues; what `ingest.max_sequence_length` is unless it is set
+DATA_NAMES = {family_of(name): name for name in ("Dom", "Act", "BindI", "Evo", "Motif")}
+"""A data name for each family of fragments, as the questions know them."""
+
+
+def trained_on(folder: Path) -> list[dict[str, Any]]:
+    """An entry for each training table: data_name, task_type, records, inputs (name and sha256 of the raw files) and
+    max_sequence_length. Empty when neither the folder (exported) nor a run around it (`training/model`) says so.
+    """
+    folder = Path(folder).resolve()
+    stated = folder / DATA_FILE
+    if stated.is_file():
+        return json.loads(stated.read_text(encoding="utf-8"))
+    entries = []
+    for path in sorted(folder.parents[1].glob("data/*/*/train.parquet")):
+        made = read_metadata(path)
+        entries.append(
+            {
+                "data_name": path.parents[1].name,
+                "task_type": path.parent.name,
+                "records": made["counts"]["accepted"],
+                "inputs": [{"name": raw["name"], "sha256": raw["sha256"]} for raw in made["inputs"]],
+                "max_sequence_length": made["arguments"]["max_sequence_length"],
+            }
+        )
+    return entries
+
+
+def families(folder: Path) -> list[str]:
+    """Kinds of fragments to ask for: those that the model was trained on, else all."""
+    return list(dict.fromkeys(family_of(entry["data_name"]) for entry in trained_on(folder))) or list(
+        DATA_NAMES
+    )
+
+
+def window_length(folder: Path) -> int:
+    """Residues of the longest window that the model was trained on; 1021 where nothing says so."""
+    return max((entry["max_sequence_length"] for entry in trained_on(folder)), default=LONGEST_WINDOW)
