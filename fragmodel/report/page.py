@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fragmodel.data.prompts import family_of
 from fragmodel.files import atomic_path, write_text
 from fragmodel.report import inputs, labels, outcomes, results, sections
 from fragmodel.report.examples import make_examples
@@ -101,6 +102,7 @@ def _environment() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["labels"] = labels
+    environment.filters["family"] = family_of
     # Style and script are our own files, and no markup of theirs is to be escaped.
     environment.globals["own_file"] = lambda name: Markup(loader.get_source(environment, name)[0])
     return environment

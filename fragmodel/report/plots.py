@@ -43,7 +43,7 @@ def curve(
 
 def length_distribution(lengths: Mapping[str, np.ndarray], unit: str) -> Figure:
     """Shares of lengths on a logarithmic scale: one outline a split; ``lengths`` in residues by split."""
-    figure, axes = look.new_axes(height=2.3)
+    figure, axes = look.new_axes(height=2.5, top=0.35)
     longest = max(int(values.max()) for values in lengths.values() if len(values))
     edges = _log_edges(longest)
     styles = {
@@ -68,7 +68,7 @@ def length_distribution(lengths: Mapping[str, np.ndarray], unit: str) -> Figure:
     axes.set(xlabel=f"{unit} (residues)", ylabel="share", xlim=(edges[0], edges[-1]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.legend(loc="upper right", handlelength=1.4)
+    _legend_above(figure)
     return figure
 
 
@@ -160,7 +160,7 @@ def _point(axes: Axes, cell: Cell, height: float, system: str, place: int) -> No
 
 def iou_histogram(model: np.ndarray, baseline: np.ndarray | None, baseline_name: str) -> Figure:
     """Shares of records by IoU (0 to 1) in twenty bins, for the model and one baseline."""
-    figure, axes = look.new_axes(height=2.3)
+    figure, axes = look.new_axes(height=2.5, top=0.35)
     edges = np.linspace(0, 1, 21)
     if baseline is not None and len(baseline):
         shares = np.histogram(baseline, edges)[0] / len(baseline)
@@ -176,7 +176,7 @@ def iou_histogram(model: np.ndarray, baseline: np.ndarray | None, baseline_name:
     axes.set(xlabel="IoU with the reference", ylabel="share of records", xlim=(0, 1))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.legend(loc="upper center", handlelength=1.4)
+    _legend_above(figure)
     return figure
 
 
@@ -216,7 +216,7 @@ def statuses(shares: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.grid(False)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.legend(ncols=3, loc="upper left", bbox_to_anchor=(0.01, 1), handlelength=1.2, columnspacing=1.2)
+    _legend_above(figure)
     return figure
 
 
@@ -267,3 +267,8 @@ def _small(value: float, _: int) -> str:
 
 def _plain(value: float, _: int) -> str:
     return f"{value:g}"
+
+
+def _legend_above(figure: Figure) -> None:
+    """Three entries side by side above the axes, where they hide no data."""
+    figure.legend(ncols=3, loc="upper left", bbox_to_anchor=(0.01, 1), handlelength=1.2, columnspacing=1.2)

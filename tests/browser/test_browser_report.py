@@ -47,6 +47,13 @@ for (const figure of document.querySelectorAll("figure")) {
 return bad;
 """
 
+# Filters that lie on top of each other.
+OVERLAPS = """
+const boxes = [...document.querySelectorAll("#filters select")].map((item) => item.getBoundingClientRect());
+const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => !apart(a, b)).map((b) => [a.left, b.left]));
+"""
+
 SHOWN = (
     'return [...document.querySelectorAll("#cards article:not([hidden])")].map((card) => ({...card.dataset}))'
 )
@@ -77,6 +84,7 @@ def test_every_figure_is_visible_and_nothing_leaves_the_page(browser, report, wi
     assert browser('return document.querySelectorAll("figure svg").length') > 25
     assert browser(BAD_FIGURES) == []
     assert browser("return document.documentElement.scrollWidth") <= width
+    assert browser(OVERLAPS) == []
     # Also with everything unfolded and all examples shown.
     browser('document.querySelectorAll("details").forEach((item) => (item.open = true))')
     browser('document.getElementById("more").click()')
@@ -119,6 +127,10 @@ def test_filters(browser, report):
     browser(CHOOSE, "order", "best")
     assert [float(card["place"]) for card in browser(SHOWN)] == sorted(places, reverse=True)
 
+    browser(CHOOSE, "family", "domain")
+    assert {card["data"] for card in browser(SHOWN)} == {"VenusX_Dom"}
+    browser(CHOOSE, "family", "")
+
     browser(CHOOSE, "data", "VenusX_Act")
     assert {card["data"] for card in browser(SHOWN)} == {"VenusX_Act"}
 
@@ -153,8 +165,8 @@ def test_everything_to_operate_is_reached_by_tab(browser, report):
         reached.append(browser("const e = document.activeElement; return e.name || e.id || e.tagName"))
         if reached[-1] == "more":
             break
-    assert [name for name in reached if name in ("task", "data", "system", "order", "more")] == [
-        "task", "data", "system", "order", "more",
+    assert [name for name in reached if name in ("task", "family", "data", "system", "order", "more")] == [
+        "task", "family", "data", "system", "order", "more",
     ]  # fmt: skip
 
 

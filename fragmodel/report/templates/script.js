@@ -9,7 +9,7 @@
   let limit = STEP;
 
   function apply() {
-    const { task, data, system, order } = Object.fromEntries(new FormData(form));
+    const { task, family, data, system, order } = Object.fromEntries(new FormData(form));
     const sign = order === "best" ? -1 : 1;
     const key = (card) => sign * card.dataset.place;
     cards.sort((a, b) => key(a) - key(b)).forEach((card) => box.append(card));
@@ -20,6 +20,7 @@
       // A system that did not answer this record has nothing to show.
       const fits =
         (!task || card.dataset.task === task) &&
+        (!family || card.dataset.family === family) &&
         (!data || card.dataset.data === data) &&
         answers.some((answer) => !answer.hidden);
       found += fits;
