@@ -25,6 +25,7 @@ from fragmodel.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 STAND_IN = "stand-in"
+DESCRIBING_TASKS = ("function", "referring_desc")  # whose answers describe a protein or a fragment
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -40,6 +41,7 @@ Paths = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 Precision = Literal["float32", "bfloat16", "float16"]
+Pooling = Literal["mean", "mean_std", "segment_means"]
 
 
 class Section(BaseModel):
@@ -145,6 +147,67 @@ class EmbeddingsConfig(Section):
     """Number format of the forward pass."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 0
     """GPUs that each embedding job asks the cluster for; a visible GPU is used in any case."""
+
+
+class AlignmentConfig(Section):
+    """Stage 1, optional: contrastive alignment of the adapters with the text of descriptions, before training."""
+
+    enabled: bool = False
+    """Align first and start training from the aligned adapters. Takes the records of the tasks `function` (protein \
+and function text) and `referring_desc` (fragment and description)."""
+    layer: int | None = None
+    """Decoder layer whose states stand for a text: 0 the token embeddings, -1 the last after its norm; without a \
+number the middle one (16 of 32 in Prot2Text-V2)."""
+    pooling: Pooling = "mean_std"
+    """How states become one vector: `mean`, `mean_std` (mean and standard deviation, as Prot2Text-V2) or \
+`segment_means` (means of consecutive parts)."""
+    segments: Positive = 4
+    """Parts of `segment_means`."""
+    store: str = "results/texts"
+    """Folder of the text vectors; may be shared by many runs."""
+    max_text_tokens: Positive = 512
+    """Tokens of a description that are read."""
+    text_batch_size: Positive = 16
+    """Descriptions in one pass through the frozen decoder."""
+    max_steps: int = -1
+    """Optimiser steps; -1 trains for `epochs`."""
+    epochs: Annotated[float, Field(gt=0)] = 10.0
+    """Passes over the pairs."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Peak learning rate."""
+    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    """Shape of the learning rate."""
+    warmup_fraction: Fraction = 0.03
+    """Part of the steps in which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW weight decay."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradient clipping."""
+    temperature: Annotated[float, Field(ge=0.01, le=10)] = 0.05
+    """Temperature of the loss at the start; it is learnt."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Pairs of one optimiser step over all processes: each is a negative of all others."""
+    chunk_size: Positive = 32
+    """Pairs whose activations a process holds at once; changes memory and time, not the result."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the forward passes (mixed precision)."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs on each node, one process a GPU; 0 aligns on the CPU, or on the one GPU of a workstation."""
+    processes: Positive = 1
+    """Processes on a CPU node (gloo); where `gpus` is set, it tells their number."""
+    nodes: Positive = 1
+    """Nodes of the job; more than one needs Slurm."""
+    checkpoint_steps: Positive = 50
+    """Steps between checkpoints; each also tells loss and recall in validation."""
+    keep_checkpoints: Positive = 2
+    """Checkpoints that are kept."""
+    log_steps: Positive = 1
+    """Steps between log entries."""
+
+    @property
+    def processes_per_node(self) -> int:
+        """Processes on each node."""
+        return self.gpus or self.processes
 
 
 class AdapterConfig(Section):
@@ -285,6 +348,8 @@ class RunConfig(Section):
     """Validation and windows."""
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     """Encoder states."""
+    alignment: AlignmentConfig = AlignmentConfig()
+    """Alignment before training."""
     adapter: AdapterConfig = AdapterConfig()
     """Modality and fragment adapter."""
     lora: LoraConfig = LoraConfig()
@@ -306,6 +371,18 @@ class RunConfig(Section):
             if not all(char.isalnum() or char in "_-" for char in name):
                 raise ValueError(f"data name {name!r} may hold letters, digits, '_' and '-' only")
         return value
+
+    @model_validator(mode="after")
+    def _alignment_has_pairs(self) -> "RunConfig":
+        if self.alignment.enabled:
+            tasks = {task for dataset in self.datasets.values() for task in dataset.tasks}
+            if not tasks.intersection(DESCRIBING_TASKS):
+                raise ValueError(
+                    "alignment.enabled needs pairs: a data set with the task function or referring_desc"
+                )
+            if self.embeddings.mode != "store":
+                raise ValueError("alignment.enabled needs embeddings.mode: store")
+        return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "RunConfig":
