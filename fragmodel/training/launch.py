@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
+from fragmodel.config import AdapterConfig, AlignmentConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest, write_text
 from fragmodel.training.claim import OWNER, claim
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 
 FINISHED = "finished"
+SETTINGS = "settings.json"
 PROGRAMS = {"trainer": "train_trainer.py", "instruct": "train_instruct.py"}
+Parallel = TrainingConfig | AlignmentConfig  # what says how many processes run, and where
 SHUTDOWN_SECONDS = 600  # that torchrun gives its processes to write a checkpoint before it kills them
 
 
@@ -40,6 +42,7 @@ def launch(
     seed: int,
     code: str,
     anew: bool,
+    aligned: Path | None = None,
 ) -> None:
     """Train, or go on where an earlier attempt at the very same run stopped.
 
@@ -47,7 +50,7 @@ def launch(
     of everything that the run depends on, so that a changed setting never resumes old weights. The finished
     model and its log are copied to ``model`` and ``log``. A run that already finished there with the same
     ``code`` (a digest) is not repeated, unless ``anew``: its job may have outlived the Snakemake that waited
-    for it. Raises :class:`UserError` when training fails.
+    for it. ``aligned`` is a folder of aligned adapters to start from. Raises :class:`UserError` when training fails.
     """
     settings = {
         "encoder": str(encoder),
@@ -62,19 +65,12 @@ def launch(
             file_digest(path) for path in [*train, *valid, *_weights_of(encoder), *_weights_of(decoder)]
         ],
     }
-    folder = checkpoints / text_digest(json.dumps(settings, sort_keys=True), size=8)
-    folder.mkdir(parents=True, exist_ok=True)
-    claim(folder)
-    finished = folder / FINISHED
-    if finished.exists():
-        if not anew and finished.read_text(encoding="utf-8") == code:
-            print(f"This very run has finished before; its model is taken from {folder}")
-            _collect(folder, model, log)
-            return
-        shutil.rmtree(folder)
-        folder.mkdir()
-        claim(folder)
-    write_text(folder / "settings.json", json.dumps(settings, indent=2, sort_keys=True))
+    if aligned:
+        settings["aligned"] = [file_digest(path) for path in _weights_of(aligned)]
+    folder, finished = own_folder(checkpoints, settings, code, anew)
+    if finished:
+        collect(folder, model, log)
+        return
     resume = any((path / "trainer_state.json").exists() for path in folder.glob("checkpoint-*"))
     filled = [path for path in valid if _rows(path)]
     arguments = _arguments(adapter, lora, training, seed, bool(filled))
@@ -87,14 +83,41 @@ def launch(
         "eval_files": filled,
         "store": store,
         "store_fingerprint": fingerprint,
+        "load_model_checkpoint_path": aligned,
         "resume_from_checkpoint": True if resume else None,
     }
-    _run(launch_command(programs / PROGRAMS[training.loop], training, _as_flags(arguments)), training)
-    write_text(finished, code)
-    _collect(folder, model, log)
+    run_program(launch_command(programs / PROGRAMS[training.loop], training, _as_flags(arguments)), training)
+    finish(folder, code)
+    collect(folder, model, log)
 
 
-def launch_command(program: Path, training: TrainingConfig, flags: Sequence[str]) -> list[str]:
+def own_folder(checkpoints: Path, settings: dict[str, Any], code: str, anew: bool) -> tuple[Path, bool]:
+    """The folder below ``checkpoints`` of the run that ``settings`` describe, and whether it finished there.
+
+    The folder is this job's alone. What a finished run left there is removed when it is to be repeated: by
+    another ``code``, or ``anew``.
+    """
+    folder = checkpoints / text_digest(json.dumps(settings, sort_keys=True), size=8)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder)
+    finished = folder / FINISHED
+    if finished.exists():
+        if not anew and finished.read_text(encoding="utf-8") == code:
+            print(f"This very run has finished before; its model is taken from {folder}")
+            return folder, True
+        shutil.rmtree(folder)
+        folder.mkdir()
+        claim(folder)
+    write_text(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True))
+    return folder, False
+
+
+def finish(folder: Path, code: str) -> None:
+    """Note that the run in ``folder`` reached its end with this ``code``."""
+    write_text(folder / FINISHED, code)
+
+
+def launch_command(program: Path, training: Parallel, flags: Sequence[str]) -> list[str]:
     """The command that starts the training ``program``.
 
     One process starts by itself, several on a node under torchrun, several nodes as one torchrun a node under
@@ -181,7 +204,11 @@ def _as_flags(arguments: dict[str, Any]) -> list[str]:
     return flags
 
 
-def _run(command: Sequence[str], training: TrainingConfig) -> None:
+def run_program(command: Sequence[str], training: Parallel) -> None:
+    """Run a training program, its output in this job's log; signals are passed on to it.
+
+    Raises :class:`UserError` when it was interrupted or failed.
+    """
     print(" ".join(command), flush=True)
     # The child inherits this process's real descriptors, not a redirected sys.stdout: pass the log on.
     child = subprocess.Popen(command, stdout=sys.stdout, stderr=sys.stderr, env=_environment(training))
@@ -197,7 +224,7 @@ def _run(command: Sequence[str], training: TrainingConfig) -> None:
         raise UserError(f"training ended with status {status}; what it said is in the stage's log")
 
 
-def _environment(training: TrainingConfig) -> dict[str, str]:
+def _environment(training: Parallel) -> dict[str, str]:
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         if threads := environment.get(name):  # Snakemake's count for the job; each process would take it all
@@ -205,11 +232,12 @@ def _environment(training: TrainingConfig) -> dict[str, str]:
     return environment
 
 
-def _collect(folder: Path, model: Path, log: Path) -> None:
+def collect(folder: Path, model: Path, log: Path) -> None:
+    """Copy the finished model and its log out of the run's folder."""
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
-        "checkpoint-*", "runs", "log.jsonl", "settings.json", FINISHED, OWNER, "training_args.bin"
+        "checkpoint-*", "runs", "log.jsonl", SETTINGS, FINISHED, OWNER, "training_args.bin"
     )
     shutil.copytree(folder, model, ignore=unwanted)
     shutil.copyfile(folder / "log.jsonl", log)

@@ -45,7 +45,9 @@ class Run:
     def program(self, code: str) -> None:
         (self.folder / "train_trainer.py").write_text(textwrap.dedent(code))
 
-    def launch(self, *, code: str = "1", anew: bool = False, seed: int = 1) -> list[str]:
+    def launch(
+        self, *, code: str = "1", anew: bool = False, seed: int = 1, aligned: Path | None = None
+    ) -> list[str]:
         """Train and return the command lines that the program has been started with so far."""
         launch(
             programs=self.folder,
@@ -65,6 +67,7 @@ class Run:
             seed=seed,
             code=code,
             anew=anew,
+            aligned=aligned,
         )
         return (self.folder / "log.jsonl").read_text().splitlines()
 
@@ -201,3 +204,13 @@ def test_a_requeued_job_keeps_its_folder(slurm):
     (slurm / "slurm_job").write_text("2")
     claim(slurm, interval=0.01)
     assert not (slurm / "cancelled").exists()
+
+
+def test_aligned_adapters_are_another_run_and_are_handed_on(run, tmp_path):
+    plain = run.launch()
+    (tmp_path / "aligned").mkdir()
+    (tmp_path / "aligned/adapters.safetensors").write_text("weights")
+    (line,) = run.launch(aligned=tmp_path / "aligned")
+    assert f"--load_model_checkpoint_path {tmp_path / 'aligned'}" in line
+    assert "--load_model_checkpoint_path" not in plain[0]
+    assert line.split("--output_dir ")[1].split()[0] != plain[0].split("--output_dir ")[1].split()[0]
