@@ -14,6 +14,7 @@ include: "rules/common.smk"
 include: "rules/models.smk"
 include: "rules/data.smk"
 include: "rules/embeddings.smk"
+include: "rules/alignment.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
@@ -34,6 +35,11 @@ rule ingest:
 rule embed:
     input:
         expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else [],
+
+
+rule align:
+    input:
+        rules.score_alignment.output.metrics if run.alignment.enabled else [],
 
 
 rule train:

@@ -201,8 +201,6 @@ number the middle one (16 of 32 in Prot2Text-V2)."""
     """Steps between checkpoints; each also tells loss and recall in validation."""
     keep_checkpoints: Positive = 2
     """Checkpoints that are kept."""
-    log_steps: Positive = 1
-    """Steps between log entries."""
 
     @property
     def processes_per_node(self) -> int:

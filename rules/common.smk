@@ -11,7 +11,7 @@ REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, REPOSITORY)
 
 from fragmodel.code_digest import code_digest
-from fragmodel.config import SPLITS, STAND_IN, parse_config
+from fragmodel.config import DESCRIBING_TASKS, SPLITS, STAND_IN, parse_config
 from fragmodel.errors import UserError
 from fragmodel.stage import jobs_import_from, leave_signals_to_jobs, tell_jobs_of_force
 
@@ -27,7 +27,11 @@ validate(config, workflow.source_path("../fragmodel/config.schema.json"))
 
 RESULTS = run.results
 if force := workflow.dag_settings:
-    training = {"train_model", f"{RESULTS}/training/model", f"{RESULTS}/training/log.jsonl"}
+    stages = {"train_model": "training", "align_adapters": "alignment"}
+    training = {
+        *stages,
+        *(f"{RESULTS}/{stages[rule]}/{name}" for rule in stages for name in ("model", "log.jsonl")),
+    }
     tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
 STORE = run.embeddings.mode == "store"
 # Stand-ins are too small to keep more cores busy.

@@ -12,6 +12,11 @@ rule report:
         metrics=rules.metrics.output.metrics,
         scored=expand(rules.score.output.table, data_name=run.datasets),
         leakage=rules.audit_leakage.output.summary,
+        alignment=(
+            [rules.align_adapters.output.log, rules.score_alignment.output.metrics]
+            if run.alignment.enabled
+            else []
+        ),
     output:
         page=report(
             results("report.html"),

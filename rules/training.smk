@@ -10,6 +10,7 @@ rule train_model:
         manifests=(
             expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else []
         ),
+        aligned=rules.align_adapters.output.model if run.alignment.enabled else [],
     output:
         model=directory(results("training/model")),
         log=results("training/log.jsonl"),

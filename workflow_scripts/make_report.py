@@ -27,4 +27,5 @@ with stage(snakemake.log[0]):
             decoder=Path(snakemake.input.decoder),
             model=Path(snakemake.input.model),
         ),
+        alignment=tuple(map(Path, snakemake.input.alignment)) or None,
     )

@@ -29,4 +29,5 @@ with stage(snakemake.log[0]):
         seed=snakemake.params.seed,
         code=snakemake.params.code,
         anew=bool(os.environ.get(ANEW)),
+        aligned=Path(snakemake.input.aligned) if snakemake.input.aligned else None,
     )

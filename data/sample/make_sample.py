@@ -19,6 +19,8 @@ PROTEINS = {"train": 24, "valid": 4, "test": 6}
 LONG = {("Dom", "train"): 2, ("Evo", "test"): 1}  # proteins that need windows
 LONGEST = 420  # residues of the others
 MOST_FRAGMENTS = 6  # of one protein
+FUNCTIONS = {"train": 96, "valid": 12, "test": 16}  # proteins with a function text, each text once
+SHORT, LONGEST_TEXT = 300, 500  # residues and characters of these
 
 
 def places(protein: dict) -> int:
@@ -132,6 +134,22 @@ def main() -> None:
             arguments.collection / "conversation" / "referring_desc.csv",
             arguments.target / "Conversations_Dom" / f"{split}.csv",
             lambda number, _, numbers=numbers: number in numbers,
+        )
+
+    for split, count in FUNCTIONS.items():
+        known: set[str] = set()
+
+        def is_new(_: int, row: dict, known: set[str] = known, count: int = count) -> bool:
+            fits = len(row["sequence"]) <= SHORT and len(row["function"]) <= LONGEST_TEXT
+            if not fits or row["function"] in known or len(known) == count:
+                return False
+            known.add(row["function"])
+            return True
+
+        copy_rows(
+            arguments.collection / "function" / f"{split}.csv",
+            arguments.target / "Function" / f"{split}.csv",
+            is_new,
         )
 
 

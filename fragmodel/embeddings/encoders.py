@@ -49,7 +49,7 @@ def resolve_layer(layers: int, layer: int) -> int:
     resolved = layer + layers + 1 if layer < 0 else layer
     if not 0 <= resolved <= layers:
         raise UserError(
-            f"layer {layer} does not exist: the encoder has layers 0 to {layers} (or -1 to -{layers + 1})"
+            f"layer {layer} does not exist: the model has layers 0 to {layers} (or -1 to -{layers + 1})"
         )
     return resolved
 

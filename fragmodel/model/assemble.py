@@ -11,6 +11,8 @@ from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
 from fragmodel.model.chat import add_control_tokens
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
+from fragmodel.model.fragment_adapter import FragmentAdapter
+from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 
 ADAPTERS = ("modality_adapter", "fragment_adapter")
@@ -83,17 +85,25 @@ def _join(
             model = Esm2LlamaInstructForCausalLM(config)
         except ValueError as error:
             raise UserError(str(error)) from None
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        skeleton = Esm2LlamaInstructForCausalLM.adapters(config)
-    model.modality_adapter, model.fragment_adapter = skeleton
+    embeddings = decoder.get_input_embeddings().weight
+    model.modality_adapter, model.fragment_adapter = initial_adapters(config, embeddings, seed)
     model.llama_decoder = decoder
     model.generation_config.eos_token_id = config.eos_token_id
     model.generation_config.pad_token_id = config.pad_token_id
-    size = decoder.get_input_embeddings().weight.float().square().mean().sqrt().item()
-    for adapter in skeleton:
-        adapter.scale_output(size)
     return model
+
+
+def initial_adapters(
+    config: Esm2LlamaInstructConfig, embeddings: torch.Tensor, seed: int
+) -> tuple[ModalityAdapter, FragmentAdapter]:
+    """Both adapters as training starts from them: seeded, with outputs of the size of the token ``embeddings``."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapters = Esm2LlamaInstructForCausalLM.adapters(config)
+    size = embeddings.float().square().mean().sqrt().item()
+    for adapter in adapters:
+        adapter.scale_output(size)
+    return adapters
 
 
 def add_lora(

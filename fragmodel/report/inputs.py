@@ -109,17 +109,25 @@ def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def read_log(path: Path | None) -> Log:
     """Read the training log, empty where there is none. Raises :class:`UserError` for a line that is no JSON object."""
     parts: dict[str, dict[float, dict[str, float]]] = {"loss": {}, "eval_loss": {}, "well_formed": {}}
-    for number, line in enumerate(_text(path).splitlines() if path else [], start=1):
+    for entry in read_lines(path) if path else []:
+        for key, entries in parts.items():
+            if isinstance(entry.get(key), int | float):
+                entries[entry["step"]] = entry
+    return Log(*([entries[step] for step in sorted(entries)] for entries in parts.values()))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Entries of a log. Raises :class:`UserError` for a line that is no JSON object with a step."""
+    entries = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
-            for key, entries in parts.items():
-                if isinstance(entry.get(key), int | float):
-                    entries[entry["step"]] = entry
-        except (ValueError, AttributeError, KeyError):
+            entries.append(entry | {"step": entry["step"]})
+        except (ValueError, TypeError, KeyError):
             raise UserError(f"{path}: line {number} is not a JSON object with a step; remove it") from None
-    return Log(*([entries[step] for step in sorted(entries)] for entries in parts.values()))
+    return entries
 
 
 def read_json(path: Path) -> dict[str, Any]:

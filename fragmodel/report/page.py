@@ -11,6 +11,7 @@ from markupsafe import Markup
 from fragmodel.data.prompts import family_of
 from fragmodel.files import atomic_path, write_text
 from fragmodel.report import inputs, labels, outcomes, results, sections
+from fragmodel.report.alignment import alignment_section
 from fragmodel.report.examples import make_examples
 from fragmodel.report.figures import Gallery, style
 
@@ -29,6 +30,7 @@ def make_report(
     title: str,
     examples: int,
     run: dict[str, Any],
+    alignment: tuple[Path, Path] | None = None,
 ) -> None:
     """Write the page, and its figures (SVG, PNG) and tables (CSV); the same bytes for the same inputs.
 
@@ -46,6 +48,7 @@ def make_report(
         examples: records for each task in the example browser, half of them the worst.
         run: what was run: ``config``, ``models`` (``encoder`` and ``decoder`` with ``name``, ``stand_in``,
             ``parameters``), ``versions``, ``trainable_parameters``.
+        alignment: log and metrics of the alignment stage, where there was one.
 
     Raises:
         UserError: a file is missing or does not keep its contract.
@@ -62,16 +65,19 @@ def make_report(
         data = sections.data_section(gallery, splits, inputs.read_rejects(rejects))
         leaks = sections.leakage_section(gallery, inputs.read_json(leakage))
         training = sections.training_section(gallery, log)
+        aligned = alignment_section(gallery, *alignment) if alignment else None
         outcome = [outcomes.task_section(gallery, tables[task], scores, answers, truths) for task in tasks]
     summary = sections.summary_section(tables.values(), splits, log, answers, run)
     for name, (header, rows) in {
         **data["csv"],
         **leaks["csv"],
+        **(aligned["csv"] if aligned else {}),
         **{name: table for item in outcome for name, table in item["csv"].items()},
     }.items():
         write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
     page = _environment().get_template("report.html").render(
         title=title, summary=summary, data=data, leakage=leaks, training=training, outcome=outcome, run=run,
+        alignment=aligned,
         examples=make_examples(answers, records, tasks, examples), settings=list(flatten(run.get("config", {}))),
         evaluated=training_log is None,
     )  # fmt: skip

@@ -22,21 +22,22 @@ class TrainingLog:
         now = time.perf_counter()
         speed = max(tokens - self._tokens, 0) / max(now - self._time, 1e-9)
         self._tokens, self._time = tokens, now
-        self._write(
+        self.write(
             step=step, epoch=epoch, loss=loss, learning_rate=learning_rate, tokens_per_second=round(speed, 1)
         )
 
     def validation(self, *, step: int, loss: float) -> None:
         """Loss on the validation records."""
-        self._write(step=step, eval_loss=loss)
+        self.write(step=step, eval_loss=loss)
         self._time = time.perf_counter()
 
     def answers(self, *, step: int, well_formed: float) -> None:
         """Well-formed part of the answers to the probed records, 0 to 1."""
-        self._write(step=step, well_formed=well_formed)
+        self.write(step=step, well_formed=well_formed)
         self._time = time.perf_counter()
 
-    def _write(self, **entry: Any) -> None:
+    def write(self, **entry: Any) -> None:
+        """Append an entry; it must have a ``step``."""
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(entry) + "\n")
 

@@ -1,0 +1,31 @@
+"""Rule align_adapters: start the alignment program and collect the adapters."""
+
+import json
+import os
+from pathlib import Path
+
+from fragmodel.stage import ANEW, stage
+
+with stage(snakemake.log[0]):
+    from fragmodel.alignment.program import launch_alignment
+    from fragmodel.config import AdapterConfig, AlignmentConfig
+    from fragmodel.embeddings.manifest import fingerprint_of
+
+    launch_alignment(
+        programs=Path(snakemake.scriptdir),
+        encoder=Path(snakemake.input.encoder),
+        decoder=Path(snakemake.input.decoder),
+        train=[Path(path) for path in snakemake.input.train],
+        valid=[Path(path) for path in snakemake.input.valid],
+        store=Path(snakemake.params.store),
+        fingerprint=fingerprint_of(snakemake.input.manifests),
+        texts_fingerprint=json.loads(Path(snakemake.input.texts).read_text(encoding="utf-8"))["fingerprint"],
+        checkpoints=Path(snakemake.params.checkpoints),
+        model=Path(snakemake.output.model),
+        log=Path(snakemake.output.log),
+        adapter=AdapterConfig(**snakemake.params.adapter),
+        alignment=AlignmentConfig(**snakemake.params.alignment),
+        seed=snakemake.params.seed,
+        code=snakemake.params.code,
+        anew=bool(os.environ.get(ANEW)),
+    )
