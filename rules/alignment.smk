@@ -1,11 +1,6 @@
 # Stage 1, where the config switches it on: adapters aligned with the frozen decoder's view of descriptions.
 
 
-def describing(split=None):
-    """Records whose answers describe a protein or a fragment."""
-    return [path for path in records_of(split=split) if Path(path).parent.name in DESCRIBING_TASKS]
-
-
 rule embed_texts:
     input:
         decoder=rules.decoder.output.folder,

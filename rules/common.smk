@@ -61,6 +61,11 @@ def records_of(data_name=None, split=None, table="data"):
     ]
 
 
+def describing(split=None):
+    """Records whose answers describe a protein or a fragment."""
+    return [path for path in records_of(split=split) if Path(path).parent.name in DESCRIBING_TASKS]
+
+
 def raw_files(wildcards):
     """Raw files of a split; proteins without published splits are all in the files of `train`."""
     dataset = run.datasets[wildcards.data_name]
