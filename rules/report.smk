@@ -14,7 +14,7 @@ rule report:
         leakage=rules.audit_leakage.output.summary,
         alignment=(
             [rules.align_adapters.output.log, rules.score_alignment.output.metrics]
-            if run.alignment.enabled
+            if run.alignment.enabled and not run.evaluation.model
             else []
         ),
     output:
