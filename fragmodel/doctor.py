@@ -19,13 +19,13 @@ import yaml
 
 from fragmodel.config import RunConfig
 from fragmodel.errors import UserError
+from fragmodel.planning.shapes import ESM2
 
 State = Literal["ok", "note", "missing"]
 PLUGIN = "snakemake-executor-plugin-slurm"
 # MinJobAge below three times the profile's status interval makes the plugin ask sacct instead.
 MIN_JOB_AGE = 60
 LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "ramfs", "overlay", "f2fs"}
-ENCODER_DIMS = {"t6": 320, "t12": 480, "t30": 640, "t33": 1280, "t36": 2560, "t48": 5120}
 BYTES = {"bfloat16": 2, "float32": 4, "int8": 1}
 
 
@@ -135,8 +135,8 @@ def _encoder_dim(run: RunConfig, folder: Path) -> int | None:
     encoder = run.models.encoder
     if encoder == "stand-in":
         return run.models.stand_in.encoder_dim
-    if known := re.search(r"esm2_(t\d+)_", encoder, re.IGNORECASE):
-        return ENCODER_DIMS.get(known[1].lower())
+    if (known := re.search(r"esm2_t\d+", encoder.lower())) and known[0] in ESM2:
+        return ESM2[known[0]][1]
     description = folder / encoder / "config.json"
     if description.is_file():
         return yaml.safe_load(description.read_text(encoding="utf-8")).get("hidden_size")

@@ -58,6 +58,7 @@ from fragmodel.cli import embed as _embed  # noqa: E402, F401
 from fragmodel.cli import export as _export  # noqa: E402, F401
 from fragmodel.cli import ingest as _ingest  # noqa: E402, F401
 from fragmodel.cli import merge as _merge  # noqa: E402, F401
+from fragmodel.cli import plan as _plan  # noqa: E402, F401
 from fragmodel.cli import predict as _predict  # noqa: E402, F401
 from fragmodel.cli import score as _score  # noqa: E402, F401
 from fragmodel.cli import store as _store  # noqa: E402, F401

@@ -18,6 +18,8 @@ _NOTES = {
     "alignment measures them. It misses distant relatives; install mmseqs2 for comparable numbers.",
 }
 
+SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True))  # of the proteins, where splits are dealt
+
 
 def audit_leakage(
     train: Sequence[Path],
@@ -99,10 +101,10 @@ def split_by_cluster(
     Relatives are pairs of at least ``identity`` (see :mod:`fragmodel.data.relatives`); clusters are the
     connected components of these pairs, so no pair that the search finds crosses a split. Clusters go, the
     largest first and equals in an order drawn by ``seed``, to the split that is furthest below its share
-    (``fractions``, by default 0.8 train, 0.1 valid, 0.1 test). Returns uid → split, in the order of
+    (``fractions``, by default :data:`SHARES`). Returns uid → split, in the order of
     ``sequences``.
     """
-    shares = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True)) if fractions is None else dict(fractions)
+    shares = dict(SHARES if fractions is None else fractions)
     parent = {uid: uid for uid in sequences}
 
     def root(uid: str) -> str:

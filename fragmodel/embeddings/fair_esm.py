@@ -47,7 +47,13 @@ def read_checkpoint(path: Path) -> tuple[EsmConfig, dict[str, torch.Tensor]]:
         raise UserError(f"{path}: no fair-esm checkpoint (expected the entries 'model' and 'cfg' or 'args')")
     try:
         if "cfg" in data:
-            config = _esm2_config(data["cfg"]["model"])
+            model = data["cfg"]["model"]
+            config = esm2_config(
+                model.encoder_layers,
+                model.encoder_embed_dim,
+                model.encoder_attention_heads,
+                token_dropout=model.token_dropout,
+            )
         else:
             config = _esm1b_config(path, data["args"], data["model"])
     except (KeyError, AttributeError, TypeError) as error:
@@ -71,13 +77,14 @@ def _load(path: Path) -> Any:
         raise UserError(f"{path}: damaged or no PyTorch checkpoint ({str(error).splitlines()[0]})") from None
 
 
-def _esm2_config(model: argparse.Namespace) -> EsmConfig:
+def esm2_config(layers: int, dim: int, heads: int, *, token_dropout: bool = True) -> EsmConfig:
+    """The configuration of an ESM-2 of this shape."""
     return _config(
-        layers=model.encoder_layers,
-        dim=model.encoder_embed_dim,
-        heads=model.encoder_attention_heads,
-        intermediate_size=4 * model.encoder_embed_dim,
-        token_dropout=model.token_dropout,
+        layers=layers,
+        dim=dim,
+        heads=heads,
+        intermediate_size=4 * dim,
+        token_dropout=token_dropout,
         position_embedding_type="rotary",
         emb_layer_norm_before=False,
     )

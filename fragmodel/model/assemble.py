@@ -133,6 +133,10 @@ def add_lora(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            return get_peft_model(model, LoraConfig(**settings))
+            adapted = get_peft_model(model, LoraConfig(**settings))
         except ValueError as error:
             raise UserError(f"LoRA: {error} (see --target_modules)") from None
+    for name in ADAPTERS:
+        # peft keeps a frozen copy of the untrained adapter to switch back to; nobody does, and it fills memory.
+        getattr(model, name).original_module = torch.nn.Identity()
+    return adapted

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -50,6 +51,22 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
 
 
+def decoder_config(vocab_size: int, layers: int, dim: int, heads: int, **fields: Any) -> LlamaConfig:
+    """The configuration of a stand-in of this shape."""
+    return LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=dim,
+        intermediate_size=3 * dim,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=8192,
+        # Unit-size activations: even without pretraining LoRA can then steer the frozen random network.
+        initializer_range=dim**-0.5,
+        tie_word_embeddings=False,
+        **fields,
+    )
+
+
 def build_decoder(
     folder: Path,
     dialogues: Sequence[Dialogue],
@@ -68,16 +85,11 @@ def build_decoder(
     """
     tokenizer = train_tokenizer(_texts(dialogues), vocab_size)
     add_control_tokens(tokenizer)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=dim,
-        intermediate_size=3 * dim,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        max_position_embeddings=8192,
-        # Unit-size activations: even without pretraining LoRA can then steer the frozen random network.
-        initializer_range=dim**-0.5,
-        tie_word_embeddings=False,
+    config = decoder_config(
+        len(tokenizer),
+        layers,
+        dim,
+        heads,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

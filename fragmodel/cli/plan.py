@@ -1,0 +1,63 @@
+"""`fragmodel plan`: what a run will need, before it starts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fragmodel.cli import app
+
+
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Option(help="Config of the run.")] = Path("config.yaml"),
+    proteins: Annotated[
+        int | None, typer.Option(min=1, help="Windows to embed, in place of counting the raw files.")
+    ] = None,
+    mean_length: Annotated[
+        float | None, typer.Option(min=1, help="Their mean length in residues; with --proteins.")
+    ] = None,
+    records: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Training records; default: one for each protein and task; with --proteins."
+        ),
+    ] = None,
+    tflops: Annotated[
+        float,
+        typer.Option(min=0.001, help="What a card sustains, in 10^12 operations a second (A100: about 125)."),
+    ] = 125.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, sizes in bytes.")] = False,
+) -> None:
+    """Estimate GPU memory by part, batch sizes for 16 to 80 GB cards, disk and GPU hours of a run.
+
+    Nothing is run or fetched: the models' shapes come from the config, a folder or their published names.
+    """
+    import json
+    import os
+    import warnings
+
+    warnings.simplefilter("ignore", FutureWarning)  # of one library about another
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from fragmodel.config import load_config
+    from fragmodel.errors import UserError
+    from fragmodel.planning.data import count, given
+
+    run = load_config(config)
+    if (proteins is None) != (mean_length is None):
+        raise UserError("--proteins and --mean-length go together")
+    if records is not None and proteins is None:
+        raise UserError("--records needs --proteins and --mean-length")
+    size = (
+        count(run, Path.cwd())
+        if proteins is None
+        else given(run, proteins=proteins, mean_length=mean_length, records=records)
+    )
+    from fragmodel.planning.plan import as_text, make_plan
+    from fragmodel.planning.shapes import decoder_shape, encoder_shape
+
+    result = make_plan(run, encoder_shape(run.models), decoder_shape(run.models), size, tflops=tflops)
+    if as_json:
+        print(json.dumps(result.as_dict(), indent=2))
+    else:
+        print("\n".join(as_text(result, run)))

@@ -1,0 +1,137 @@
+"""The plan of a run: data, disk, batch sizes, and the command."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fragmodel.cli import app
+from fragmodel.config import load_config, parse_config
+from fragmodel.data.ingest import ingest
+from fragmodel.embeddings.extract import embed_sequences
+from fragmodel.planning.data import count, given
+from fragmodel.planning.plan import CARDS, USABLE, store_bytes
+from fragmodel.tables import RECORDS, read_rows
+
+ROOT = Path(__file__).parents[3]
+LLAMA = {
+    "datasets": {"VenusX_Dom": {"train": "absent.json", "test": "absent.json"}},
+    "models": {"encoder": "esm2_t36_3B_UR50D", "decoder": "meta-llama/Llama-3.1-8B-Instruct"},
+    "training": {
+        "precision": "bfloat16",
+        "batch_size": 4,
+        "gradient_accumulation": 2,
+        "gpus": 8,
+        "gradient_checkpointing": True,
+    },
+}
+
+
+def test_counts_are_those_of_ingestion(tmp_path: Path) -> None:
+    run = load_config(ROOT / "config.yaml")
+    run = run.model_copy(update={"datasets": {"VenusX_Act": run.datasets["VenusX_Act"]}})
+    data = count(run, ROOT)
+    rows = []
+    for split in ("train", "valid", "test"):
+        for task in run.datasets["VenusX_Act"].tasks:
+            files = [ROOT / path for path in getattr(run.datasets["VenusX_Act"], split)]
+            output = tmp_path / f"{split}-{task}.parquet"
+            options = {"data_name": "VenusX_Act", "split": split, "rejects": tmp_path / "rejects.parquet"}
+            ingest(files, task=task, output=output, **options)
+            rows += [(split, row) for row in read_rows(output, RECORDS)]
+    sequences = {row["sequence"] for _, row in rows}
+    assert data.counted
+    assert data.windows == len(sequences)
+    assert data.residues == sum(map(len, sequences))
+    assert data.longest == max(map(len, sequences))
+    for split in data.records:
+        assert data.records[split] == sum(of == split for of, _ in rows)
+    train = [len(row["sequence"]) for split, row in rows if split == "train"]
+    assert data.record_residues == pytest.approx(sum(train) / len(train))
+
+
+def test_proteins_without_published_splits_are_shared_out() -> None:
+    files = {"train": "data/sample/VenusX_Act/train.json", "split": "by_cluster"}
+    data = count(parse_config({"datasets": {"VenusX_Act": files}}), ROOT)
+    assert data.records["train"] == pytest.approx(8 * data.records["test"], rel=0.1)
+
+
+def test_the_documented_store_takes_1_2_terabytes() -> None:
+    run = parse_config(LLAMA)
+    data = given(run, proteins=600_000, mean_length=380, records=None)
+    assert store_bytes(run, data, 2560) == 600_000 * 382 * 2560 * 2
+    in_loop = parse_config({**LLAMA, "embeddings": {"mode": "in_loop"}})
+    assert store_bytes(in_loop, data, 2560) == 0
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "int8"])
+def test_a_real_store_has_the_planned_size(tiny, tmp_path: Path, dtype: str) -> None:
+    sequences = ["ACDEFGHIKLMNPQRSTVWY" * number + "M" for number in range(1, 16)]
+    embed_sequences(sequences, encoder=tiny.encoder, store=tmp_path / "store", dtype=dtype, device="cpu")
+    on_disk = sum(path.stat().st_size for path in (tmp_path / "store").rglob("*.safetensors"))
+    run = parse_config({**LLAMA, "embeddings": {"dtype": dtype}})
+    lengths = [len(sequence) for sequence in sequences]
+    data = given(run, proteins=len(lengths), mean_length=sum(lengths) / len(lengths), records=None)
+    assert store_bytes(run, data, 48) == pytest.approx(on_disk, rel=0.02)
+
+
+def run_plan(folder: Path, *options: str, config: dict | None = None) -> str:
+    (folder / "run.yaml").write_text(json.dumps(config or LLAMA))
+    result = CliRunner().invoke(app, ["plan", "--config", str(folder / "run.yaml"), *options])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+SIZE = ("--proteins", "600000", "--mean-length", "380")
+
+
+def test_json_of_the_documented_run(tmp_path: Path) -> None:
+    plan = json.loads(run_plan(tmp_path, *SIZE, "--json"))
+    assert plan["encoder"]["width"] == 2560
+    assert plan["decoder"]["weights"] == 8_030_261_248
+    assert plan["data"]["records"] == {"train": 1_920_000, "valid": 240_000, "test": 240_000}
+    assert plan["steps"] == 3 * 1_920_000 / (4 * 2 * 8)
+    assert plan["gpus"] == 8
+    memory = plan["memory"]
+    assert memory["with"]["activations"] < memory["without"]["activations"] / 5
+    for parts in memory.values():
+        assert parts["total"] == sum(value for name, value in parts.items() if name != "total")
+        assert parts["frozen"] >= 2 * 8_030_261_248
+        assert parts["optimizer"] == 2 * parts["gradients"]
+    assert set(map(int, plan["cards"])) == set(CARDS)
+    for card, fits in plan["cards"].items():
+        for fit in filter(None, fits.values()):
+            assert fit["memory"] <= USABLE * int(card) * 2**30
+            assert fit["batch_size"] * fit["gradient_accumulation"] == 8
+    assert plan["cards"]["80"]["with"]["batch_size"] >= plan["cards"]["48"]["with"]["batch_size"]
+    # 6 operations for each weight of a step that also trains it; frozen ones and recomputed ones do as much.
+    least = 3 * 1_920_000 * 6 * 7e9 * 470 / (125e12 * 3600)
+    assert least < plan["gpu_hours"]["training"] < 1.6 * least
+
+
+def test_text_of_the_default_config_fits_a_screen() -> None:
+    result = CliRunner().invoke(app, ["plan", "--config", str(ROOT / "config.yaml")])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len(lines) < 45 and max(map(len, lines)) <= 110
+    for text in ("counted from the raw files", "activations", "optimizer", "80 GB", "embedding store"):
+        assert any(text in line for line in lines), text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "datasets.VenusX_Dom.train: .*absent.json: no such file; .*--proteins N --mean-length L"),
+        (("--proteins", "5"), "--proteins and --mean-length go together"),
+        (("--records", "5"), "--records needs --proteins"),
+        (("--proteins", "5", "--mean-length", "2000"), "above ingest.max_sequence_length"),
+    ],
+)
+def test_mistakes_have_a_remedy(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    (tmp_path / "run.yaml").write_text(json.dumps(LLAMA))
+    result = CliRunner().invoke(app, ["plan", "--config", str(tmp_path / "run.yaml"), *options])
+    assert result.exit_code == 2
+    assert re.search(message, result.stderr)
+    assert len(result.stderr.splitlines()) == 1
