@@ -23,8 +23,20 @@ rule report:
             caption="../fragmodel/report/templates/caption.rst",
             category="fragmodel",
         ),
-        figures=directory(results("figures")),
-        tables=directory(results("tables")),
+        figures=report(
+            directory(results("figures")),
+            patterns=["{name}.svg"],
+            caption="../fragmodel/report/templates/figures.rst",
+            category="Figures",
+            labels={"figure": "{name}"},
+        ),
+        tables=report(
+            directory(results("tables")),
+            patterns=["{name}.csv"],
+            caption="../fragmodel/report/templates/tables.rst",
+            category="Tables",
+            labels={"table": "{name}"},
+        ),
     log:
         results("logs/report.log"),
     benchmark:
