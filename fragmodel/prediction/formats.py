@@ -40,6 +40,8 @@ def choose_format(output: Path, stated: str | None, referring: bool) -> str:
     name = stated or _SUFFIXES.get(output.suffix.lower())
     writers = _REFERRING if referring else _GROUNDING
     if name is None:
+        if str(output) == "-":
+            raise UserError(f"--output -: standard output tells no format; add --format {', '.join(writers)}")
         raise UserError(f"--output {output}: the suffix names no format; add --format {', '.join(writers)}")
     if name not in writers:
         kind = "referring" if referring else "grounding"

@@ -32,6 +32,7 @@ class Journal:
         self._open(json.dumps(settings, sort_keys=True).encode() + b"\n")
 
     def _open(self, header: bytes) -> None:
+        self._header_size = len(header)
         self._handle.seek(0)
         if self._handle.readline() != header:
             self._handle.truncate(0)
@@ -67,4 +68,8 @@ class Journal:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._handle.flush()
+        state = os.fstat(self._handle.fileno())
+        if state.st_nlink and state.st_size <= self._header_size:
+            self.path.unlink()  # nothing was done yet: nothing is left behind
         self._handle.close()

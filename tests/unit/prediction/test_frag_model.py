@@ -14,6 +14,7 @@ from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.model.loading import Parts
+from fragmodel.model.merge import merge
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
 from fragmodel.prediction.model import FragModel
@@ -145,3 +146,13 @@ def test_the_snippets_of_the_card_run(exported, model):
     with torch.inference_mode():
         expected = model.parts.model(input_ids=torch.tensor([[5, 6, 7]])).logits.sum().item()
     assert float(result.stdout.rpartition("LOGIT")[2]) == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_a_merged_folder_answers_alike(folder, model, tmp_path):
+    merge(folder, tmp_path / "merged")
+    merged = FragModel.load(tmp_path / "merged", device="cpu", max_new_tokens=12)
+    assert merged.describe(SEQUENCE, (3, 20)) == model.describe(SEQUENCE, (3, 20))
+    assert (
+        merged.annotate(SEQUENCE, families=["domain"]).texts
+        == model.annotate(SEQUENCE, families=["domain"]).texts
+    )

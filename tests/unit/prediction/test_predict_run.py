@@ -76,6 +76,20 @@ def test_other_weights_begin_anew(model_dir, fasta, tmp_path):
     assert predict(StubModel, model_dir, fasta, GROUP, output)["resumed"] == 0
 
 
+def test_a_run_that_ends_before_the_first_protein_leaves_nothing(model_dir, fasta, tmp_path):
+    def fails():
+        raise UserError("no such device")
+
+    with pytest.raises(UserError, match="no such device"):
+        predict(fails, model_dir, fasta, GROUP, tmp_path / "results" / "out.gff3")
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_standard_output_needs_a_format(model_dir, fasta):
+    with pytest.raises(UserError, match="--output -: .*add --format gff3, bed, tsv, jsonl"):
+        predict(StubModel, model_dir, fasta, GROUP, Path("-"))
+
+
 def test_referring_answers_are_about_the_right_residues(model_dir, fasta, tmp_path):
     task = make_task("referring_desc", [], ["motif"], ["short:4-5", "long:61-70", "long:1-60"])
     output, model = tmp_path / "out.tsv", StubModel()
