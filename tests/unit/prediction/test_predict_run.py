@@ -86,7 +86,7 @@ def test_a_run_that_ends_before_the_first_protein_leaves_nothing(model_dir, fast
 
 
 def test_standard_output_needs_a_format(model_dir, fasta):
-    with pytest.raises(UserError, match="--output -: .*add --format gff3, bed, tsv, jsonl"):
+    with pytest.raises(UserError, match=r"--output -: .*add --format gff3, bed, tsv, jsonl"):
         predict(StubModel, model_dir, fasta, GROUP, Path("-"))
 
 
