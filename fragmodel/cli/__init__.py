@@ -51,6 +51,17 @@ def main(
     """Language models for protein fragments."""
 
 
+def hush() -> None:
+    """Keep transformers' loading bars and notes off standard error: it is for our own progress."""
+    import warnings
+
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
 from fragmodel.cli import compare as _compare  # noqa: E402, F401
 from fragmodel.cli import config as _config  # noqa: E402, F401  (commands register themselves)
 from fragmodel.cli import doctor as _doctor  # noqa: E402, F401

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli import app, hush
 
 
 @app.command()
@@ -24,6 +24,7 @@ def export(
     """Make a folder that others can load: weights, tokenizer, base model, generation settings and model card."""
     from fragmodel.prediction.export import export_model
 
+    hush()
     export_model(
         model,
         output,

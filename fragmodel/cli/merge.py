@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli import app, hush
 
 
 @app.command()
@@ -14,7 +14,8 @@ def merge(
     output: Annotated[Path, typer.Option(help="New folder of the merged model.")],
 ) -> None:
     """Fold LoRA into the decoder and write a folder that transformers loads by itself."""
-    from fragmodel.model.merge import merge as run
+    from fragmodel.prediction.standalone import merge as run
 
+    hush()
     run(model, output)
     print(f"{output}: merged model; load it with AutoModelForCausalLM after `import fragmodel`")

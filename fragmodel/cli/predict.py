@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli import app, hush
 
 
 class PredictTask(StrEnum):
@@ -83,7 +83,7 @@ def predict(
     from fragmodel.prediction.run import make_task
     from fragmodel.prediction.run import predict as run
 
-    _hush()
+    hush()
     check_dtype(stored_dtype)
     settings = {
         "dtype": dtype,
@@ -113,14 +113,3 @@ def predict(
         f"{counts['unreadable']} answers without a readable place",
         file=sys.stderr,
     )
-
-
-def _hush() -> None:
-    """Keep transformers' loading bars and notes off standard error: it is for our own progress."""
-    import warnings
-
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

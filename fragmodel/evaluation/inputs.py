@@ -205,4 +205,7 @@ def _number(text: str | None) -> float | None:
 def _require(path: Path, names: Sequence[str]) -> None:
     for name in ("record_id", "text"):
         if name not in names:
-            raise UserError(f"{path}: column '{name}' is missing; predictions have record_id and text")
+            given = ", ".join(names) or "none"
+            raise UserError(
+                f"{path}: column '{name}' is missing (columns: {given}); predictions have record_id and text"
+            )

@@ -6,7 +6,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from fragmodel.model.merge import merge
+from fragmodel.prediction.standalone import merge
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ from tiny_models import build_model, grounding_record, referring_record
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.errors import UserError
 from fragmodel.evaluation.generate import generate
-from fragmodel.model.merge import merge
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
+from fragmodel.prediction.standalone import merge
 from fragmodel.tables import PREDICTIONS, RECORDS, read_rows, write_table
 
 ROWS = [make(number) for number in range(5) for make in (referring_record, grounding_record)]

@@ -14,11 +14,11 @@ from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.model.loading import Parts
-from fragmodel.model.merge import merge
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
 from fragmodel.prediction.model import FragModel
 from fragmodel.prediction.results import Annotation
+from fragmodel.prediction.standalone import merge
 
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDG"
 METRICS = {

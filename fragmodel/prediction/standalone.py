@@ -1,10 +1,13 @@
 """LoRA folded into the decoder: a standalone model folder."""
 
+import json
 import tempfile
 from pathlib import Path
 
 from fragmodel.errors import UserError
-from fragmodel.model.loading import load_trained
+from fragmodel.files import write_text
+from fragmodel.model.loading import is_merged, load_trained
+from fragmodel.prediction.provenance import DATA_FILE, trained_on
 
 
 def merge(model_dir: Path, output: Path) -> None:
@@ -13,10 +16,13 @@ def merge(model_dir: Path, output: Path) -> None:
     It needs neither peft nor the encoder's and decoder's own folders; ``AutoModelForCausalLM`` loads it after
     ``import fragmodel``. Weights are safetensors. The folder appears whole or not at all.
 
-    Raises :class:`UserError` when ``output`` exists or ``model_dir`` holds no trained model.
+    ``training_data.json`` goes with it. Raises :class:`UserError` when ``output`` exists or ``model_dir`` holds no
+    trained model with adapters.
     """
     if output.exists():
         raise UserError(f"--output {output}: exists already; name a new folder")
+    if is_merged(model_dir):
+        raise UserError(f"--model {model_dir}: is merged already")
     model, tokenizer = load_trained(model_dir, include_encoder=True)
     merged = model.merge_and_unload()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -24,4 +30,6 @@ def merge(model_dir: Path, output: Path) -> None:
         whole = Path(folder) / output.name
         merged.save_pretrained(whole)
         tokenizer.save_pretrained(whole)
+        if data := trained_on(model_dir):
+            write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
         whole.replace(output)

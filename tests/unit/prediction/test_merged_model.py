@@ -1,5 +1,7 @@
 """The merged model answers as the one with adapters does."""
 
+import json
+
 import pytest
 import torch
 from tiny_models import TinyModels, build_model, grounding_record, make_batch, referring_record
@@ -7,8 +9,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fragmodel.errors import UserError
 from fragmodel.model.loading import load_trained
-from fragmodel.model.merge import merge
 from fragmodel.model.trained import save_trained
+from fragmodel.prediction.provenance import DATA_FILE, families, window_length
+from fragmodel.prediction.standalone import merge
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
@@ -27,6 +30,17 @@ def test_logits_are_those_before(tiny: TinyModels, tmp_path, tied: bool) -> None
     assert not any("lora" in name or "modules_to_save" in name for name in after.state_dict())
     with pytest.raises(UserError, match="exists already"):
         merge(tmp_path / "trained", tmp_path / "merged")
+
+
+def test_what_the_training_data_were_goes_with_it(tiny: TinyModels, tmp_path) -> None:
+    model, tokenizer = build_model(tiny.spec())
+    save_trained(model, tokenizer, tiny.spec(), tmp_path / "trained")
+    entry = {"data_name": "Mine_Act", "task_type": "referring_class", "max_sequence_length": 300}
+    (tmp_path / "trained" / DATA_FILE).write_text(json.dumps([entry]))
+    merge(tmp_path / "trained", tmp_path / "merged")
+    assert families(tmp_path / "merged") == ["active site"] and window_length(tmp_path / "merged") == 300
+    with pytest.raises(UserError, match="is merged already"):
+        merge(tmp_path / "merged", tmp_path / "again")
 
 
 def test_a_folder_without_a_model_leaves_nothing(tmp_path) -> None:
