@@ -211,7 +211,7 @@ def _fragment(match: Match) -> Fragment:
         class_name=match.entry_name,
         class_id=match.entry,
         span=Span(match.start - 1, match.end),
-        description=f"{match.entry_name} ({match.entry}, InterPro {kind}). {signature}.",
+        description=f"{match.entry_name} ({match.entry}, InterPro {kind}). {signature.rstrip('.')}.",
         written=f"{match.entry} {match.start}-{match.end}",
         record=match.record,
     )
