@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from fragmodel import tables
+from fragmodel.config import parse_config
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONTRACTS = {
@@ -25,6 +27,11 @@ def test_the_page_of_tables_has_every_column(name):
     assert [row[0] for row in rows] == CONTRACTS[name].names
     assert [("or null" in row[1]) for row in rows] == [field.nullable for field in CONTRACTS[name]]
     assert all(row[2] for row in rows)
+
+
+def test_the_tutorials_configuration_is_valid():
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "tutorial.md").read_text(), re.DOTALL)
+    assert parse_config(yaml.safe_load(block)).datasets["Mine_Dom"].tasks
 
 
 def test_every_command_has_its_own_help():
