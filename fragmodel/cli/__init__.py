@@ -11,6 +11,7 @@ app = typer.Typer(
     name="fragmodel",
     help="Language models for protein fragments: ingest, embed, train, predict, score.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # paragraphs of the docstrings are filled, whatever their line breaks
     pretty_exceptions_enable=False,
 )
 

@@ -108,8 +108,7 @@ def predict(
     except KeyboardInterrupt:
         print("fragmodel: interrupted; the same command goes on where this one ended", file=sys.stderr)
         raise typer.Exit(130) from None
-    print(
-        f"{counts['proteins']} proteins ({counts['resumed']} done before), {counts['found']} results, "
-        f"{counts['unreadable']} answers without a readable place",
-        file=sys.stderr,
-    )
+    done = f"{counts['proteins']} proteins ({counts['resumed']} done before), {counts['found']} results"
+    if task in (PredictTask.grounding_single, PredictTask.grounding_group):
+        done += f", {counts['unreadable']} answers without a readable place"
+    print(done, file=sys.stderr)

@@ -4,6 +4,7 @@ from math import exp, log
 import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
+from sklearn.metrics import label_ranking_average_precision_score, top_k_accuracy_score
 
 from fragmodel.evaluation.semantic import Semantics, minilm
 from fragmodel.evaluation.text import TextScores
@@ -39,6 +40,13 @@ def test_bleu_by_hand():
     # bigrams: Binds-ATP, magnesium-ions, ions-. = 3 of 5. Brevity penalty exp(1 - 9/6).
     got = at_once(TextScores(TEXTS[:1] * 3, REFERENCES[:1] * 3))
     assert got["bleu_2"] == pytest.approx(100 * exp(1 - 9 / 6) * exp((log(5 / 6) + log(3 / 5)) / 2))
+
+
+def test_chrf_by_hand():
+    # Characters shared by "abcd" and "abce": 3 of 4; pairs 2 of 3; triples 1 of 2; fours 0 of 1; longer ones there are
+    # none of. Precision and recall are the same means, hence so is their F.
+    got = at_once(TextScores(["abcd"] * 3, ["abce"] * 3))
+    assert got["chrf"] == pytest.approx(100 * (3 / 4 + 2 / 3 + 1 / 2 + 0) / 4)
 
 
 def rouge_f1(text, reference, n):
@@ -93,6 +101,26 @@ def test_retrieval_ranks_classes_by_their_nearest_description():
     assert got["retrieval_top5"].tolist() == [1, 1, 0, 0]
     # B and D have the same description: neither can be told, so neither is first.
     assert semantics.metrics(["zinc"], ["zinc"], ["B"])["retrieval_mrr"][0] == 0.5
+
+
+def test_retrieval_agrees_with_scikit_learn():
+    """With one right class the reciprocal rank is the average precision of the ranking."""
+    rng = np.random.default_rng(3)
+    names, count = [f"class {i}" for i in range(12)], 40
+    vectors = {text: rng.normal(size=8) for text in [*names, *(f"answer {i}" for i in range(count))]}
+    vectors = {text: vector / np.linalg.norm(vector) for text, vector in vectors.items()}
+    answers, true = list(vectors)[len(names) :], rng.integers(len(names), size=count)
+    semantics = Semantics(
+        answers, {name: [name] for name in names}, lambda texts: np.array([vectors[t] for t in texts])
+    )
+    got = semantics.metrics(answers, answers, [names[i] for i in true])
+    cosines = np.array([[vectors[answer] @ vectors[name] for name in names] for answer in answers])
+    assert got["retrieval_mrr"].mean() == pytest.approx(
+        label_ranking_average_precision_score(np.eye(len(names))[true], cosines)
+    )
+    for k in (1, 5):
+        expected = top_k_accuracy_score(true, cosines, k=k, labels=range(len(names)))
+        assert got[f"retrieval_top{k}"].mean() == pytest.approx(expected)
 
 
 def test_no_retrieval_without_descriptions_or_classes():
