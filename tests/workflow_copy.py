@@ -59,7 +59,7 @@ class Workflow:
                     break
                 rule, count = line.split()
                 jobs[rule] = int(count)
-        for target in ("total", "all", "ingest", "embed", "train", "evaluate"):
+        for target in ("total", "all", "ingest", "embed", "align", "train", "evaluate"):
             jobs.pop(target, None)
         return jobs
 
