@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("ingest", "embed", "store")
+NAMES = ("ingest", "embed", "store", "precision")
 OUTPUT = Path("results/benchmarks")
 
 

@@ -1,11 +1,17 @@
-"""Bulk embedding on this machine: `fragmodel embed` beside fair-esm's documented extraction.
+"""Bulk embedding on this machine: `fragmodel embed` beside fair-esm's documented extraction, and esm.cpp.
 
 Same weights (seeded, true ESM-2 shapes), same real sequences, same run. Every measurement is a process of its own,
-which gives its peak memory; the two sides alternate and the best round of each counts. Loading is left out.
+which gives its peak memory; the sides alternate and the best round of each counts. Loading is left out. esm.cpp, where
+it is installed, embeds the same sequences in the same order for half a minute: without AVX-512 it is very slow.
+
+With FRAGMODEL_BENCH_ONE_CORE set every side has one thread and is measured in processor time, which other programs on
+the machine hardly change.
 """
 
 import argparse
+import importlib.util
 import json
+import os
 import random
 import resource
 import subprocess
@@ -17,6 +23,11 @@ from pathlib import Path
 SHAPES = {"esm2_t6_8M": (6, 320, 20), "esm2_t12_35M": (12, 480, 20), "esm2_t33_650M": (33, 1280, 20)}
 RESIDUES = {"esm2_t6_8M": 60_000, "esm2_t12_35M": 30_000, "esm2_t33_650M": 6_000}
 LONGEST = 1021
+SIDES = ("fair-esm", "float32", "bfloat16")
+ENGINE = ("esm.cpp float32", "esm.cpp int8")
+ENGINE_SECONDS = 30.0
+ONE_CORE = bool(os.environ.get("FRAGMODEL_BENCH_ONE_CORE"))
+clock = time.process_time if ONE_CORE else time.perf_counter
 
 
 def run(quick: bool) -> list[dict]:
@@ -33,10 +44,12 @@ def run(quick: bool) -> list[dict]:
             _write_fasta(fasta, RESIDUES[name] // (4 if quick else 1))
             best: dict[str, dict] = {}
             for _ in range(2 if quick else 3):
-                for side in ("fair-esm", "float32", "bfloat16"):
+                for side in SIDES:
                     result = _measure(side, encoder, fasta)
                     if side not in best or result["rate"] > best[side]["rate"]:
                         best[side] = result
+            if importlib.util.find_spec("esm_cpp") and not name.endswith("650M"):
+                best |= {side: _measure(side, encoder, fasta) for side in ENGINE}
             rows += _rows(name, best, layers, dim)
     return rows
 
@@ -57,6 +70,11 @@ def _rows(name: str, best: dict[str, dict], layers: int, dim: int) -> list[dict]
         rows.append(
             _row(f"{about}, beside the limit by the measured matmul rate", ours["rate"], limit, "residues/s")
         )
+        rows += [
+            _row(f"{about}, beside {engine}", ours["rate"], best[engine]["rate"], "residues/s")
+            for engine in ENGINE
+            if engine in best
+        ]
     return rows
 
 
@@ -75,14 +93,16 @@ def _matmul_rate(dtype: str, dim: int) -> float:
     """Best FLOP/s of the feed-forward product on 4096 rows."""
     import torch
 
+    if ONE_CORE:
+        torch.set_num_threads(1)
     kind = getattr(torch, dtype)
     rows, weight = torch.randn(4096, dim).to(kind), torch.randn(4 * dim, dim).to(kind)
     best = float("inf")
     with torch.inference_mode():
         for _ in range(20):
-            started = time.perf_counter()
+            started = clock()
             torch.nn.functional.linear(rows, weight)
-            best = min(best, time.perf_counter() - started)
+            best = min(best, clock() - started)
     return 2 * 4096 * dim * 4 * dim / best
 
 
@@ -116,7 +136,8 @@ def _generated() -> list[str]:
 def _measure(side: str, encoder: Path, fasta: Path) -> dict:
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, "-W", "ignore", __file__, side, str(encoder), str(fasta), output]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        threads = {"OMP_NUM_THREADS": "1"} if ONE_CORE else {}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | threads)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -128,7 +149,7 @@ def _fair_esm(encoder: Path, fasta: Path, output: Path) -> float:
     with torch.serialization.safe_globals([argparse.Namespace]):
         model, alphabet = esm.pretrained.load_model_and_alphabet(str(encoder))
     model.eval()
-    started = time.perf_counter()
+    started = clock()
     dataset = esm.FastaBatchedDataset.from_file(fasta)
     loader = torch.utils.data.DataLoader(
         dataset,
@@ -142,16 +163,57 @@ def _fair_esm(encoder: Path, fasta: Path, output: Path) -> float:
             for label, sequence, rows in zip(labels, sequences, states, strict=True):
                 residues = rows[1 : len(sequence) + 1].clone()
                 torch.save({"label": label, "representations": {last: residues}}, output / f"{label}.pt")
-    return time.perf_counter() - started
+    return clock() - started
+
+
+def _esm_cpp(encoder: Path, lengths: list[int], fasta: Path, output: Path, int8: bool) -> float:
+    """esm.cpp's packed forward pass (to logits: it gives no states of a batch) until the time is over; returns seconds
+    and shortens ``lengths`` to the sequences that were done.
+    """
+    import esm_cpp
+    import numpy as np
+    from safetensors.torch import save_file
+    from transformers import EsmForMaskedLM
+
+    from fragmodel.embeddings.encoders import load_encoder
+    from fragmodel.embeddings.sequences import read_sequences
+
+    source = load_encoder(encoder)
+    whole = EsmForMaskedLM(source.config)
+    whole.esm.load_state_dict(source.state_dict(), strict=False)
+    weights = {name: tensor.clone() for name, tensor in whole.state_dict().items()}
+    for layer in range(source.config.num_hidden_layers):  # the layout of the published files
+        name = f"esm.encoder.layer.{layer}.attention.self.rotary_embeddings.inv_freq"
+        weights[name] = source.rotary_embeddings.inv_freq.clone()
+    save_file(weights, output / "model.safetensors")
+    model, tokenizer = (
+        esm_cpp.Model.load_from_safetensors(str(output / "model.safetensors")),
+        esm_cpp.Tokenizer(),
+    )
+    (output / "model.safetensors").unlink()
+    if int8:
+        model.quantize_weights()
+    tokens = [np.asarray(tokenizer.encode(sequence), dtype=np.int32) for sequence in read_sequences(fasta)]
+    started, done = clock(), 0
+    while done < len(tokens) and clock() - started < ENGINE_SECONDS:
+        batch = tokens[done : done + 4]
+        model.forward_scheduled(batch)
+        done += len(batch)
+    del lengths[done:]
+    return clock() - started
 
 
 def _worker(side: str, encoder: Path, fasta: Path, output: Path) -> dict:
+    from fragmodel.embeddings import extract
     from fragmodel.embeddings.extract import embed_sequences
     from fragmodel.embeddings.sequences import read_sequences
 
+    extract.monotonic = clock
     lengths = [len(sequence) for sequence in read_sequences(fasta)]
     if side == "fair-esm":
         seconds = _fair_esm(encoder, fasta, output)
+    elif side in ENGINE:
+        seconds = _esm_cpp(encoder, lengths, fasta, output, side.endswith("int8"))
     else:
         options = {"dtype": side, "compute_dtype": side, "tokens_per_batch": 4096, "device": "cpu"}
         seconds = embed_sequences(read_sequences(fasta), encoder=encoder, store=output, **options).seconds

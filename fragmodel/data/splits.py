@@ -145,7 +145,8 @@ def assign_splits(
     table; `ingest` rejects it in the training split.
     """
     sequences: dict[str, str] = {}
-    for source in open_sources(raw, format=format, data_name=data_name, split="train"):
+    sources = open_sources(raw, format=format, data_name=data_name, split="train")
+    for source in sources:
         for record in source.read():
             try:
                 sequences.setdefault(record.uid, clean_sequence(record.sequence)[0])
@@ -155,7 +156,7 @@ def assign_splits(
     split_of = split_by_cluster(sequences, identity=identity, seed=seed, threads=threads)
     rows = ({"uid": uid, "split": split} for uid, split in sorted(split_of.items()))
     metadata = {
-        "inputs": [file_digest(path) for path in raw],
+        "inputs": [file_digest(path) for source in sources for path in source.inputs],
         "identity": identity,
         "seed": seed,
         "method": method(),

@@ -1,4 +1,4 @@
-"""Sequences from a Parquet table or a FASTA file."""
+"""Sequences from a Parquet table or a FASTA file, plain or gzip-compressed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from fragmodel import tables
+from fragmodel.data.readers.containers import head_of, is_parquet, opened
 from fragmodel.errors import UserError
 
 
@@ -15,21 +16,14 @@ def read_sequences(path: Path) -> Iterator[str]:
     White space within a FASTA sequence and a `*` at its end (a translated stop codon) are dropped. Raises
     :class:`UserError` that names the file and the record for one without residues and for a file of another kind.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.suffix == ".parquet":
+    if path.suffix == ".parquet" or is_parquet(path):
         yield from tables.iter_column(path, tables.SEQUENCES, "sequence")
         return
-    found = False
-    try:
-        with path.open(encoding="utf-8") as handle:
-            for title, sequence in SimpleFastaParser(handle):
-                found = True
-                residues = "".join(sequence.split()).upper().removesuffix("*")
-                if not residues:
-                    raise UserError(f"{path}: record '{title}' has no residues; remove it")
-                yield residues
-    except UnicodeDecodeError:
-        found = False
-    if not found:
-        raise UserError(f"{path}: neither Parquet (name it .parquet) nor FASTA (records begin with '>')")
+    if not head_of(path).lstrip().startswith(">"):
+        raise UserError(f"{path}: neither Parquet nor FASTA (records begin with '>')")
+    with opened(path) as text:
+        for title, sequence in SimpleFastaParser(text):
+            residues = "".join(sequence.split()).upper().removesuffix("*")
+            if not residues:
+                raise UserError(f"{path}: record '{title.strip()}' has no residues; remove it")
+            yield residues

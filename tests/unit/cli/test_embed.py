@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pyarrow as pa
@@ -35,6 +36,15 @@ def test_fasta_and_parquet_go_into_one_store(tmp_path, encoder) -> None:
     assert EmbeddingStore(store).get("MKTAYIAKQR").shape == (12, 16)
 
 
+def test_fasta_as_it_comes(tmp_path, encoder) -> None:
+    """Compressed, with a byte order mark, with the line ends of another system: the same sequences."""
+    content = b"\xef\xbb\xbf" + FASTA.replace("\n", "\r\n").encode()
+    (tmp_path / "in.fasta.gz").write_bytes(gzip.compress(content))
+    result = fragmodel("embed", tmp_path / "in.fasta.gz", "--encoder", encoder, "--store", tmp_path / "store")
+    assert result.stdout.startswith("embedded 2, "), result.output
+    assert "MKTAYIAKQR" in EmbeddingStore(tmp_path / "store")
+
+
 def test_store_commands(tmp_path, encoder) -> None:
     (tmp_path / "in.fasta").write_text(FASTA)
     store = tmp_path / "store"
@@ -66,6 +76,7 @@ def test_store_commands(tmp_path, encoder) -> None:
         ("in.txt", "no records here", "neither Parquet"),
         ("in.fasta", ">empty\n>full\nMK\n", "record 'empty' has no residues"),
         ("in.parquet", "not Parquet", "not a Parquet file"),
+        ("in.fasta", "", "is empty"),
         ("in.fasta", None, "no such file"),
     ],
 )

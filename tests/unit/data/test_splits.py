@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,13 @@ def test_assigned_splits_divide_the_raw_files(tmp_path, method):
         assert rejects == [] and len(uids) == count and not uids & seen
         seen |= uids
     assert len(seen) == 34 and counts["train"] >= 24
+
+
+def test_a_folder_of_raw_files_is_dealt(tmp_path):
+    (tmp_path / "hub").mkdir()
+    shutil.copy(SAMPLE / "VenusX_Motif" / "test.json", tmp_path / "hub" / "train.json")
+    counts = assign_splits([tmp_path / "hub"], data_name="X_Motif", output=tmp_path / "splits.parquet")
+    assert sum(counts.values()) >= 1
 
 
 def test_the_fallback_is_used_without_mmseqs(monkeypatch):
