@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("ingest", "embed", "store", "precision")
+NAMES = ("ingest", "embed", "store", "precision", "train")
 OUTPUT = Path("results/benchmarks")
 
 

@@ -257,6 +257,9 @@ class TrainingConfig(Section):
     """Records in one forward pass on one device."""
     gradient_accumulation: Positive = 1
     """Forward passes that make one optimiser step."""
+    micro_batch_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens that go through the model at once; a batch of more is done in parts, which changes memory and not the \
+loss. 0: 1024 on a CPU, 16384 on a GPU."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the forward pass (mixed precision); float16 needs a GPU."""
     gradient_checkpointing: bool = False

@@ -7,14 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 import torch
+import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from fragmodel.batching.collator import FragDataCollator
 from fragmodel.batching.dataset import FragRefDataset
+from fragmodel.batching.packing import Batch, PackedCollator
 from fragmodel.data.prompts import conversation, grounding_answer
 from fragmodel.data.records import Span
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
+from fragmodel.model.modeling import IGNORED, Esm2LlamaInstructForCausalLM
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.stand_ins import train_tokenizer
 from fragmodel.model.trained import ModelSpec
@@ -148,6 +150,25 @@ def make_batch(
     """The rows as one padded batch."""
     dataset = make_dataset(rows, tokenizer, **options)
     return FragDataCollator(tokenizer.pad_token_id, side)([dataset[i] for i in range(len(dataset))])
+
+
+def make_packed(rows: Sequence[dict], tokenizer: PreTrainedTokenizerBase, **options: Any) -> Batch:
+    """The rows as one packed batch."""
+    dataset = make_dataset(rows, tokenizer, **options)
+    return PackedCollator()([dataset[i] for i in range(len(dataset))])
+
+
+def plain_loss(model: Any, batch: dict[str, torch.Tensor], **inputs: Any) -> torch.Tensor:
+    """Cross-entropy over logits of all positions of a padded batch, as a textbook has it."""
+    inner = joined(model)
+    states = inner.encode_protein(batch["protein_input_ids"], batch["protein_attention_mask"])
+    embeddings = inner.embed_inputs(
+        batch["input_ids"], states, batch["protein_attention_mask"], batch["position_ref"]
+    )
+    logits = inner.llama_decoder(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).logits
+    return F.cross_entropy(
+        logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=IGNORED, **inputs
+    )
 
 
 def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor | None]:

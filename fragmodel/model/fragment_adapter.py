@@ -25,9 +25,13 @@ class CrossAttentionLayer(nn.Module):
         )
 
     def forward(self, latents: torch.Tensor, residues: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``latents [n, latent, dim]``, ``residues [n, length, dim]``, ``mask [n, length]`` (True: a residue)."""
+        """``latents [n, latent, dim]``, ``residues [R, dim]`` of all fragments, packed; ``mask [n, longest]`` (True: a
+        residue) says how they are dealt to the fragments.
+        """
         query = self._split(self.query(self.latent_norm(latents)))
-        key, value = map(self._split, self.key_value(self.residue_norm(residues)).chunk(2, dim=-1))
+        packed = self.key_value(self.residue_norm(residues))
+        padded = packed.new_zeros(*mask.shape, packed.shape[-1]).masked_scatter(mask[..., None], packed)
+        key, value = map(self._split, padded.chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
         latents = latents + self.output(attended.transpose(1, 2).flatten(2))
         return latents + self.feed_forward(latents)
@@ -53,20 +57,20 @@ class FragmentAdapter(nn.Module):
         self.layers = nn.ModuleList(CrossAttentionLayer(dim, heads) for _ in range(layers))
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(self, protein_states: torch.Tensor, position_ref: torch.Tensor) -> torch.Tensor:
+    def forward(self, protein_rows: torch.Tensor, spans: torch.Tensor) -> torch.Tensor:
         """Soft tokens ``[n, latent_size, dim]``.
 
         Args:
-            protein_states: ``[n, residues + 2, dim]``; row 0 is BOS, so residue ``i`` is row ``i + 1``.
-            position_ref: ``[n, 2]`` residues of each fragment, 0-based and half-open, at least one residue.
+            protein_rows: ``[R, dim]`` of all proteins of the batch, one after the other.
+            spans: ``[n, 2]`` rows of each fragment, 0-based and half-open, at least one row.
         """
-        start, end = position_ref.unbind(1)
-        offsets = torch.arange(int((end - start).max()), device=protein_states.device)
+        start, end = spans.unbind(1)
+        offsets = torch.arange(int((end - start).max()), device=protein_rows.device)
         mask = offsets[None] < (end - start)[:, None]
-        rows = (start[:, None] + 1 + offsets[None]).clamp(max=protein_states.shape[1] - 1)
-        residues = protein_states.gather(1, rows[..., None].expand(-1, -1, protein_states.shape[-1]))
-        mean = (residues * mask[..., None]).sum(1, keepdim=True) / (end - start)[:, None, None]
-        latents = self.latents + mean
+        residues = protein_rows[(start[:, None] + offsets[None])[mask]]
+        fragment = torch.arange(len(spans), device=spans.device).repeat_interleave(end - start)
+        total = residues.new_zeros(len(spans), residues.shape[1]).index_add(0, fragment, residues)
+        latents = self.latents + (total / (end - start)[:, None]).unsqueeze(1)
         for layer in self.layers:
             latents = layer(latents, residues, mask)
         return self.output_norm(latents)

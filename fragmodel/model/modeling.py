@@ -5,13 +5,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, EsmModel, GenerationMixin, LlamaForCausalLM, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from fragmodel.embeddings import alphabet
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
+from fragmodel.model.packed_decoder import run_packed
+from fragmodel.model.precision import compute_dtype
+from fragmodel.model.token_loss import linear_cross_entropy
+from fragmodel.model.token_rows import embed_tokens, token_rows
 
 IGNORED = -100  # label of a position without a target, as everywhere in transformers
 PROTEIN_INPUTS = ("protein_hidden_states", "protein_input_ids", "protein_attention_mask", "position_ref")
@@ -99,19 +105,27 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
             protein_attention_mask: ``[batch, residues + 2]``, 1 for BOS, residues and EOS.
             position_ref: ``[batch, 2]`` residues of the fragment, 0-based half-open; negative: no fragment.
         """
-        control = self.config.control_token_ids
+        rows = protein_states[protein_attention_mask.bool()]
         embeddings = self.get_input_embeddings()(input_ids)
-        proteins = self.modality_adapter(protein_states)
-        embeddings = _fill(
-            embeddings, input_ids == control["protein"], proteins[protein_attention_mask.bool()]
-        )
-        has_fragment = (
-            torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-            if position_ref is None
-            else position_ref[:, 0] >= 0
-        )
-        if has_fragment.any():
-            tokens = self.fragment_adapter(proteins[has_fragment], position_ref[has_fragment])
+        return self._insert(embeddings, input_ids, rows, protein_attention_mask.sum(1), position_ref)
+
+    def _insert(
+        self,
+        embeddings: torch.Tensor,
+        input_ids: torch.Tensor,
+        protein_rows: torch.Tensor,
+        protein_lengths: torch.Tensor,
+        position_ref: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Put soft tokens into ``embeddings [..., decoder_dim]``; ``protein_rows [R, encoder_dim]`` lie packed."""
+        control = self.config.control_token_ids
+        proteins = self.modality_adapter(protein_rows)
+        embeddings = _fill(embeddings, input_ids == control["protein"], proteins)
+        if position_ref is not None and (has_fragment := position_ref[:, 0] >= 0).any():
+            first_rows = protein_lengths.cumsum(0) - protein_lengths
+            # Row 0 of a protein is BOS: residue i is row i + 1.
+            spans = position_ref[has_fragment] + first_rows[has_fragment, None] + 1
+            tokens = self.fragment_adapter(proteins, spans)
             return _fill(embeddings, input_ids == control["fragment"], tokens.flatten(0, 1))
         if torch.is_grad_enabled():
             # Distributed training waits for a gradient of every parameter on every rank.
@@ -130,11 +144,13 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         protein_input_ids: torch.Tensor | None = None,
         protein_attention_mask: torch.Tensor | None = None,
         position_ref: torch.Tensor | None = None,
+        lengths: torch.Tensor | None = None,
+        protein_lengths: torch.Tensor | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Run the decoder.
+        """Run the decoder on a padded batch, or on a packed one for its loss.
 
         Encoder states come as ``protein_hidden_states [batch, residues + 2, encoder_dim]`` (from the store) or
         are computed from ``protein_input_ids [batch, residues + 2]``; both with ``protein_attention_mask``.
@@ -142,7 +158,20 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         With ``labels [batch, tokens]`` the vocabulary logits are computed at the labelled positions only:
         ``logits`` is ``[labelled, vocab]``, and the loss is their mean cross-entropy (their sum divided by
         ``num_items_in_batch`` where that is given). Without labels ``logits`` is ``[batch, kept, vocab]``.
+
+        With ``lengths [batch]`` the records lie packed, one after the other without padding (see
+        :class:`fragmodel.batching.packing.PackedCollator`): ``input_ids``, ``labels [tokens]``,
+        ``protein_hidden_states [rows, encoder_dim]`` or ``protein_input_ids [rows]``, and ``protein_lengths
+        [batch]``. The output has the same loss and no logits. This is what training uses.
         """
+        if lengths is not None:
+            if protein_hidden_states is None:
+                protein_hidden_states = self._encode_packed(protein_input_ids, protein_lengths)
+            loss = self._packed_loss(
+                input_ids, labels, lengths, protein_hidden_states, protein_lengths, position_ref
+            )
+            count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+            return CausalLMOutputWithPast(loss=loss / count)
         if inputs_embeds is None:
             if protein_hidden_states is None and protein_input_ids is not None:
                 protein_hidden_states = self.encode_protein(protein_input_ids, protein_attention_mask)
@@ -168,6 +197,37 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         loss = F.cross_entropy(logits.float(), targets[labelled].to(logits.device), reduction="sum")
         count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
         return CausalLMOutputWithPast(loss=loss / count, logits=logits)
+
+    def _packed_loss(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor,
+        lengths: torch.Tensor,
+        protein_rows: torch.Tensor,
+        protein_lengths: torch.Tensor,
+        position_ref: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Sum of the cross-entropies of all labelled tokens of a packed batch.
+
+        The label of a record's first token counts nothing: there is no row before it.
+        """
+        weight, ids, rows = token_rows(self.get_input_embeddings())
+        dtype = compute_dtype(weight)
+        embeddings = embed_tokens(input_ids, weight, ids, rows).to(torch.promote_types(weight.dtype, dtype))
+        embeddings = self._insert(embeddings, input_ids, protein_rows, protein_lengths, position_ref)
+        labelled = labels != IGNORED
+        labelled[lengths.cumsum(0) - lengths] = False
+        places = labelled.nonzero().flatten()
+        hidden = run_packed(self.llama_decoder.model, embeddings, lengths.tolist(), places - 1, dtype)
+        weight, ids, rows = token_rows(self.get_output_embeddings())
+        return linear_cross_entropy(hidden.to(dtype), weight, labels[places], ids=ids, rows=rows)
+
+    def _encode_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Frozen encoder states ``[rows, encoder_dim]`` of packed ESM token ids ``[rows]``."""
+        parts = input_ids.split(lengths.tolist())
+        padded = pad_sequence(list(parts), batch_first=True, padding_value=alphabet.PAD)
+        mask = padded != alphabet.PAD
+        return self.encode_protein(padded, mask.long())[mask]
 
     def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The protein is read once, with the prompt; later steps feed tokens only."""

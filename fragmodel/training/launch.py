@@ -182,6 +182,7 @@ def _arguments(
         "per_device_train_batch_size": training.batch_size,
         "per_device_eval_batch_size": training.batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation,
+        "micro_batch_tokens": training.micro_batch_tokens,
         "gradient_checkpointing": training.gradient_checkpointing or None,
         "dataloader_num_workers": training.workers,
         "save_strategy": "steps",

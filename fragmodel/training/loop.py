@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import TrainerState
 
+from fragmodel.batching.packing import micro_batches
 from fragmodel.errors import UserError
 from fragmodel.model.modeling import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
@@ -153,15 +154,16 @@ class InstructLoop:
     def _step(self, batches: list[dict[str, torch.Tensor]]) -> float:
         """Forward and backward over the batches and one optimizer step; returns the loss over all ranks."""
         self.model.train()
-        targets = sum((batch["labels"][:, 1:] != IGNORED).sum() for batch in batches)
+        targets = sum((batch["labels"] != IGNORED).sum() for batch in batches)
         tokens = sum(batch["attention_mask"].sum() for batch in batches)
         targets, tokens = self.accelerator.reduce(torch.stack([targets, tokens]).to(self.accelerator.device))
         total = torch.zeros((), device=self.accelerator.device)
-        for number, batch in enumerate(batches):
-            last = number == len(batches) - 1
+        parts = [part for batch in batches for part in micro_batches(batch, self.args.micro_batch_tokens)]
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 # DDP averages over ranks; the loss is a mean over the targets of all of them.
-                loss = self.model(**batch, num_items_in_batch=targets).loss * self.accelerator.num_processes
+                loss = self.model(**part, num_items_in_batch=targets).loss * self.accelerator.num_processes
                 self.accelerator.backward(loss)
             total += loss.detach()
         if self.args.max_grad_norm > 0:
@@ -185,8 +187,9 @@ class InstructLoop:
         total, count = 0.0, 0
         for batch in loader:
             batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
-            total += self.model(**batch, num_items_in_batch=1).loss.item()
-            count += int((batch["labels"][:, 1:] != IGNORED).sum())
+            for part in micro_batches(batch, self.args.micro_batch_tokens):
+                total += self.model(**part, num_items_in_batch=1).loss.item()
+            count += int((batch["labels"] != IGNORED).sum())
         return total / max(count, 1)
 
     def _due(self, strategy: str, steps: float | None, at_end: bool) -> bool:

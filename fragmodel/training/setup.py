@@ -8,8 +8,8 @@ from peft import PeftModel
 from torch.utils.data import ConcatDataset
 from transformers import PreTrainedTokenizerBase
 
-from fragmodel.batching.collator import FragDataCollator
 from fragmodel.batching.dataset import FragRefDataset
+from fragmodel.batching.packing import PackedCollator
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
@@ -30,7 +30,7 @@ class TrainingSetup:
     train_dataset: ConcatDataset
     eval_dataset: ConcatDataset | None
     sampler: MixtureSampler
-    collator: FragDataCollator
+    collator: PackedCollator
     data_digest: str
     probe: Probe | None
 
@@ -71,7 +71,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         train_dataset=train_dataset,
         eval_dataset=ConcatDataset(eval_groups) if eval_groups else None,
         sampler=sampler,
-        collator=FragDataCollator(tokenizer.pad_token_id),
+        collator=PackedCollator(),
         data_digest=_digest(groups, weights),
         probe=_probe(_flat(groups), _flat(eval_groups), tokenizer, chat, data.probe_records),
     )

@@ -1,5 +1,6 @@
 """Training by the HuggingFace Trainer: its loop, our sampler, checkpoints and log."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from fragmodel.batching.packing import micro_batches
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
 from fragmodel.training.checkpoints import resume_point, run_identity, write_identity
@@ -37,6 +39,21 @@ class FragTrainer(Trainer):
         if self.args.train_sampling_strategy == "random":
             return self.setup.sampler
         return super()._get_train_sampler(train_dataset)
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Forward and backward over the batch in parts; ranks wait for each other in the last alone."""
+        parts = list(micro_batches(inputs, self.args.micro_batch_tokens))
+        total = torch.zeros((), device=self.args.device)
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total += super().training_step(model, part, num_items_in_batch)
+        return total
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if self.args.should_save:

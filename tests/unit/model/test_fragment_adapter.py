@@ -51,6 +51,15 @@ def naive_attention(
     return torch.stack(rows)
 
 
+def packed(
+    states: torch.Tensor, lengths: list[int], spans: list[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of all proteins, BOS and EOS included, and the rows of the fragments ``spans`` among them."""
+    rows = torch.cat([state[: length + 2] for state, length in zip(states, lengths, strict=True)])
+    firsts = [sum(lengths[:number]) + 2 * number + 1 for number in range(len(lengths))]
+    return rows, torch.tensor([(f + s, f + e) for f, (s, e) in zip(firsts, spans, strict=True)])
+
+
 @st.composite
 def fragments(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int]]]:
     """Lengths of proteins and a fragment of each, of one residue to the whole protein."""
@@ -69,7 +78,7 @@ def test_equals_one_fragment_after_the_other(
 ) -> None:
     lengths, spans = case
     states = torch.randn(len(lengths), max(lengths) + 2, DIM, generator=torch.Generator().manual_seed(seed))
-    tokens = adapter(states, torch.tensor(spans))
+    tokens = adapter(*packed(states, lengths, spans))
     for number, (start, end) in enumerate(spans):
         torch.testing.assert_close(
             tokens[number], naive(adapter, states[number], start, end), rtol=1e-4, atol=1e-5
@@ -79,21 +88,21 @@ def test_equals_one_fragment_after_the_other(
 def test_depends_on_exactly_the_residues_of_the_fragment(adapter: FragmentAdapter) -> None:
     residues, start, end = 10, 4, 7
     states = torch.randn(2, residues + 2, DIM, generator=torch.Generator().manual_seed(1))
-    spans = torch.tensor([[start, end], [0, residues]])
-    before = adapter(states, spans)[0]
+    spans = [(start, end), (0, residues)]
+    before = adapter(*packed(states, [residues] * 2, spans))[0]
     changing = []
     for row in range(residues + 2):
         changed = states.clone()
         changed[0, row] += torch.linspace(-1, 1, DIM)
-        if not torch.equal(adapter(changed, spans)[0], before):
+        if not torch.equal(adapter(*packed(changed, [residues] * 2, spans))[0], before):
             changing.append(row)
     assert changing == [start + 1, start + 2, start + 3]  # residue i is row i + 1
 
 
 def test_other_fragments_of_the_batch_change_nothing(adapter: FragmentAdapter) -> None:
     states = torch.randn(3, 12, DIM, generator=torch.Generator().manual_seed(2))
-    alone = adapter(states[:1], torch.tensor([[2, 4]]))
-    together = adapter(states, torch.tensor([[2, 4], [0, 10], [9, 10]]))
+    alone = adapter(*packed(states[:1], [10], [(2, 4)]))
+    together = adapter(*packed(states, [10] * 3, [(2, 4), (0, 10), (9, 10)]))
     torch.testing.assert_close(together[:1], alone)
 
 

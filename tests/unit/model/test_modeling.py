@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from tiny_models import (
     TinyModels,
     assert_same_gradients,
@@ -13,6 +12,7 @@ from tiny_models import (
     grounding_record,
     joined,
     make_batch,
+    plain_loss,
     referring_record,
 )
 
@@ -24,19 +24,6 @@ MIXED = [referring_record(0), grounding_record(1), referring_record(2, (10, 20),
 @pytest.fixture(scope="module", params=[False, True], ids=["untied", "tied"])
 def parts(request: pytest.FixtureRequest, tiny: TinyModels) -> tuple[Any, Any]:
     return build_model(tiny.spec(tied=request.param))
-
-
-def plain_loss(model: Any, batch: dict[str, torch.Tensor], **inputs: Any) -> torch.Tensor:
-    """Cross-entropy over logits of all positions, as a textbook has it."""
-    inner = joined(model)
-    states = inner.encode_protein(batch["protein_input_ids"], batch["protein_attention_mask"])
-    embeddings = inner.embed_inputs(
-        batch["input_ids"], states, batch["protein_attention_mask"], batch["position_ref"]
-    )
-    logits = inner.llama_decoder(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).logits
-    return F.cross_entropy(
-        logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=IGNORED, **inputs
-    )
 
 
 def test_loss_and_gradients_equal_those_over_all_logits(parts: tuple[Any, Any]) -> None:

@@ -1,0 +1,156 @@
+"""Training on this machine: our step beside a plain one, on the same records with the same weights.
+
+The plain step is what one writes first: the encoder runs in the loop, the batch is padded on the right, the
+Perceiver reads one record after the other, and logits are computed over the whole vocabulary at every position.
+Both take all records of the batch to one optimiser step. Every measurement is a process of its own, which gives its
+peak memory.
+"""
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.training_shapes import Shape
+
+MICRO_BATCH_TOKENS = 1024  # the default of both training programs on a CPU
+CPU_SHAPE = (120, 260, 380, 700)
+
+
+def run(quick: bool) -> list[dict]:
+    """Rows of useful tokens a second and peak memory; `quick` takes 4 of the decoder's 30 layers."""
+    layers = 4 if quick else 30
+    rows = []
+    for vocabulary in (49_152, 128_256):
+        shape = Shape(CPU_SHAPE, layers=layers, vocabulary=vocabulary)
+        rows += _compare(f"train {layers} layers, vocabulary {vocabulary:,}", shape, steps=2 if quick else 3)
+    sizes = (1, 4) if quick else (1, 2, 4, 8, 16)
+    for size in sizes:
+        rows += _compare(f"train 4 layers, batch of {size} × 260 residues", Shape((260,) * size, layers=4))
+    for residues in (100, 1000) if quick else (100, 250, 500, 1000):
+        rows += _compare(
+            f"train 4 layers, batch of 4 × {residues} residues", Shape((residues,) * 4, layers=4)
+        )
+    return rows
+
+
+def _compare(name: str, shape: Shape, steps: int = 2) -> list[dict]:
+    ours, peer = (_measure(side, shape, steps) for side in ("ours", "plain"))
+    assert abs(ours["loss"] - peer["loss"]) < 0.05 * peer["loss"], (ours, peer)
+    return [
+        _row(name, ours["rate"], peer["rate"], "tokens/s", ours["rate"] / peer["rate"]),
+        _row(f"{name}, peak memory", ours["peak"], peer["peak"], "MiB", peer["peak"] / ours["peak"]),
+    ]
+
+
+def _row(name: str, ours: float, peer: float, unit: str, ratio: float) -> dict:
+    return {
+        "name": name,
+        "ours": round(ours, 1),
+        "peer": round(peer, 1),
+        "unit": unit,
+        "ratio": round(ratio, 3),
+    }
+
+
+def _measure(side: str, shape: Shape, steps: int) -> dict:
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.train", side, str(steps)]
+    done = subprocess.run(
+        [*command, json.dumps(dataclasses.asdict(shape))],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _worker(side: str, steps: int, shape: Shape) -> dict:
+    """Best of ``steps`` steps after a first one that is not timed."""
+    step = {"ours": ours, "plain": plain}[side](shape)
+    losses, seconds = [step()], []
+    for _ in range(steps):
+        started = time.perf_counter()
+        losses.append(step())
+        seconds.append(time.perf_counter() - started)
+    return {
+        "rate": shape.tokens / min(seconds),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "loss": losses[0],
+    }
+
+
+def ours(shape: Shape) -> Callable[[], float]:
+    """A step as both training programs make it, from stored encoder states."""
+    import torch
+
+    from benchmarks.training_shapes import build, items
+    from fragmodel.batching.packing import PackedCollator, micro_batches
+    from fragmodel.model.modeling import IGNORED
+
+    model, records = build(shape, include_encoder=False), items(shape, stored=True)
+    collate = PackedCollator()
+    optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
+
+    def step() -> float:
+        model.train()
+        batch, total = collate(records), 0.0
+        targets = (batch["labels"] != IGNORED).sum()
+        for part in micro_batches(batch, MICRO_BATCH_TOKENS):
+            loss = model(**part, num_items_in_batch=targets).loss
+            loss.backward()
+            total += loss.item()
+        optimizer.step()
+        optimizer.zero_grad()
+        return total
+
+    return step
+
+
+def plain(shape: Shape) -> Callable[[], float]:
+    """The step that one writes first."""
+    import torch
+
+    from benchmarks.training_shapes import build, items
+    from fragmodel.batching.collator import FragDataCollator
+
+    model, records = build(shape, include_encoder=True), items(shape, stored=False)
+    joined = model.base_model.model
+    collate = FragDataCollator(pad_token_id=2)
+    optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
+
+    def step() -> float:
+        model.train()
+        batch = collate(records)
+        ids, proteins_mask = batch["input_ids"], batch["protein_attention_mask"]
+        with torch.no_grad():
+            states = joined.esm_encoder(batch["protein_input_ids"], proteins_mask).last_hidden_state
+        proteins = joined.modality_adapter(states)
+        rows = []
+        for number, row in enumerate(joined.get_input_embeddings()(ids)):
+            residues = proteins[number][proteins_mask[number].bool()]
+            fragment = joined.fragment_adapter(residues, batch["position_ref"][number][None] + 1)[0]
+            row = row.masked_scatter((ids[number] == shape.control["protein"])[:, None], residues)
+            rows.append(row.masked_scatter((ids[number] == shape.control["fragment"])[:, None], fragment))
+        loss = joined.llama_decoder(
+            inputs_embeds=torch.stack(rows), attention_mask=batch["attention_mask"], labels=batch["labels"]
+        ).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    return step
+
+
+if __name__ == "__main__":
+    values = json.loads(sys.argv[3])
+    print(
+        json.dumps(
+            _worker(sys.argv[1], int(sys.argv[2]), Shape(**values | {"residues": tuple(values["residues"])}))
+        )
+    )

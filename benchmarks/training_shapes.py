@@ -1,0 +1,101 @@
+"""Models and records that the benchmarks of training and generation share: true shapes, seeded random weights."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import EsmConfig, LlamaConfig
+
+from fragmodel.config import LoraConfig
+from fragmodel.model.assemble import add_lora
+from fragmodel.model.configuration import Esm2LlamaInstructConfig
+from fragmodel.model.modeling import IGNORED, Esm2LlamaInstructForCausalLM
+
+LETTERS = "LAGVSERTIDPKQNFYMHWC"
+ENCODER_DIM = 480  # of ESM-2 35M
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What is trained on: the decoder's layers and vocabulary, and the lengths of the records of a batch."""
+
+    residues: tuple[int, ...]
+    layers: int = 30
+    vocabulary: int = 49_152
+    text: int = 140  # text tokens of a record, 40 of them its answer
+    answer: int = 40
+
+    @property
+    def tokens(self) -> int:
+        """Useful tokens of the batch: text, residues, BOS and EOS, and a token for the fragment."""
+        return sum(self.text + count + 3 for count in self.residues)
+
+    @property
+    def control(self) -> dict[str, int]:
+        """Ids of the control tokens: the last ones of the vocabulary."""
+        names = ("protein", "fragment", "span_open", "span_close")
+        return {name: self.vocabulary - 1 - number for number, name in enumerate(names)}
+
+
+def build(shape: Shape, *, include_encoder: bool) -> PeftModel:
+    """ESM-2 35M and the 135M LLaMA (SmolLM2's shapes) with LoRA of rank 16 on all linear layers."""
+    torch.manual_seed(0)
+    config = Esm2LlamaInstructConfig(
+        esm_config=EsmConfig(
+            vocab_size=33,
+            mask_token_id=32,
+            pad_token_id=1,
+            hidden_size=ENCODER_DIM,
+            num_hidden_layers=12,
+            num_attention_heads=20,
+            intermediate_size=4 * ENCODER_DIM,
+            max_position_embeddings=1026,
+            position_embedding_type="rotary",
+            token_dropout=True,
+        ),
+        llama_config=LlamaConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=576,
+            intermediate_size=1536,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=9,
+            num_key_value_heads=3,
+            max_position_embeddings=8192,
+            tie_word_embeddings=True,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=2,
+        ),
+        control_token_ids=shape.control,
+        include_encoder=include_encoder,
+    )
+    model = Esm2LlamaInstructForCausalLM(config)
+    model.requires_grad_(False)
+    settings = LoraConfig()
+    return add_lora(
+        model, rank=16, alpha=32, dropout=settings.dropout, target_modules=settings.target_modules
+    )
+
+
+def items(shape: Shape, *, stored: bool) -> list[dict[str, Any]]:
+    """Records as :class:`fragmodel.batching.dataset.FragRefDataset` gives them, with encoder states or without."""
+    draw = torch.Generator().manual_seed(1)
+    control, found = shape.control, []
+    for number, count in enumerate(shape.residues):
+        text = torch.randint(3, shape.vocabulary - 4, (shape.text,), generator=draw).tolist()
+        prompt, answer = text[: -shape.answer], text[-shape.answer :]
+        prompt[20:20] = [control["protein"]] * (count + 2) + [control["fragment"]]
+        letters = torch.randint(len(LETTERS), (count,), generator=draw).tolist()
+        item = {
+            "record_id": f"record {number}",
+            "sequence": "".join(LETTERS[letter] for letter in letters),
+            "position_ref": [count // 4, count // 2],
+            "input_ids": prompt + answer,
+            "labels": [IGNORED] * len(prompt) + answer,
+        }
+        if stored:
+            states = torch.randn(count + 2, ENCODER_DIM, generator=draw)
+            item["protein_hidden_states"] = states.bfloat16()
+        found.append(item)
+    return found

@@ -1,0 +1,133 @@
+"""The decoder's layers over packed records: rows of all records one after the other, without padding.
+
+Same weights and formulas as ``transformers.LlamaModel``; positions restart with each record and attention stays inside
+it. In the last layer only the rows that are asked for are computed, since no later layer reads the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import LlamaModel
+
+from fragmodel.model.projections import project
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How the records lie in the rows, and how each row is turned by its position."""
+
+    lengths: list[int]  # rows of each record
+    cosine: Tensor  # [T, 1, head_dim / 2]
+    sine: Tensor
+    dtype: torch.dtype  # of the products
+
+
+def run_packed(
+    decoder: LlamaModel, x: Tensor, lengths: Sequence[int], kept: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Last hidden states ``[len(kept), dim]``, after the final norm, of the rows ``kept`` (in ascending order).
+
+    Args:
+        decoder: The layers, with or without LoRA.
+        x: ``[T, dim]`` input embeddings of all records, one after the other.
+        lengths: Rows of each record; their sum is ``T``.
+        kept: ``[k]`` int64, the rows whose states are wanted.
+        dtype: Number format of the matrix products.
+    """
+    positions = torch.cat([torch.arange(length, device=x.device) for length in lengths])
+    cosine, sine = (
+        turn[0, :, None, : turn.shape[-1] // 2] for turn in decoder.rotary_emb(x.float(), positions[None])
+    )
+    rows = Rows(list(lengths), cosine.to(dtype), sine.to(dtype), dtype)
+    last = len(decoder.layers) - 1
+    for number, layer in enumerate(decoder.layers):
+        run = partial(_layer, layer, rows=rows, kept=kept if number == last else None)
+        if decoder.gradient_checkpointing and decoder.training and torch.is_grad_enabled():
+            x = layer._gradient_checkpointing_func(run, x)
+        else:
+            x = run(x)
+    return decoder.norm(x)
+
+
+def _layer(layer: nn.Module, x: Tensor, *, rows: Rows, kept: Tensor | None) -> Tensor:
+    attention, norm = layer.self_attn, layer.input_layernorm
+    heads = partial(torch.Tensor.unflatten, dim=-1, sizes=(-1, attention.head_dim))
+    if kept is None:
+        query, key, value = map(
+            heads,
+            project((attention.q_proj, attention.k_proj, attention.v_proj), x, rows.dtype, norm=norm),
+        )
+        key = rotate(key, rows.cosine, rows.sine)
+        mixed = attend(rotate(query, rows.cosine, rows.sine), key, value, rows.lengths, attention.scaling)
+    else:
+        key, value = map(heads, project((attention.k_proj, attention.v_proj), x, rows.dtype, norm=norm))
+        x = x[kept]
+        (query,) = map(heads, project((attention.q_proj,), x, rows.dtype, norm=norm))
+        query = rotate(query, rows.cosine[kept], rows.sine[kept])
+        key = rotate(key, rows.cosine, rows.sine)
+        mixed = attend_from(query, key, value, rows.lengths, kept, attention.scaling)
+    x = x + project((attention.o_proj,), mixed.flatten(1), rows.dtype)[0]
+    gate, up = project(
+        (layer.mlp.gate_proj, layer.mlp.up_proj), x, rows.dtype, norm=layer.post_attention_layernorm
+    )
+    return x + project((layer.mlp.down_proj,), up, rows.dtype, gate=gate)[0]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float) -> Tensor:
+    """Causal attention inside each record: ``[T, heads, head_dim]`` from query and (fewer heads) key and value."""
+    mixed = []
+    for parts in zip(*(states.split(lengths) for states in (query, key, value)), strict=True):
+        q, k, v = (part.transpose(0, 1)[None] for part in parts)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
+        mixed.append(out[0].transpose(0, 1))
+    return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
+
+
+def attend_from(
+    query: Tensor, key: Tensor, value: Tensor, lengths: list[int], rows: Tensor, scale: float
+) -> Tensor:
+    """As :func:`attend`, for the queries ``[k, heads, head_dim]`` of the given rows alone."""
+    ends = torch.tensor(lengths).cumsum(0)
+    counts = torch.searchsorted(rows.cpu(), ends).diff(prepend=torch.zeros(1, dtype=torch.int64)).tolist()
+    mixed = []
+    start = 0
+    for q, k, v, places in zip(
+        query.split(counts), key.split(lengths), value.split(lengths), rows.split(counts), strict=True
+    ):
+        visible = torch.arange(len(k), device=rows.device)[None] <= (places - start)[:, None]
+        q, k, v = (part.transpose(0, 1)[None] for part in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, scale=scale, enable_gqa=True)
+        mixed.append(out[0].transpose(0, 1))
+        start += k.shape[2]
+    return torch.cat(mixed)
+
+
+def rotate(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary positions: feature ``i`` of a head ``[T, heads, head_dim]`` turns with feature ``i + head_dim / 2``."""
+    return _Rotate.apply(states, cosine, sine)
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _turned(states, cosine, sine)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _turned(gradient, cosine, -sine), None, None
+
+
+def _turned(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    turned = torch.empty_like(states)
+    half = states.shape[-1] // 2
+    first, second = states[..., :half], states[..., half:]
+    torch.mul(first, cosine, out=turned[..., :half]).addcmul_(second, sine, value=-1)
+    torch.mul(second, cosine, out=turned[..., half:]).addcmul_(first, sine)
+    return turned
