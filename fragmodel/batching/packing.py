@@ -14,14 +14,14 @@ Batch = dict[str, torch.Tensor]
 class PackedCollator:
     """Packs what :class:`fragmodel.batching.dataset.FragRefDataset` gives into one batch.
 
-    A batch of ``n`` records has ``input_ids``, ``labels [tokens]``, ``lengths [n]`` (tokens of each record),
-    ``position_ref [n, 2]`` (-1: no fragment), ``protein_lengths [n]`` (``residues + 2``) and either
-    ``protein_hidden_states [rows, encoder_dim]`` or ``protein_input_ids [rows]``.
+    A batch of ``n`` records has ``input_ids``, ``labels [tokens]`` (where the records have them), ``lengths [n]``
+    (tokens of each record), ``position_ref [n, 2]`` (-1: no fragment), ``protein_lengths [n]`` (``residues + 2``)
+    and either ``protein_hidden_states [rows, encoder_dim]`` or ``protein_input_ids [rows]``.
     """
 
     def __call__(self, records: Sequence[dict[str, Any]]) -> Batch:
         """Pack; records with and without a fragment mix freely."""
-        batch = {name: _joined(records, name) for name in ("input_ids", "labels")}
+        batch = {name: _joined(records, name) for name in ("input_ids", "labels") if name in records[0]}
         batch["attention_mask"] = torch.ones_like(batch["input_ids"])
         batch["lengths"] = torch.tensor([len(record["input_ids"]) for record in records])
         batch["position_ref"] = torch.tensor([record["position_ref"] or NO_FRAGMENT for record in records])

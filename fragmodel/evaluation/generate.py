@@ -1,15 +1,14 @@
 """Answers of a trained model to every record, in batches of like length, greedy and repeatable."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from fragmodel.batching.collator import FragDataCollator
+from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.embeddings.encoders import stored_digest, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
@@ -54,15 +53,13 @@ def generate(
         range(len(dataset)), key=lambda i: len(dataset.records["sequence"][i].as_py()), reverse=True
     )
     batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)][shard::shards]
-    collate = FragDataCollator(tokenizer.pad_token_id, padding_side="left")
-    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
-    for indices, batch in zip(batches, tqdm(loader, desc="generating", unit="batch"), strict=True):
+    end = tokenizer.eos_token_id
+    for indices in tqdm(batches, desc="generating", unit="batch"):
         started = time.perf_counter()
-        answers = _answer(model, batch, device, max_new_tokens)
+        items = [dataset[index] for index in indices]
+        answers = greedy_answers(model, items, end=end, max_new_tokens=max_new_tokens)
         seconds = (time.perf_counter() - started) / len(indices)
-        for index, answer in zip(indices, answers, strict=True):
-            stopped = tokenizer.eos_token_id in answer
-            answer = answer[: answer.index(tokenizer.eos_token_id)] if stopped else answer
+        for index, ids in zip(indices, answers, strict=True):
             record = dataset.records.slice(index, 1).to_pylist()[0]
             rows[index] = {
                 "system": "model",
@@ -70,10 +67,10 @@ def generate(
                 "data_name": record["data_name"],
                 "task_type": record["task_type"],
                 "prompt": record["conversation"][-1]["content"],
-                "text": chat.decode(answer),
+                "text": chat.decode(ids),
                 "reference": record["answer"],
-                "stopped": stopped,
-                "tokens": len(answer),
+                "stopped": len(ids) < max_new_tokens,
+                "tokens": len(ids),
                 "seconds": seconds,
             }
     metadata = {
@@ -93,12 +90,3 @@ def _check_encoder(model_dir: Path, encoder: Path) -> None:
         raise UserError(
             f"{model_dir}: was trained on the states of another encoder than {encoder}; set models.encoder to its own"
         )
-
-
-@torch.inference_mode()
-def _answer(
-    model: torch.nn.Module, batch: dict[str, torch.Tensor], device: str, max_new_tokens: int
-) -> Iterator[list[int]]:
-    batch = {name: value.to(device) for name, value in batch.items()}
-    generated = model.generate(**batch, max_new_tokens=max_new_tokens, do_sample=False)
-    return generated[:, batch["input_ids"].shape[1] :].tolist()

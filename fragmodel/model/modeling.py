@@ -166,7 +166,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         """
         if lengths is not None:
             if protein_hidden_states is None:
-                protein_hidden_states = self._encode_packed(protein_input_ids, protein_lengths)
+                protein_hidden_states = self.encode_packed(protein_input_ids, protein_lengths)
             loss = self._packed_loss(
                 input_ids, labels, lengths, protein_hidden_states, protein_lengths, position_ref
             )
@@ -198,6 +198,19 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
         return CausalLMOutputWithPast(loss=loss / count, logits=logits)
 
+    def embed_packed(
+        self,
+        input_ids: torch.Tensor,
+        protein_rows: torch.Tensor,
+        protein_lengths: torch.Tensor,
+        position_ref: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.dtype]:
+        """Input embeddings ``[tokens, decoder_dim]`` of a packed batch, and the format to compute in."""
+        weight, ids, rows = token_rows(self.get_input_embeddings())
+        dtype = compute_dtype(weight)
+        embeddings = embed_tokens(input_ids, weight, ids, rows).to(torch.promote_types(weight.dtype, dtype))
+        return self._insert(embeddings, input_ids, protein_rows, protein_lengths, position_ref), dtype
+
     def _packed_loss(
         self,
         input_ids: torch.Tensor,
@@ -211,10 +224,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
 
         The label of a record's first token counts nothing: there is no row before it.
         """
-        weight, ids, rows = token_rows(self.get_input_embeddings())
-        dtype = compute_dtype(weight)
-        embeddings = embed_tokens(input_ids, weight, ids, rows).to(torch.promote_types(weight.dtype, dtype))
-        embeddings = self._insert(embeddings, input_ids, protein_rows, protein_lengths, position_ref)
+        embeddings, dtype = self.embed_packed(input_ids, protein_rows, protein_lengths, position_ref)
         labelled = labels != IGNORED
         labelled[lengths.cumsum(0) - lengths] = False
         places = labelled.nonzero().flatten()
@@ -222,7 +232,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         weight, ids, rows = token_rows(self.get_output_embeddings())
         return linear_cross_entropy(hidden.to(dtype), weight, labels[places], ids=ids, rows=rows)
 
-    def _encode_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def encode_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Frozen encoder states ``[rows, encoder_dim]`` of packed ESM token ids ``[rows]``."""
         parts = input_ids.split(lengths.tolist())
         padded = pad_sequence(list(parts), batch_first=True, padding_value=alphabet.PAD)

@@ -27,8 +27,16 @@ class Rows:
     dtype: torch.dtype  # of the products
 
 
+KeysValues = tuple[Tensor, Tensor]  # [T, key heads, head_dim] each, keys turned by their positions
+
+
 def run_packed(
-    decoder: LlamaModel, x: Tensor, lengths: Sequence[int], kept: Tensor, dtype: torch.dtype
+    decoder: LlamaModel,
+    x: Tensor,
+    lengths: Sequence[int],
+    kept: Tensor,
+    dtype: torch.dtype,
+    cache: list[KeysValues] | None = None,
 ) -> Tensor:
     """Last hidden states ``[len(kept), dim]``, after the final norm, of the rows ``kept`` (in ascending order).
 
@@ -38,15 +46,13 @@ def run_packed(
         lengths: Rows of each record; their sum is ``T``.
         kept: ``[k]`` int64, the rows whose states are wanted.
         dtype: Number format of the matrix products.
+        cache: Gets keys and values of each layer, to go on from in generation.
     """
     positions = torch.cat([torch.arange(length, device=x.device) for length in lengths])
-    cosine, sine = (
-        turn[0, :, None, : turn.shape[-1] // 2] for turn in decoder.rotary_emb(x.float(), positions[None])
-    )
-    rows = Rows(list(lengths), cosine.to(dtype), sine.to(dtype), dtype)
+    rows = Rows(list(lengths), *turns(decoder, positions, dtype), dtype)
     last = len(decoder.layers) - 1
     for number, layer in enumerate(decoder.layers):
-        run = partial(_layer, layer, rows=rows, kept=kept if number == last else None)
+        run = partial(_layer, layer, rows=rows, kept=kept if number == last else None, cache=cache)
         if decoder.gradient_checkpointing and decoder.training and torch.is_grad_enabled():
             x = layer._gradient_checkpointing_func(run, x)
         else:
@@ -54,7 +60,16 @@ def run_packed(
     return decoder.norm(x)
 
 
-def _layer(layer: nn.Module, x: Tensor, *, rows: Rows, kept: Tensor | None) -> Tensor:
+def turns(decoder: LlamaModel, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosine and sine ``[T, 1, head_dim / 2]`` of the rotary turns at ``positions [T]``."""
+    exact = decoder.rotary_emb(torch.empty(0, dtype=torch.float32, device=positions.device), positions[None])
+    cosine, sine = (turn[0, :, None, : turn.shape[-1] // 2].to(dtype) for turn in exact)
+    return cosine, sine
+
+
+def _layer(
+    layer: nn.Module, x: Tensor, *, rows: Rows, kept: Tensor | None, cache: list[KeysValues] | None
+) -> Tensor:
     attention, norm = layer.self_attn, layer.input_layernorm
     heads = partial(torch.Tensor.unflatten, dim=-1, sizes=(-1, attention.head_dim))
     if kept is None:
@@ -71,11 +86,18 @@ def _layer(layer: nn.Module, x: Tensor, *, rows: Rows, kept: Tensor | None) -> T
         query = rotate(query, rows.cosine[kept], rows.sine[kept])
         key = rotate(key, rows.cosine, rows.sine)
         mixed = attend_from(query, key, value, rows.lengths, kept, attention.scaling)
-    x = x + project((attention.o_proj,), mixed.flatten(1), rows.dtype)[0]
+    if cache is not None:
+        cache.append((key, value))
+    return after_attention(layer, x, mixed.flatten(1), rows.dtype)
+
+
+def after_attention(layer: nn.Module, x: Tensor, mixed: Tensor, dtype: torch.dtype) -> Tensor:
+    """The layer's output ``[T, dim]`` from its input and the mixed values ``[T, heads * head_dim]``."""
+    x = x + project((layer.self_attn.o_proj,), mixed, dtype)[0]
     gate, up = project(
-        (layer.mlp.gate_proj, layer.mlp.up_proj), x, rows.dtype, norm=layer.post_attention_layernorm
+        (layer.mlp.gate_proj, layer.mlp.up_proj), x, dtype, norm=layer.post_attention_layernorm
     )
-    return x + project((layer.mlp.down_proj,), up, rows.dtype, gate=gate)[0]
+    return x + project((layer.mlp.down_proj,), up, dtype, gate=gate)[0]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float) -> Tensor:

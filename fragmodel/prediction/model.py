@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fragmodel.batching.collator import FragDataCollator
+from fragmodel.batching.answering import greedy_answers
 from fragmodel.data.prompts import conversation
 from fragmodel.data.records import Span, TaskType
 from fragmodel.data.validate import Invalid, clean_sequence
@@ -69,7 +69,6 @@ class FragModel:
         self.stored_dtype = stored_dtype
         self.chat = ChatEncoder(parts.tokenizer, parts.model.config.perceiver_latent_size)
         self._encoder = PackedEncoder(parts.encoder)
-        self._collate = FragDataCollator(parts.tokenizer.pad_token_id, padding_side="left")
 
     @classmethod
     def load(
@@ -234,17 +233,15 @@ class FragModel:
             )
             items.append(
                 {
+                    "sequence": question.sequence,
                     "input_ids": self.chat.prompt(turns, len(question.sequence)),
                     "position_ref": question.span,
                     "protein_hidden_states": states,
                 }
             )
-        batch = {name: value.to(self.parts.model.device) for name, value in self._collate(items).items()}
-        generated = self.parts.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False)
         end = self.parts.tokenizer.eos_token_id
-        for ids in generated[:, batch["input_ids"].shape[1] :].tolist():
-            stopped = end in ids
-            yield Answer(self.chat.decode(ids[: ids.index(end)] if stopped else ids), stopped)
+        for ids in greedy_answers(self.parts.model, items, end=end, max_new_tokens=self.max_new_tokens):
+            yield Answer(self.chat.decode(ids), stopped=len(ids) < self.max_new_tokens)
 
 
 def _checked(sequence: str) -> str:

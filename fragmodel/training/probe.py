@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch.utils.data import ConcatDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from fragmodel.batching.collator import FragDataCollator
+from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.answers import stated_spans
 from fragmodel.data.records import GROUNDING_TASKS
@@ -45,7 +44,6 @@ class Probe:
         chosen = range(0, len(records), max(len(records) // count, 1))[:count]
         self.items = [records[index] for index in chosen]
 
-    @torch.no_grad()
     def __call__(self, model: PreTrainedModel) -> float:
         """Well-formed part of the answers, 0 to 1. The model is left in the mode in which it came."""
         prompts = [
@@ -53,22 +51,16 @@ class Probe:
         ]
         for prompt in prompts:
             prompt.pop("labels")
-        batch = FragDataCollator(self.tokenizer.pad_token_id, padding_side="left")(prompts)
         was_training = model.training
         model.eval()
-        generated = model.generate(
-            **{name: tensor.to(model.device) for name, tensor in batch.items()},
-            max_new_tokens=MAX_NEW_TOKENS,
-            do_sample=False,
-        )
+        end = self.tokenizer.eos_token_id
+        answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
         model.train(was_training)
-        answers = generated[:, batch["input_ids"].shape[1] :].tolist()
         formed = [self._is_formed(item, ids) for item, ids in zip(self.items, answers, strict=True)]
         return sum(formed) / len(formed)
 
     def _is_formed(self, item: dict, ids: list[int]) -> bool:
-        end = self.tokenizer.eos_token_id
-        text = self.chat.decode(ids[: ids.index(end)] if end in ids else ids)
+        text = self.chat.decode(ids)
         if item["position_ref"] is not None:
             return text.strip() in self.classes
         spans = stated_spans(text)

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import TinyModels, build_model, grounding_record, joined, make_batch, referring_record
+from tiny_models import (
+    TinyModels,
+    build_model,
+    grounding_record,
+    joined,
+    make_batch,
+    make_dataset,
+    referring_record,
+)
+
+from fragmodel.batching import answering
 
 ROWS = [referring_record(0), grounding_record(1), referring_record(2, (10, 20))]
 NEW_TOKENS = 12
@@ -72,3 +82,24 @@ def test_beams_carry_their_protein(parts: tuple[Any, Any]) -> None:
     together = answers(model, prompts(ROWS, tokenizer), tokenizer, num_beams=3)
     alone = [answers(model, prompts([row], tokenizer), tokenizer, num_beams=3)[0] for row in ROWS]
     assert together == alone
+
+
+@pytest.mark.parametrize("read_at_once", [1, 10_000])
+def test_packed_decoding_equals_greedy_decoding_by_hand(
+    parts: tuple[Any, Any], read_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows end at different steps: each record is given an end-of-turn token out of the middle of its answer."""
+    model, tokenizer = parts
+    monkeypatch.setattr(answering, "READ_AT_ONCE", read_at_once)
+    dataset = make_dataset(ROWS, tokenizer, prompts_only=True)
+    items = [dataset[index] for index in range(len(ROWS))]
+    expected = [by_hand(model, row, tokenizer) for row in ROWS]
+    end = tokenizer.eos_token_id
+    assert answering.greedy_answers(model, items, end=end, max_new_tokens=NEW_TOKENS) == expected
+    for early in {token for ids in expected for token in ids[2:]}:
+        found = answering.greedy_answers(model, items, end=early, max_new_tokens=NEW_TOKENS)
+        for ids, whole in zip(found, expected, strict=True):
+            # What follows an end-of-turn token of the model itself is not known to the reference.
+            known = ids[: len(whole)]
+            assert known == (whole[: whole.index(early)] if early in whole else whole)
+            assert early not in ids

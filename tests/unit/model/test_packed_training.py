@@ -128,6 +128,6 @@ def test_stored_states_give_what_the_encoder_in_the_loop_gives(parts: tuple[Any,
     batch = make_packed(MIXED, tokenizer)
     expected = model(**batch).loss
     ids, lengths = batch.pop("protein_input_ids"), batch["protein_lengths"]
-    states = joined(model)._encode_packed(ids, lengths)
+    states = joined(model).encode_packed(ids, lengths)
     torch.testing.assert_close(model(**batch, protein_hidden_states=states).loss, expected)
     assert (batch["labels"] != IGNORED).any()

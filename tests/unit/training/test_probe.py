@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from fragmodel.training import probe
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.probe import Probe
 
@@ -20,9 +21,9 @@ ANSWERS = {
 
 
 class Model:
-    """Answers each record with its first prompt token."""
+    """Whether it is being trained is all that it knows."""
 
-    training, device = True, torch.device("cpu")
+    training = True
 
     def eval(self):
         self.training = False
@@ -30,18 +31,20 @@ class Model:
     def train(self, mode):
         self.training = mode
 
-    def generate(self, input_ids, **_):
-        assert not self.training
-        first = torch.tensor([[next(int(i) for i in row if i > 0)] for row in input_ids])
-        return torch.cat([input_ids, first, torch.full_like(first, END)], dim=1)
+
+def first_tokens(model, prompts, *, end, max_new_tokens):
+    """Answers each record with its first prompt token."""
+    assert not model.training and end == END
+    assert all("labels" not in prompt and len(prompt["input_ids"]) == 1 for prompt in prompts)
+    return [prompt["input_ids"] for prompt in prompts]
 
 
 def probe_of(tokens: list[int], referring: bool) -> Probe:
-    probe = Probe.__new__(Probe)
-    probe.tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=END)
-    probe.chat = SimpleNamespace(decode=lambda ids: ANSWERS[ids[0]])
-    probe.classes = {"SH3 domain"}
-    probe.items = [
+    made = Probe.__new__(Probe)
+    made.tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=END)
+    made.chat = SimpleNamespace(decode=lambda ids: ANSWERS[ids[0]])
+    made.classes = {"SH3 domain"}
+    made.items = [
         {
             "input_ids": [token, 8, 8],
             "labels": [-100, 8, 8],
@@ -51,7 +54,7 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
         }
         for token in tokens
     ]
-    return probe
+    return made
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,8 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
         ([4, 1, 1, 1], False, 0.75),
     ],
 )
-def test_counts_answers_in_form(tokens, referring, expected):
+def test_counts_answers_in_form(tokens, referring, expected, monkeypatch):
+    monkeypatch.setattr(probe, "greedy_answers", first_tokens)
     model = Model()
     assert probe_of(tokens, referring)(model) == expected
     assert model.training
