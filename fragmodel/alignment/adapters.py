@@ -57,7 +57,9 @@ class AlignedAdapters(nn.Module):
         """Vectors ``[n, width]`` (float32) of proteins, or of fragments where the batch has places."""
         states, mask = self.modality_adapter(batch.states), batch.mask
         if batch.places is not None:
-            states = self.fragment_adapter(states, batch.places)
+            # Row 0 of each block is BOS: residue i is row i + 1.
+            firsts = torch.arange(len(states), device=states.device)[:, None] * states.shape[1] + 1
+            states = self.fragment_adapter(states.flatten(0, 1), batch.places + firsts)
             mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         return pool(states, mask, self.pooling, self.segments)
 

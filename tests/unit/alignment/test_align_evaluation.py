@@ -76,7 +76,7 @@ def test_a_fragments_recall_is_that_of_a_loop(found, inputs):
         sequence, place = item
         with torch.no_grad():
             states = model.modality_adapter(store.get(sequence)[None])
-            tokens = model.fragment_adapter(states, torch.tensor([place]))[0]
+            tokens = model.fragment_adapter(states[0], torch.tensor([place]) + 1)[0]
         vector = torch.cat([tokens.mean(0), (tokens.var(0, correction=0) + 1e-6).sqrt()])
         scores = {name: torch.cosine_similarity(vector, texts.get([name])[0], dim=0).item() for name in names}
         ranked = sorted(names, key=lambda name: -scores[name])

@@ -50,7 +50,7 @@ def test_a_fragments_rows_alone_give_its_vector(tiny: TinyModels, store):
     found = adapters(pairs.batch(range(3), store))
     for row, (sequence, span) in enumerate(pairs.items):
         proteins = adapters.modality_adapter(store.get(sequence)[None])
-        tokens = adapters.fragment_adapter(proteins, torch.tensor([span]))[0]
+        tokens = adapters.fragment_adapter(proteins[0], torch.tensor([span]) + 1)[0]
         expected = torch.cat([tokens.mean(0), tokens.std(0, correction=0)])
         assert torch.allclose(found[row], expected, atol=2e-3)
 
