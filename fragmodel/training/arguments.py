@@ -171,6 +171,23 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     return Arguments(model=model, lora=lora, data=data, training=training)
 
 
+_TRAINER_ONLY = (
+    *("load_best_model_at_end", "push_to_hub", "auto_find_batch_size", "neftune_noise_alpha", "deepspeed"),
+    *("label_smoothing_factor", "torch_compile", "fsdp", "eval_on_start"),
+)
+
+
+def refuse_trainer_only(training: TrainingArguments) -> None:
+    """Raise :class:`UserError` for an option that our own loop would pass over in silence."""
+    unknown = [name for name in _TRAINER_ONLY if getattr(training, name)]
+    if training.train_sampling_strategy != "random":
+        unknown.append("train_sampling_strategy")
+    if unknown:
+        raise UserError(
+            f"--{unknown[0]} is an option of train_trainer.py; train_instruct.py does not have it"
+        )
+
+
 class _Parser(HfArgumentParser):
     def error(self, message: str) -> None:
         """One line; argparse would print the usage of 200 options before it."""
@@ -205,7 +222,7 @@ def modernise(argv: Sequence[str]) -> list[str]:
         else:
             modern += [f"{flag}={values[0]}"] if glued else [flag, *values]
             continue
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        if int(os.environ.get("RANK", "0")) == 0:
             taken = " ".join(new) or ("TENSORBOARD_LOGGING_DIR" if name == "--logging_dir" else "nothing")
             print(f"note: {flag} is no option of transformers 5; taken as: {taken}")
         modern += new

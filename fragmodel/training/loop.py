@@ -11,20 +11,23 @@ import torch
 from accelerate import Accelerator, skip_first_batches
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
-from tqdm import tqdm
-from transformers import TrainerState
+from transformers import DefaultFlowCallback, ProgressCallback, TrainerControl, TrainerState
+from transformers.integrations import get_reporting_integration_callbacks
+from transformers.trainer_callback import CallbackHandler
 
 from fragmodel.batching.packing import micro_batches
 from fragmodel.errors import UserError
 from fragmodel.model.modeling import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
-from fragmodel.training.arguments import Arguments
+from fragmodel.training.arguments import Arguments, refuse_trainer_only
+from fragmodel.training.callbacks import Log, StopInOrder
 from fragmodel.training.checkpoints import STATE_FILE, remove_old, resume_point, run_identity, write_identity
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.optimizer import make_optimizer, make_scheduler
 from fragmodel.training.random_state import load_random_state, save_random_state
 from fragmodel.training.setup import TrainingSetup
+from fragmodel.training.validation import validation_loss
 
 
 class InstructLoop:
@@ -33,6 +36,7 @@ class InstructLoop:
     def __init__(self, setup: TrainingSetup, arguments: Arguments) -> None:
         self.setup = setup
         self.args = args = arguments.training
+        refuse_trainer_only(args)
         self.accelerator = Accelerator(
             mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no", cpu=args.use_cpu
         )
@@ -61,8 +65,13 @@ class InstructLoop:
         self.identity = run_identity(arguments, setup, self.accelerator.num_processes)
         self.resumed = resume_point(arguments, self.identity)
         self.state = TrainerState(
-            max_steps=self.max_steps, num_train_epochs=math.ceil(self.max_steps / self.steps_per_epoch)
+            max_steps=self.max_steps,
+            num_train_epochs=math.ceil(self.max_steps / self.steps_per_epoch),
+            is_local_process_zero=self.accelerator.is_local_main_process,
+            is_world_process_zero=self.accelerator.is_main_process,
         )
+        self.state.compute_steps(args, self.max_steps)
+        self.losses: list[float] = []  # since the last log entry
 
     def train(self, interruption: Interruption) -> bool:
         """Run to the end or to an interruption; returns whether the end was reached."""
@@ -73,59 +82,59 @@ class InstructLoop:
             if self.resumed
             else "Starting training from scratch..."
         )
-        log = (
-            TrainingLog(Path(self.args.output_dir) / "log.jsonl", self.state.global_step)
-            if self.accelerator.is_main_process
-            else None
-        )
-        bar = tqdm(
-            total=self.max_steps,
-            initial=self.state.global_step,
-            desc="training",
-            disable=not self.accelerator.is_local_main_process,
-        )
-        if not self.resumed:
-            self._probe(log)
-        losses: list[float] = []
-        while self.state.global_step < self.max_steps:
+        self.callbacks = self._callbacks(interruption)
+        self._tell("on_train_begin")
+        while self.state.global_step < self.max_steps and not self.control.should_training_stop:
             epoch, steps_done = divmod(self.state.global_step, self.steps_per_epoch)
             for batches in self._accumulated_batches(epoch, steps_done):
-                losses.append(self._step(batches))
+                self.losses.append(self._step(batches))
                 self.state.global_step += 1
                 self.state.epoch = self.state.global_step / self.steps_per_epoch
-                bar.update()
-                if self.state.global_step % max(int(self.args.logging_steps), 1) == 0 and log:
-                    log.training(
-                        step=self.state.global_step,
-                        epoch=self.state.epoch,
-                        loss=sum(losses) / len(losses),
-                        learning_rate=self.learning_rate,
-                        tokens=self.state.num_input_tokens_seen,
-                    )
-                    losses = []
-                self.scheduler.step()
-                at_epoch_end = self.state.global_step % self.steps_per_epoch == 0
-                ended = self.state.global_step >= self.max_steps
-                if self._due(self.args.eval_strategy, self.args.eval_steps, at_epoch_end or ended):
-                    loss = self.evaluate()
-                    if log:
-                        log.validation(step=self.state.global_step, loss=loss)
-                if interruption.agree() or self._due(
-                    self.args.save_strategy, self.args.save_steps, at_epoch_end or ended
-                ):
-                    self._save_checkpoint()
-                    self._probe(log)
-                if interruption.requested or ended:
+                self._tell("on_step_end")
+                self._log_validate_save()
+                if self.control.should_training_stop:
                     break
-            if interruption.requested:
-                break
-        bar.close()
+            self._tell("on_epoch_end")
+            self._log_validate_save()
+        self._tell("on_train_end")
         return self.state.global_step >= self.max_steps
 
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of the step that was just made."""
-        return self.optimizer.param_groups[0]["lr"]
+    def _callbacks(self, interruption: Interruption) -> CallbackHandler:
+        """What decides when to log, validate and save, and who is told: as in the Trainer, by the same flags."""
+        chosen = [DefaultFlowCallback(), ProgressCallback()]
+        chosen += [kind() for kind in get_reporting_integration_callbacks(self.args.report_to)]
+        chosen.append(StopInOrder(interruption))
+        if self.accelerator.is_main_process:
+            log = TrainingLog(Path(self.args.output_dir) / "log.jsonl", self.state.global_step)
+            chosen.append(Log(log, self.setup.probe))
+        self.control = TrainerControl()
+        model = self.accelerator.unwrap_model(self.model)
+        return CallbackHandler(chosen, model, self.setup.tokenizer, self.optimizer, self.scheduler)
+
+    def _tell(self, event: str, *more: dict[str, float]) -> None:
+        """Tell the callbacks of an event; they answer with what is to be done."""
+        self.control = getattr(self.callbacks, event)(self.args, self.state, self.control, *more)
+
+    def _log_validate_save(self) -> None:
+        """Do what the callbacks have asked for."""
+        if self.control.should_log and self.losses:
+            loss, self.losses = sum(self.losses) / len(self.losses), []
+            logs = {"loss": loss, "grad_norm": self.gradient_norm, "learning_rate": self.learning_rate}
+            self._tell("on_log", {**logs, "epoch": self.state.epoch})
+        if self.control.should_evaluate:
+            loss = validation_loss(
+                self.model,
+                self.setup.eval_dataset,
+                self.setup.collator,
+                batch_size=self.args.per_device_eval_batch_size,
+                workers=self.args.dataloader_num_workers,
+                accelerator=self.accelerator,
+            )
+            self._tell("on_log", {"eval_loss": loss, "epoch": self.state.epoch})
+            self._tell("on_evaluate", {"eval_loss": loss})
+        if self.control.should_save:
+            self._save_checkpoint()
+            self._tell("on_save")
 
     def _accumulated_batches(self, epoch: int, steps_done: int):
         """Lists of batches, one list an optimizer step, from step ``steps_done`` of the epoch on."""
@@ -166,41 +175,15 @@ class InstructLoop:
                 loss = self.model(**part, num_items_in_batch=targets).loss * self.accelerator.num_processes
                 self.accelerator.backward(loss)
             total += loss.detach()
-        if self.args.max_grad_norm > 0:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(
+            self.model.parameters(), self.args.max_grad_norm if self.args.max_grad_norm > 0 else math.inf
+        )
+        self.gradient_norm, self.learning_rate = float(norm), self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
+        self.scheduler.step()
         self.optimizer.zero_grad()
         self.state.num_input_tokens_seen += int(tokens)
         return self.accelerator.reduce(total, "mean").item()
-
-    @torch.no_grad()
-    def evaluate(self) -> float:
-        """Mean loss a target token on the validation records."""
-        if self.setup.eval_dataset is None:
-            raise UserError("--eval_strategy needs validation records")
-        self.model.eval()
-        loader = DataLoader(
-            self.setup.eval_dataset,
-            batch_size=self.args.per_device_eval_batch_size,
-            collate_fn=self.setup.collator,
-        )
-        total, count = 0.0, 0
-        for batch in loader:
-            batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
-            for part in micro_batches(batch, self.args.micro_batch_tokens):
-                total += self.model(**part, num_items_in_batch=1).loss.item()
-            count += int((batch["labels"] != IGNORED).sum())
-        return total / max(count, 1)
-
-    def _due(self, strategy: str, steps: float | None, at_end: bool) -> bool:
-        if strategy == "steps":
-            return self.state.global_step % max(int(steps or 1), 1) == 0
-        return strategy == "epoch" and at_end
-
-    def _probe(self, log: TrainingLog | None) -> None:
-        if log and self.setup.probe:
-            share = self.setup.probe(self.accelerator.unwrap_model(self.model))
-            log.answers(step=self.state.global_step, well_formed=share)
 
     def _save_checkpoint(self) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"

@@ -1,7 +1,10 @@
 """The training program behind `train_trainer.py` and `train_instruct.py`."""
 
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 
 import torch
 
@@ -22,9 +25,12 @@ def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str])
     0: trained to the end; 75: interrupted by a signal after writing a checkpoint (run again to go on);
     2: a mistake that the printed line explains.
     """
+    warnings.filterwarnings("ignore", r"`\w*gradient_checkpointing\w*` is deprecated", FutureWarning)
     try:
-        arguments = parse_arguments(argv)
-        finished = train(prepare(arguments), arguments)
+        # Of several processes the first speaks; errors come from all.
+        with redirect_stdout(sys.stdout if os.environ.get("RANK", "0") == "0" else None):
+            arguments = parse_arguments(argv)
+            finished = train(prepare(arguments), arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -37,5 +43,10 @@ def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str])
             raise
         print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
         return 2
-    print("Training completed!" if finished else "Interrupted: a checkpoint was written; run again to go on.")
+    if os.environ.get("RANK", "0") == "0":
+        print(
+            "Training completed!"
+            if finished
+            else "Interrupted: a checkpoint was written; run again to go on."
+        )
     return 0 if finished else EXIT_STATUS

@@ -53,7 +53,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     weights = data.sampling_weights or [1.0] * len(groups)
     sampler = MixtureSampler([len(group) for group in groups], weights, arguments.training.seed)
     evaluate = arguments.training.eval_strategy != "no" or arguments.training.do_eval
-    eval_groups = _datasets(arguments, "valid", chat, store)[1] if evaluate else []
+    eval_groups = _validation(arguments, chat, store) if evaluate else []
     train_dataset = ConcatDataset(groups)
     print("Model:")
     print(model)
@@ -125,6 +125,18 @@ def _datasets(
         ]
         groups.append(ConcatDataset(tasks))
     return data.data_name, groups
+
+
+def _validation(
+    arguments: Arguments, chat: ChatEncoder, store: EmbeddingStore | None
+) -> list[ConcatDataset | FragRefDataset]:
+    try:
+        groups = _datasets(arguments, "valid", chat, store)[1]
+    except UserError as error:
+        raise UserError(f"{error}; to train without validation: --eval_strategy no") from None
+    if not sum(map(len, groups)):
+        raise UserError("there is no validation record; to train without validation: --eval_strategy no")
+    return groups
 
 
 def _flat(groups: Sequence[ConcatDataset | FragRefDataset]) -> list[FragRefDataset]:

@@ -7,16 +7,18 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 
 from fragmodel.batching.packing import micro_batches
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
+from fragmodel.training.callbacks import Log, StopInOrder
 from fragmodel.training.checkpoints import resume_point, run_identity, write_identity
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.mixture import MixtureSampler
-from fragmodel.training.probe import Probe
 from fragmodel.training.setup import TrainingSetup
+from fragmodel.training.validation import validation_loss
 
 
 class FragTrainer(Trainer):
@@ -55,6 +57,20 @@ class FragTrainer(Trainer):
                 total += super().training_step(model, part, num_items_in_batch)
         return total
 
+    def evaluation_loop(
+        self, dataloader: Any, description: str, *_: Any, metric_key_prefix: str = "eval", **__: Any
+    ) -> EvalLoopOutput:
+        """The mean over target tokens; the Trainer's own is a mean of the batches' means."""
+        loss = validation_loss(
+            self.model_wrapped,
+            self.eval_dataset,
+            self.setup.collator,
+            batch_size=self.args.per_device_eval_batch_size,
+            workers=self.args.dataloader_num_workers,
+            accelerator=self.accelerator,
+        )
+        return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, len(self.eval_dataset))
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
@@ -67,45 +83,6 @@ class FragTrainer(Trainer):
         load_adapter_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
 
 
-class _Log(TrainerCallback):
-    def __init__(self, log: TrainingLog, probe: Probe | None) -> None:
-        self.log = log
-        self.probe = probe
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if not state.global_step:
-            self.on_save(args, state, control, **kwargs)
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.probe:
-            self.log.answers(step=state.global_step, well_formed=self.probe(kwargs["model"]))
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if not state.is_world_process_zero or not logs:
-            return
-        if "loss" in logs:
-            self.log.training(
-                step=state.global_step,
-                epoch=state.epoch,
-                loss=logs["loss"],
-                learning_rate=logs["learning_rate"],
-                tokens=int(state.num_input_tokens_seen),
-            )
-        if "eval_loss" in logs:
-            self.log.validation(step=state.global_step, loss=logs["eval_loss"])
-
-
 class _OrderOfEpoch(TrainerCallback):
     """Tells the sampler its epoch: over several processes a resumed epoch hides it two wrappers deep."""
 
@@ -116,17 +93,6 @@ class _OrderOfEpoch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.sampler.set_epoch(int(state.epoch + 1e-6))
-
-
-class _StopInOrder(TrainerCallback):
-    def __init__(self, interruption: Interruption) -> None:
-        self.interruption = interruption
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.interruption.agree():
-            control.should_save = control.should_training_stop = True
 
 
 def train(setup: TrainingSetup, arguments: Arguments) -> bool:
@@ -145,8 +111,8 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
                 else "Starting training from scratch..."
             )
             log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
-            trainer.add_callback(_Log(log, setup.probe))
-        trainer.add_callback(_StopInOrder(interruption))
+            trainer.add_callback(Log(log, setup.probe))
+        trainer.add_callback(StopInOrder(interruption))
         trainer.add_callback(_OrderOfEpoch(setup.sampler))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if interruption.requested and trainer.state.global_step < trainer.state.max_steps:

@@ -176,7 +176,7 @@ def test_what_cannot_be_read_is_a_users_mistake(
 
 
 def test_the_folder_says_what_it_holds() -> None:
-    with pytest.raises(UserError, match="the folder holds Conversations_Dom, README"):
+    with pytest.raises(UserError, match="the folder holds Conversations_Dom, Function, README"):
         find_split(SAMPLE, "Unknown", "referring_class", "train")
 
 

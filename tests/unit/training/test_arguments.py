@@ -30,7 +30,7 @@ ADVANCED = """
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """--logging_dir writes to the environment; leave none of it behind."""
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("RANK", raising=False)
 
 
 def parse(*extra: str, template: str = BASIC) -> Arguments:
@@ -124,7 +124,7 @@ def test_dropped_spellings_are_mapped_with_a_note(
 
 
 def test_other_ranks_keep_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("RANK", "1")
     assert modernise(["--evaluation_strategy", "no"]) == ["--eval_strategy", "no"]
     assert not capsys.readouterr().out
 
