@@ -166,6 +166,10 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         )
     if faulty := [weight for weight in data.sampling_weights if not weight > 0]:
         raise UserError(f"--sampling_weights: {faulty[0]} is not positive")
+    if training.fsdp and not several:
+        raise UserError("--fsdp shards the model among processes: start several with torchrun")
+    if training.fsdp and data.probe_records:
+        raise UserError("--probe_records asks a whole model: leave it out with --fsdp")
     if training.eval_strategy != "no" and data.train_files and not data.eval_files:
         raise UserError("--eval_strategy needs --eval_files beside --train_files")
     return Arguments(model=model, lora=lora, data=data, training=training)
