@@ -32,12 +32,11 @@ def test_each_job_is_submitted_once_and_small_ones_stay_local(jobs):
         "windows",
         "train_model",
         "audit_leakage",
-        "generate",
         "baselines",
         "score",
         "report",
     ]
-    several = ["ingest_task"] * 3 + ["embed_shard"] * 2
+    several = ["ingest_task"] * 3 + ["embed_shard"] * 2 + ["generate"] * 2
     assert sorted(job["rule"] for job in jobs) == sorted(rules + several), "metrics is local"
     assert {job["State"] for job in jobs} == {"COMPLETED"}
 
@@ -70,8 +69,9 @@ def megabytes(text: str) -> float:
     return float(value) * {"M": 1, "G": 1024}[unit]
 
 
-def test_embedding_shards_are_one_array(jobs):
-    shards = sorted(job["JobID"] for job in jobs if job["rule"] == "embed_shard")
+@pytest.mark.parametrize("rule", ["embed_shard", "generate"])
+def test_shards_are_one_array(rule, jobs):
+    shards = sorted(job["JobID"] for job in jobs if job["rule"] == rule)
     assert [re.sub(r"^\d+_", "", job) for job in shards] == ["1", "2"]
     assert len({job.partition("_")[0] for job in shards}) == 1
 
