@@ -262,6 +262,8 @@ class TrainingConfig(Section):
 loss. 0: 1024 on a CPU, 16384 on a GPU."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the forward pass (mixed precision); float16 needs a GPU."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """Among several processes: `ddp` keeps the whole model on each, `fsdp` a shard of every weight (and no probe)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     gpus: Annotated[int, Field(ge=0)] = 0
@@ -287,6 +289,11 @@ loss. 0: 1024 on a CPU, 16384 on a GPU."""
     def processes_per_node(self) -> int:
         """Training processes on each node."""
         return self.gpus or self.processes
+
+    @property
+    def all_processes(self) -> int:
+        """Training processes on all nodes together."""
+        return self.processes_per_node * self.nodes
 
 
 class EvaluationConfig(Section):

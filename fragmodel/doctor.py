@@ -161,6 +161,7 @@ def _slurm(run: RunConfig, site: dict[str, Any], folder: Path) -> Iterator[Findi
     yield from _partitions(run, site, rows)
     yield _account(site)
     yield _memory_of_jobs()
+    yield from _preemption(site)
     yield _shared(folder, {row[3] for row in rows})
 
 
@@ -218,6 +219,15 @@ def _memory_of_jobs() -> Finding:
         return Finding("job states", "ok", "by squeue")
     advice = f"Slurm forgets jobs after {age[1]} s: use --slurm-array-jobs '' and sacct must work"
     return Finding("job states", "note", advice)
+
+
+def _preemption(site: dict[str, Any]) -> Iterator[Finding]:
+    """Partitions whose preempted jobs Slurm cancels: the plugin waits for ever for Slurm to start them again."""
+    for line in _lines("scontrol", "--oneliner", "show", "partition") or []:
+        settings = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if settings.get("PartitionName") in site["partitions"] and settings.get("PreemptMode") == "CANCEL":
+            advice = "Slurm cancels preempted jobs here; where one never comes back, start Snakemake again"
+            yield Finding(f"preemption {settings['PartitionName']}", "note", advice)
 
 
 def _shared(folder: Path, nodes: set[str]) -> Finding:

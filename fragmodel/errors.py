@@ -1,4 +1,6 @@
-"""The one exception whose message is written for the user."""
+"""The one exception whose message is written for the user, and the faults of a file system in such words."""
+
+import errno
 
 
 class UserError(Exception):
@@ -7,3 +9,21 @@ class UserError(Exception):
     The message names what is wrong, where (file, record, field) and the remedy. The command line prints it as
     one line and exits with status 2; no traceback is shown.
     """
+
+
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def cannot_write(error: BaseException) -> str | None:
+    """What to tell the user where ``error`` means a full or protected file system, else None.
+
+    torch and safetensors hide the system's error in exceptions of their own: their text is looked at.
+    """
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        return f"{error.filename or 'a file'}: {error.strerror}; free space there, or choose another folder"
+    said = str(error).lower()
+    if any(
+        sign in said for sign in ("no space left", "quota exceeded", "file too large", "file write failed")
+    ):
+        return f"a file could not be written ({error}); is the disk full, or a quota reached?"
+    return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from fragmodel.errors import UserError
+from fragmodel.errors import UserError, cannot_write
 
 ANEW = "FRAGMODEL_TRAIN_ANEW"
 
@@ -32,8 +32,10 @@ def stage(log: str) -> Iterator[None]:
             for stream in (handle, terminal):
                 print(f"error: {error}", file=stream)
             raise SystemExit(1) from None
-        except Exception:
+        except Exception as error:
             traceback.print_exc(file=handle)
+            if message := cannot_write(error):
+                print(f"error: {message}", file=terminal)
             raise
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
 

@@ -77,6 +77,6 @@ def launch_alignment(
     settings = run.model_dump(mode="json") | {"inputs": [file_digest(path) for path in [*train, *valid]]}
     folder, finished = own_folder(checkpoints, settings, code, anew)
     if not finished:
-        run_program(launch_command(programs / PROGRAM, alignment, [str(folder)]), alignment)
+        run_program(launch_command(programs / PROGRAM, alignment, [str(folder)]), alignment, folder)
         finish(folder, code)
     collect(folder, model, log)

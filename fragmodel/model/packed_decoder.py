@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.fsdp import register_fsdp_forward_method
 from transformers import LlamaModel
 
 from fragmodel.model.projections import project
@@ -28,6 +29,16 @@ class Rows:
 
 
 KeysValues = tuple[Tensor, Tensor]  # [T, key heads, head_dim] each, keys turned by their positions
+
+
+PACKED = "run_packed"
+
+
+def gather_when_packed(decoder: LlamaModel) -> None:
+    """Let layers that FSDP has sharded gather their weights for :func:`run_packed` as for their ``forward``."""
+    for layer in decoder.layers:
+        setattr(layer, PACKED, partial(_layer, layer))
+        register_fsdp_forward_method(layer, PACKED)
 
 
 def run_packed(
@@ -52,7 +63,9 @@ def run_packed(
     rows = Rows(list(lengths), *turns(decoder, positions, dtype), dtype)
     last = len(decoder.layers) - 1
     for number, layer in enumerate(decoder.layers):
-        run = partial(_layer, layer, rows=rows, kept=kept if number == last else None, cache=cache)
+        # A layer that is sharded among processes has its own way in, which gathers its weights.
+        enter = getattr(layer, PACKED, partial(_layer, layer))
+        run = partial(enter, rows=rows, kept=kept if number == last else None, cache=cache)
         if decoder.gradient_checkpointing and decoder.training and torch.is_grad_enabled():
             x = layer._gradient_checkpointing_func(run, x)
         else:

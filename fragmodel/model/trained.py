@@ -65,11 +65,20 @@ class ModelSpec(BaseModel):
         return adapted, tokenizer
 
 
-def save_trained(model: PeftModel, tokenizer: PreTrainedTokenizerBase, spec: ModelSpec, folder: Path) -> None:
-    """Write the trained weights, the tokenizer and the spec. The spec comes last and marks a whole folder."""
+def save_trained(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    spec: ModelSpec,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write the trained weights, the tokenizer and the spec. The spec comes last and marks a whole folder.
+
+    ``weights`` stand in for those of a model that is sharded: its trained weights in whole, by their names.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SPEC_FILE).unlink(missing_ok=True)
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
     tokenizer.save_pretrained(folder)
     write_text(folder / SPEC_FILE, spec.model_dump_json(indent=2))
 

@@ -1,6 +1,7 @@
 """The documented command line of both training entry points."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -112,6 +113,9 @@ class FragTrainingArguments(TrainingArguments):
         super().__post_init__()
         # On a CPU the activations of one long record fill the caches; a GPU needs many rows to be busy.
         self.micro_batch_tokens = self.micro_batch_tokens or (1024 if self.device.type == "cpu" else 16_384)
+        if self.fsdp:
+            # Processes that share their layers must make the same number of passes.
+            self.micro_batch_tokens = sys.maxsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +170,10 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         )
     if faulty := [weight for weight in data.sampling_weights if not weight > 0]:
         raise UserError(f"--sampling_weights: {faulty[0]} is not positive")
+    if training.fsdp and not several:
+        raise UserError("--fsdp shards the model among processes: start several with torchrun")
+    if training.fsdp and data.probe_records:
+        raise UserError("--probe_records asks a whole model: leave it out with --fsdp")
     if training.eval_strategy != "no" and data.train_files and not data.eval_files:
         raise UserError("--eval_strategy needs --eval_files beside --train_files")
     return Arguments(model=model, lora=lora, data=data, training=training)
@@ -173,7 +181,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
 _TRAINER_ONLY = (
     *("load_best_model_at_end", "push_to_hub", "auto_find_batch_size", "neftune_noise_alpha", "deepspeed"),
-    *("label_smoothing_factor", "torch_compile", "fsdp", "eval_on_start"),
+    *("label_smoothing_factor", "torch_compile", "eval_on_start"),
 )
 
 

@@ -9,18 +9,20 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fragmodel.errors import UserError
 from fragmodel.files import write_text
-from fragmodel.training.arguments import Arguments
-from fragmodel.training.setup import TrainingSetup
+
+if TYPE_CHECKING:  # the launcher looks for checkpoints and needs no torch
+    from fragmodel.training.arguments import Arguments
+    from fragmodel.training.setup import TrainingSetup
 
 RUN_FILE = "run.json"
 STATE_FILE = "trainer_state.json"
 
 
-def run_identity(arguments: Arguments, setup: TrainingSetup, world_size: int) -> dict[str, Any]:
+def run_identity(arguments: "Arguments", setup: "TrainingSetup", world_size: int) -> dict[str, Any]:
     """What must be the same for a resumed run to continue the interrupted one."""
     training = arguments.training
     return {
@@ -48,7 +50,20 @@ def last_checkpoint(output_dir: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def resume_point(arguments: Arguments, identity: dict[str, Any]) -> Path | None:
+def last_step(output_dir: Path) -> int:
+    """The step of the newest whole checkpoint, 0 where there is none."""
+    newest = last_checkpoint(output_dir)
+    return int(newest.name.rpartition("-")[2]) if newest else 0
+
+
+def remove_partial(output_dir: Path) -> None:
+    """Remove checkpoints that a kill cut off, so that they never count among those to keep."""
+    for path in Path(output_dir).glob("checkpoint-*"):
+        if not (path / STATE_FILE).is_file():
+            shutil.rmtree(path)
+
+
+def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | None:
     """The checkpoint that ``--resume_from_checkpoint`` names: a path, or True for the newest whole one.
 
     Raises :class:`UserError` when it is not whole or was made by another run.

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from fragmodel.config import AdapterConfig, AlignmentConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest, write_text
-from fragmodel.training.claim import OWNER, claim
+from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
+from fragmodel.training.slurm_job import OWNER, claim, requeue
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -71,7 +73,7 @@ def launch(
     if finished:
         collect(folder, model, log)
         return
-    resume = any((path / "trainer_state.json").exists() for path in folder.glob("checkpoint-*"))
+    remove_partial(folder)
     filled = [path for path in valid if _rows(path)]
     arguments = _arguments(adapter, lora, training, seed, bool(filled))
     arguments |= {
@@ -84,9 +86,10 @@ def launch(
         "store": store,
         "store_fingerprint": fingerprint,
         "load_model_checkpoint_path": aligned,
-        "resume_from_checkpoint": True if resume else None,
+        "resume_from_checkpoint": True if last_step(folder) else None,
     }
-    run_program(launch_command(programs / PROGRAMS[training.loop], training, _as_flags(arguments)), training)
+    command = launch_command(programs / PROGRAMS[training.loop], training, _as_flags(arguments))
+    run_program(command, training, folder)
     finish(folder, code)
     collect(folder, model, log)
 
@@ -183,6 +186,7 @@ def _arguments(
         "per_device_eval_batch_size": training.batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation,
         "micro_batch_tokens": training.micro_batch_tokens,
+        "fsdp": "full_shard" if training.parallel == "fsdp" and training.all_processes > 1 else None,
         "gradient_checkpointing": training.gradient_checkpointing or None,
         "dataloader_num_workers": training.workers,
         "save_strategy": "steps",
@@ -190,7 +194,7 @@ def _arguments(
         "save_total_limit": training.keep_checkpoints,
         "eval_strategy": "epoch" if evaluate else "no",
         "logging_steps": training.log_steps,
-        "probe_records": training.probe_records if evaluate else 0,
+        "probe_records": training.probe_records if evaluate and training.parallel != "fsdp" else 0,
         "max_text_tokens": training.max_text_tokens,
         "seed": seed,
     }
@@ -205,22 +209,32 @@ def _as_flags(arguments: dict[str, Any]) -> list[str]:
     return flags
 
 
-def run_program(command: Sequence[str], training: Parallel) -> None:
+def run_program(command: Sequence[str], training: Parallel, folder: Path) -> None:
     """Run a training program, its output in this job's log; signals are passed on to it.
 
-    Raises :class:`UserError` when it was interrupted or failed.
+    Where a signal ended it and it wrote a checkpoint to ``folder``, the Slurm job starts again. Raises
+    :class:`UserError` then, and when the program failed.
     """
+    started_at = last_step(folder)
     print(" ".join(command), flush=True)
     # The child inherits this process's real descriptors, not a redirected sys.stdout: pass the log on.
     child = subprocess.Popen(command, stdout=sys.stdout, stderr=sys.stderr, env=_environment(training))
-    before = {number: signal.signal(number, lambda got, _: child.send_signal(got)) for number in SIGNALS}
+    signals: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        signals.append(number)
+        child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
         status = child.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if status == EXIT_STATUS:
-        raise UserError("training was interrupted and wrote a checkpoint; run again to go on from there")
+    # Under torchrun the program's own status is lost.
+    if signals and status and (status == EXIT_STATUS or last_step(folder) > started_at):
+        again = "Slurm starts this job again" if requeue() else "run again"
+        raise UserError(f"training was interrupted and wrote a checkpoint; {again} to go on from there")
     if status:
         raise UserError(f"training ended with status {status}; what it said is in the stage's log")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import set_seed
+from accelerate.utils import FullyShardedDataParallelPlugin, set_seed
 from torch.utils.data import DataLoader
 from transformers import DefaultFlowCallback, ProgressCallback, TrainerControl, TrainerState
 from transformers.integrations import get_reporting_integration_callbacks
@@ -27,6 +27,7 @@ from fragmodel.training.log import TrainingLog
 from fragmodel.training.optimizer import make_optimizer, make_scheduler
 from fragmodel.training.random_state import load_random_state, save_random_state
 from fragmodel.training.setup import TrainingSetup
+from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
 from fragmodel.training.validation import validation_loss
 
 
@@ -37,10 +38,19 @@ class InstructLoop:
         self.setup = setup
         self.args = args = arguments.training
         refuse_trainer_only(args)
+        plugin = FullyShardedDataParallelPlugin(**args.fsdp_plugin_args) if args.fsdp else None
         self.accelerator = Accelerator(
-            mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no", cpu=args.use_cpu
+            mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no",
+            cpu=args.use_cpu,
+            fsdp_plugin=plugin,
         )
         set_seed(args.seed)
+        self.identity = run_identity(arguments, setup, self.accelerator.num_processes)
+        self.resumed = resume_point(arguments, self.identity)
+        if self.resumed:
+            load_adapter_weights(setup.model, self.resumed)
+        if plugin:
+            plan_shards(setup.model, self.accelerator, plugin)
         if args.gradient_checkpointing:
             setup.model.gradient_checkpointing_enable({"use_reentrant": False})
             setup.model.enable_input_require_grads()
@@ -55,6 +65,8 @@ class InstructLoop:
         self.model, self.optimizer, self.loader = self.accelerator.prepare(
             setup.model, make_optimizer(setup.model, args), loader
         )
+        if plugin:
+            share_layers(self.model)
         self.steps_per_epoch = math.ceil(len(self.loader) / args.gradient_accumulation_steps)
         if not self.steps_per_epoch:
             raise UserError("there is no training record")
@@ -62,8 +74,6 @@ class InstructLoop:
             args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * self.steps_per_epoch)
         )
         self.scheduler = make_scheduler(self.optimizer.optimizer, args, self.max_steps)
-        self.identity = run_identity(arguments, setup, self.accelerator.num_processes)
-        self.resumed = resume_point(arguments, self.identity)
         self.state = TrainerState(
             max_steps=self.max_steps,
             num_train_epochs=math.ceil(self.max_steps / self.steps_per_epoch),
@@ -189,12 +199,11 @@ class InstructLoop:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         folder.mkdir(parents=True, exist_ok=True)
         save_random_state(folder, self.accelerator)
+        self.save_model(folder)
+        optimizer = whole(self.optimizer.state_dict())
         if self.accelerator.is_main_process:
-            save_trained(
-                self.accelerator.unwrap_model(self.model), self.setup.tokenizer, self.setup.spec, folder
-            )
             write_identity(folder, self.identity)
-            torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
+            torch.save(optimizer, folder / "optimizer.pt")
             torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
@@ -202,11 +211,15 @@ class InstructLoop:
             remove_old(folder.parent, keep=self.args.save_total_limit)
         self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 
+    def save_model(self, folder: Path) -> None:
+        """Write the trained weights to ``folder``; all processes call it together."""
+        model = self.accelerator.unwrap_model(self.model)
+        weights = trained_weights(model)
+        if self.accelerator.is_main_process:
+            save_trained(model, self.setup.tokenizer, self.setup.spec, folder, weights)
+
     def _load_checkpoint(self, folder: Path) -> None:
-        load_adapter_weights(self.accelerator.unwrap_model(self.model), folder)
-        self.optimizer.load_state_dict(
-            torch.load(folder / "optimizer.pt", weights_only=True, map_location=self.accelerator.device)
-        )
+        load_optimizer(self.optimizer, folder / "optimizer.pt")
         self.scheduler.load_state_dict(torch.load(folder / "scheduler.pt", weights_only=True))
         saved = TrainerState.load_from_json(str(folder / STATE_FILE))
         self.state.global_step = self._resumed_step = saved.global_step
@@ -222,13 +235,7 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
         loop = InstructLoop(setup, arguments)
         if not loop.train(interruption):
             return False
-    if loop.accelerator.is_main_process:
-        save_trained(
-            loop.accelerator.unwrap_model(loop.model),
-            setup.tokenizer,
-            setup.spec,
-            Path(arguments.training.output_dir),
-        )
+    loop.save_model(Path(arguments.training.output_dir))
     # The wrapped model goes before its process group: as the group's last owner it would wait, holding Python's
     # lock, for a thread of the group that may need this lock.
     loop.model, loop.optimizer = loop.accelerator.free_memory(loop.model, loop.optimizer)

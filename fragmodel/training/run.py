@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 
 import torch
 
-from fragmodel.errors import UserError
+from fragmodel.errors import UserError, cannot_write
 from fragmodel.training.arguments import Arguments, parse_arguments
 from fragmodel.training.interrupt import EXIT_STATUS
 from fragmodel.training.setup import TrainingSetup, prepare
@@ -37,11 +37,12 @@ def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str])
     except (torch.OutOfMemoryError, MemoryError):
         print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
+    except Exception as error:
         # The CPU allocator has no exception class of its own.
-        if "can't allocate memory" not in str(error):
+        message = OUT_OF_MEMORY if "can't allocate memory" in str(error) else cannot_write(error)
+        if message is None:
             raise
-        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return 2
     if os.environ.get("RANK", "0") == "0":
         print(

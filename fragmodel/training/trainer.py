@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import FullyShardedDataParallelPlugin
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
@@ -18,6 +19,7 @@ from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.setup import TrainingSetup
+from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
 from fragmodel.training.validation import validation_loss
 
 
@@ -71,16 +73,38 @@ class FragTrainer(Trainer):
         )
         return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, len(self.eval_dataset))
 
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._prepare_for_training(*args, **kwargs)
+        if self.args.fsdp:
+            share_layers(self.model)
+        return prepared
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the trained weights; all processes call it together."""
+        folder = Path(output_dir or self.args.output_dir)
+        model = self.accelerator.unwrap_model(self.model)
+        weights = trained_weights(model)
         if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
-            save_trained(
-                self.accelerator.unwrap_model(self.model), self.setup.tokenizer, self.setup.spec, folder
-            )
+            save_trained(model, self.setup.tokenizer, self.setup.spec, folder, weights)
             write_identity(folder, self.identity)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(revision=self.args.hub_revision)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_adapter_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+        """Nothing: :func:`train` loads the weights before the model is wrapped."""
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        optimizer = whole(self.optimizer.state_dict())
+        if self.args.should_save:
+            torch.save(optimizer, Path(output_dir) / "optimizer.pt")
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint:
+            load_optimizer(self.optimizer, Path(checkpoint) / "optimizer.pt")
+            self.lr_scheduler.load_state_dict(
+                torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
+            )
 
 
 class _OrderOfEpoch(TrainerCallback):
@@ -104,6 +128,12 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
         trainer = FragTrainer(setup, arguments)
         checkpoint = resume_point(arguments, trainer.identity)
         first_step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        if checkpoint:
+            load_adapter_weights(setup.model, checkpoint)
+        if arguments.training.fsdp:
+            plugin = FullyShardedDataParallelPlugin(**arguments.training.fsdp_plugin_args)
+            plan_shards(setup.model, trainer.accelerator, plugin)
+            trainer.is_fsdp_enabled = True
         if trainer.is_world_process_zero():
             print(
                 f"Resuming from step {first_step} ({checkpoint})"

@@ -54,7 +54,7 @@ def finished(cluster: OneNodeSlurm, tmp_path_factory: pytest.TempPathFactory) ->
             "max_text_tokens": 16,
             "probe_records": 0,
         },
-        "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 0, "baselines": ["majority"]},
+        "evaluation": {"shards": 2, "max_new_tokens": 8, "bootstrap_samples": 0, "baselines": ["majority"]},
     }
     run = OnCluster(Workflow(folder, config), cluster)
     run.run("--retries", "0")

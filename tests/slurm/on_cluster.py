@@ -21,8 +21,15 @@ SITE = {
     "cores_per_node": CPUS,
     "partitions": {"cpu": {}, "gpu": {"max_gpu": GPUS}},
 }
-# Impatient where the profile is patient with a real cluster.
+# Impatient where the profile is patient with a real cluster; the plugin would ask every 1, 11, 21, … seconds.
 QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10")
+SNAKEMAKE = """
+import sys
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+Executor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, value: None)
+main(sys.argv[1:])
+"""
 
 
 class OnCluster:
@@ -40,6 +47,7 @@ class OnCluster:
         twin = object.__new__(OnCluster)
         twin.workflow = object.__new__(Workflow)
         twin.workflow.folder = twin.folder = folder
+        twin.workflow.config = self.workflow.config
         twin.cluster = self.cluster
         for path in without:
             shutil.rmtree(folder / "results" / path)
@@ -47,7 +55,7 @@ class OnCluster:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Snakemake with the Slurm profile, as a user starts it; what it says goes to snakemake.out."""
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "run.yaml"]
+        command = [sys.executable, "-c", SNAKEMAKE, "--profile", "slurm", "--configfile", "run.yaml"]
         with (self.folder / "snakemake.out").open("a") as output:
             return subprocess.Popen(
                 [*command, *QUICK, *arguments],
@@ -58,7 +66,7 @@ class OnCluster:
                 start_new_session=True,
             )
 
-    def finish(self, process: subprocess.Popen, seconds: float = 540) -> str:
+    def finish(self, process: subprocess.Popen, seconds: float = 900) -> str:
         """Wait for a started Snakemake and return what it said; fail with it where it failed."""
         try:
             status = process.wait(seconds)
@@ -73,6 +81,14 @@ class OnCluster:
 
     def run(self, *arguments: str) -> str:
         return self.finish(self.start(*arguments))
+
+    def doctor(self, config: str, *, status: int) -> str:
+        """What `fragmodel doctor` prints here, which must end with ``status``."""
+        command = [sys.executable, "-c", "from fragmodel.cli import app; app()", "doctor", "--config", config]
+        environment = self.cluster.environment | {"PYTHONPATH": str(self.folder)}
+        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        assert result.returncode == status, result.stdout + result.stderr
+        return result.stdout
 
     def submitted(self, *fields: str) -> list[dict[str, str]]:
         """The jobs that this copy submitted, as the accounting knows them, with their ``rule``."""
@@ -103,24 +119,34 @@ class OnCluster:
         ]
         return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
 
-    def wait_for_step(self, step: int, *, other_than: str = "") -> str:
-        """Wait until a training job other than the given one has passed ``step``; returns its id."""
+    def wait_for_step(self, step: int, *, other_than: str = "", restarts: int = 0) -> str:
+        """Wait until a training job other than the given one, started again so often, has passed ``step``.
+
+        Returns its id.
+        """
         found: list[str] = []
 
         def reached() -> bool:
             job = self.training_job()
-            found[:] = [job] if job and job != other_than and max(self.losses(), default=0) >= step else []
+            right = job and job != other_than and self.cluster.restarts(job) >= restarts
+            found[:] = [job] if right and max(self.losses(), default=0) >= step else []
             return bool(found)
 
         self.wait(f"step {step} of training", reached)
         return found[0]
 
-    def wait(self, what: str, reached: Callable[[], bool], seconds: float = 120) -> None:
+    def wait(self, what: str, reached: Callable[[], bool], seconds: float = 300) -> None:
         end = time.monotonic() + seconds
         while not reached():
             said = (self.folder / "snakemake.out").read_text()
             assert time.monotonic() < end, f"no {what} in {seconds} s\n{said[-6000:]}"
             time.sleep(0.1)
+
+    @property
+    def resumed_at(self) -> int:
+        """The step from which the newest training job went on, 0 where it began."""
+        found = re.search(r"Resuming from step (\d+)", self.training_log)
+        return int(found[1]) if found else 0
 
     @property
     def training_log(self) -> str:

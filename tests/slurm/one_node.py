@@ -1,4 +1,6 @@
-"""A real Slurm of one node: munge, accounting on MariaDB, two partitions, and a GPU that is only a name.
+"""A real Slurm of one node: munge, accounting on MariaDB, and GPUs that are only names.
+
+Two partitions as sites have them, and one whose jobs take the GPUs from others.
 
 Everything lies in one folder and listens on free local ports, so that it can run beside another Slurm, as root in a
 container or as a plain user.
@@ -6,6 +8,7 @@ container or as a plain user.
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -49,6 +52,8 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=100000
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 KillWait=10
 ReturnToService=2
 MailProg=/bin/true
@@ -61,7 +66,8 @@ AccountingStoreFlags=job_comment
 JobAcctGatherType=jobacct_gather/linux
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=2-00:00:00 State=UP
-PartitionName=gpu Nodes={host} MaxTime=2-00:00:00 State=UP
+PartitionName=gpu Nodes={host} MaxTime=2-00:00:00 PriorityTier=1 GraceTime=60 State=UP
+PartitionName=urgent Nodes={host} PriorityTier=10 State=UP
 """
 
 SLURMDBD_CONF = """
@@ -126,17 +132,19 @@ class OneNodeSlurm:
         _wait("the node", lambda: "idle" in self.run("sinfo", "-h", "-o", "%T", check=False).stdout)
 
     def stop(self) -> None:
-        """Cancel what still runs, then end the daemons in the reverse order of their start."""
-        if len(self._processes) == len(("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")):
-            self.run("scancel", "--user", getpass.getuser(), check=False)
-            _wait("the last jobs", lambda: not self.run("squeue", "-h", check=False).stdout.strip())
-        for process in reversed(self._processes):
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Cancel what still runs, then end the daemons in the reverse order of their start, come what may."""
+        try:
+            if len(self._processes) == len(("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")):
+                self.run("scancel", "--user", getpass.getuser(), check=False)
+                _wait("the last jobs", lambda: not self.run("squeue", "-h", check=False).stdout.strip())
+        finally:
+            for process in reversed(self._processes):
+                process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run a Slurm command against this cluster."""
@@ -144,6 +152,20 @@ class OneNodeSlurm:
         if check and result.returncode:
             raise AssertionError(f"{' '.join(command)}: {result.stdout}{result.stderr}")
         return result
+
+    def fail_node(self) -> None:
+        """Let Slurm take the node for dead, with all that runs on it, and for mended a moment later."""
+        node = socket.gethostname().partition(".")[0]
+        self.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        self.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)  # it may be back
+
+    def preempt(self) -> None:
+        """Take the GPUs away from whoever has them."""
+        self.run("sbatch", "--partition=urgent", f"--gres=gpu:{GPUS}", "--output=/dev/null", "--wrap=true")
+
+    def restarts(self, job: str) -> int:
+        """How often Slurm has started the job again."""
+        return int(re.search(r"Restarts=(\d+)", self.run("scontrol", "show", "job", job).stdout)[1])
 
     def jobs(self, *fields: str) -> list[dict[str, str]]:
         """Every job of the accounting database, without its steps, one for each time it was started."""

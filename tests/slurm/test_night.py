@@ -8,39 +8,53 @@ from on_cluster import STEPS
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 
-def test_training_survives_termination_a_hard_kill_and_a_requeue(finished, tmp_path):
+def test_training_survives_a_night(finished, tmp_path):
+    """A signal to end, the death of the node and preemption start the job again; a hard kill makes a new one."""
     night = finished.copy(tmp_path, "training")
     snakemake = night.start("train")
-    first = night.wait_for_step(30)
-    night.cluster.run("scancel", "--signal=TERM", first)
-    second = night.wait_for_step(60, other_than=first)
-    resumed = int(night.training_log.split("Resuming from step ")[1].split()[0])
-    assert resumed >= 30 and resumed % 25, "the signal's own checkpoint, not the last planned one"
-    night.cluster.run("scancel", "--signal=KILL", second)
-    third = night.wait_for_step(85, other_than=second)
-    assert "Resuming from step" in night.training_log
-    night.cluster.run("scontrol", "requeue", third)
+    job = night.wait_for_step(30)
+    night.cluster.run("scancel", "--signal=TERM", job)
+    assert night.wait_for_step(50, restarts=1) == job
+    at = [night.resumed_at]
+    night.cluster.fail_node()
+    assert night.wait_for_step(70, restarts=2) == job
+    at.append(night.resumed_at)
+    night.cluster.preempt()
+    assert night.wait_for_step(85, restarts=3) == job
+    at.append(night.resumed_at)
+    night.cluster.run("scancel", "--signal=KILL", job)
     night.finish(snakemake)
-    assert "Resuming from step" in night.training_log
+    at.append(night.resumed_at)
+    assert [step % 25 for step in at[::2]] != [0, 0], (
+        "the signals' own checkpoints, not the last planned ones"
+    )
+    assert at == sorted(at) and at[0] >= 30 and at[2] >= 70 and at[3] >= 75
     jobs = [job for job in night.submitted("JobIDRaw") if job["rule"] == "train_model"]
-    states = [(job["JobIDRaw"], job["State"].split()[0]) for job in jobs]
-    assert states == [(first, "FAILED"), (second, "CANCELLED"), (third, "REQUEUED"), (third, "COMPLETED")]
+    states = [(each["JobIDRaw"] == job, each["State"].split()[0]) for each in jobs]
+    assert states == [
+        (True, "REQUEUED"),
+        (True, "NODE_FAIL"),
+        (True, "REQUEUED"),
+        (True, "CANCELLED"),
+        (False, "COMPLETED"),
+    ]
     assert night.losses() == pytest.approx(finished.losses(), rel=1e-5)
     assert max(night.losses()) == STEPS
 
 
 def test_a_killed_snakemake_is_started_again_and_goes_on(finished, tmp_path):
+    """Meanwhile the job that it left behind comes to its time limit, and starts again without anybody's help."""
     run = finished.copy(tmp_path, "training")
     snakemake = run.start("train")
     orphan = run.wait_for_step(30)
     snakemake.send_signal(signal.SIGKILL)
     snakemake.wait()
-    assert run.training_job() == orphan, "Slurm knows nothing of the kill"
+    run.cluster.run("scancel", "--signal=USR1", orphan)  # what --signal=USR1@180 of the profile does
+    assert run.wait_for_step(45, restarts=1) == orphan
     run.run("--unlock")
     run.run("train")
-    states = {job["JobID"]: job["State"].split()[0] for job in run.submitted()[-2:]}
-    assert states.pop(orphan) == "CANCELLED"
-    assert list(states.values()) == ["COMPLETED"]
+    states = [job["State"].split()[0] for job in run.submitted() if job["rule"] == "train_model"]
+    assert states == ["REQUEUED", "CANCELLED", "COMPLETED"], "an orphan that is cancelled stays so"
     assert f"Slurm job {orphan} still trains" in run.training_log
-    assert "Resuming from step" in run.training_log
+    assert run.resumed_at >= 45
     assert run.losses() == pytest.approx(finished.losses(), rel=1e-5)

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from on_cluster import STEPS
+from on_cluster import STEPS, OnCluster
 from one_node import ACCOUNT
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
@@ -16,7 +16,7 @@ def requested(job: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def jobs(finished) -> list[dict[str, str]]:
-    return finished.submitted("Partition", "Account", "ReqTRES", "Timelimit", "JobIDRaw")
+    return finished.submitted("Partition", "Account", "ReqTRES", "Timelimit", "JobIDRaw", "SubmitLine")
 
 
 def test_the_pipeline_ends_with_metrics_and_report(finished):
@@ -32,12 +32,11 @@ def test_each_job_is_submitted_once_and_small_ones_stay_local(jobs):
         "windows",
         "train_model",
         "audit_leakage",
-        "generate",
         "baselines",
         "score",
         "report",
     ]
-    several = ["ingest_task"] * 3 + ["embed_shard"] * 2
+    several = ["ingest_task"] * 3 + ["embed_shard"] * 2 + ["generate"] * 2
     assert sorted(job["rule"] for job in jobs) == sorted(rules + several), "metrics is local"
     assert {job["State"] for job in jobs} == {"COMPLETED"}
 
@@ -59,13 +58,20 @@ def test_memory_and_time_are_those_of_the_rule(jobs):
     assert 1500 <= megabytes(requested(by_rule["windows"])["mem"]) < 1510
 
 
+def test_training_is_warned_before_its_time_limit(jobs):
+    (line,) = [job["SubmitLine"] for job in jobs if job["rule"] == "train_model"]
+    assert "--signal=USR1@180" in line
+    assert "--requeue" in line
+
+
 def megabytes(text: str) -> float:
     value, unit = re.fullmatch(r"([\d.]+)([MG])", text).groups()
     return float(value) * {"M": 1, "G": 1024}[unit]
 
 
-def test_embedding_shards_are_one_array(jobs):
-    shards = sorted(job["JobID"] for job in jobs if job["rule"] == "embed_shard")
+@pytest.mark.parametrize("rule", ["embed_shard", "generate"])
+def test_shards_are_one_array(rule, jobs):
+    shards = sorted(job["JobID"] for job in jobs if job["rule"] == rule)
     assert [re.sub(r"^\d+_", "", job) for job in shards] == ["1", "2"]
     assert len({job.partition("_")[0] for job in shards}) == 1
 
@@ -75,11 +81,43 @@ def test_training_ran_under_torchrun_with_a_process_for_each_gpu(finished):
     assert finished.losses().keys() == set(range(1, STEPS + 1))
 
 
-def test_forcing_one_stage_submits_exactly_its_jobs(finished):
+def newly_submitted(run: OnCluster, *arguments: str) -> list[str]:
+    """Rules of the jobs that one more Snakemake submits, in the order of submission."""
+    before = {job["JobID"] for job in run.submitted()}
+    run.run(*arguments)
+    return [job["rule"] for job in run.submitted() if job["JobID"] not in before]
+
+
+def test_nothing_is_submitted_twice_and_a_forced_stage_only_with_what_needs_it(finished):
     """Here sacct tells the states, as on sites where Slurm forgets ended jobs too soon for squeue."""
-    before = {job["JobID"] for job in finished.submitted()}
-    finished.run("--forcerun", "baselines", "--until", "score", "--slurm-status-command", "sacct")
-    assert [job["rule"] for job in finished.submitted() if job["JobID"] not in before] == [
+    sacct = ("--slurm-status-command", "sacct", "--slurm-array-jobs", "")
+    assert newly_submitted(finished) == []
+    assert newly_submitted(finished, "--forcerun", "baselines", "--until", "score", *sacct) == [
         "baselines",
         "score",
     ]
+
+
+def test_a_setting_a_module_and_a_data_set_submit_exactly_what_depends_on_them(finished, tmp_path):
+    """Embedding and training are the costly stages: a new data set embeds its own windows, once."""
+    run = finished.copy(tmp_path)
+    evaluation = run.workflow.config["evaluation"] | {"bootstrap_samples": 10}
+    run.workflow.configure(run.workflow.config | {"evaluation": evaluation})
+    module = run.folder / "fragmodel/evaluation/baselines/__init__.py"
+    module.write_text(module.read_text() + "\nEDITED = True\n")
+    assert newly_submitted(run, "--until", "score") == ["baselines", "score"]
+    datasets = {
+        **run.workflow.config["datasets"],
+        "VenusX_Act": run.workflow.config["datasets"]["VenusX_Dom"],
+    }
+    run.workflow.configure(run.workflow.config | {"datasets": datasets})
+    assert newly_submitted(run, "--until", "windows") == ["ingest_task"] * 3 + ["windows"]
+
+
+def test_doctor_finds_what_the_cluster_has(finished):
+    said = finished.doctor("config.yaml", status=0)
+    assert "ok       partition gpu  1 nodes, up to 16 cores and 4 GPUs each" in said
+    assert f"ok       account        {ACCOUNT}" in said
+    assert "missing  GPU" in finished.doctor("run.yaml", status=1), (
+        "torch is built for CPUs, the run wants GPUs"
+    )

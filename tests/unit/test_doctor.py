@@ -20,7 +20,8 @@ ANSWERS = {
     "sinfo": 'case "$*" in *version*) echo "slurm 24.05.1";; *) echo "short|(null)|64|n1"; '
     'echo "gpu|gpu:a100:8(S:0-1)|128|n2";; esac',
     "sacctmgr": "echo proteins",
-    "scontrol": 'echo "MinJobAge               = 300 sec"',
+    "scontrol": 'case "$*" in *partition*) echo "PartitionName=short PreemptMode=REQUEUE";; '
+    '*) echo "MinJobAge               = 300 sec";; esac',
 }
 SITE = {
     "resources": {"slurm_account": "proteins"},
@@ -116,6 +117,12 @@ def test_a_forgetful_controller_is_noted(site):
     status, found = site.doctor()
     assert status == 0
     assert found["job states"][0] == "note"
+
+
+def test_a_partition_that_cancels_preempted_jobs_is_noted(site):
+    assert "preemption short" not in site.doctor()[1]
+    site.answer("scontrol", 'echo "PartitionName=short AllowGroups=ALL PreemptMode=CANCEL"')
+    assert site.doctor()[1]["preemption short"][0] == "note"
 
 
 def test_a_controller_that_is_down(site):

@@ -166,6 +166,7 @@ def test_several_data_sets_with_weights() -> None:
         (["--warmup_ratio"], "--warmup_ratio needs a value"),
         (["--logging_dir"], "--logging_dir needs a value"),
         (["--eval_strategy", "sometimes"], "sometimes"),
+        (["--fsdp"], "start several with torchrun"),
         (["--train_files", "a.parquet", "--eval_strategy", "epoch"], "needs --eval_files"),
     ],
 )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,8 +15,8 @@ import pytest
 
 from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
-from fragmodel.training.claim import claim
 from fragmodel.training.launch import launch, launch_command
+from fragmodel.training.slurm_job import claim
 
 PROGRAM = """
 import signal, sys, time
@@ -46,7 +47,13 @@ class Run:
         (self.folder / "train_trainer.py").write_text(textwrap.dedent(code))
 
     def launch(
-        self, *, code: str = "1", anew: bool = False, seed: int = 1, aligned: Path | None = None
+        self,
+        *,
+        code: str = "1",
+        anew: bool = False,
+        seed: int = 1,
+        aligned: Path | None = None,
+        training: TrainingConfig | None = None,
     ) -> list[str]:
         """Train and return the command lines that the program has been started with so far."""
         launch(
@@ -63,7 +70,7 @@ class Run:
             log=self.folder / "log.jsonl",
             adapter=AdapterConfig(),
             lora=LoraConfig(),
-            training=TrainingConfig(),
+            training=training or TrainingConfig(),
             seed=seed,
             code=code,
             anew=anew,
@@ -103,6 +110,16 @@ def test_a_checkpoint_without_its_last_file_is_not_resumed(run):
     assert "--resume_from_checkpoint" not in log.read_text()
 
 
+def test_a_checkpoint_that_was_cut_off_is_removed_and_the_one_before_is_resumed(run):
+    """Else it would count as the newest one to keep, and the whole one be removed for it."""
+    run.program(PROGRAM + "\n(folder / 'checkpoint-9').mkdir()\nsys.exit(1)")
+    with pytest.raises(UserError):
+        run.launch()
+    run.program(PROGRAM)
+    assert "--resume_from_checkpoint True" in run.launch()[-1]
+    assert [path.name for path in run.folder.glob("checkpoints/*/checkpoint-*")] == ["checkpoint-1"]
+
+
 def test_a_finished_run_is_not_repeated(run):
     run.launch()
     assert len(run.launch()) == 1
@@ -122,18 +139,59 @@ def test_another_setting_has_another_folder(run):
     assert len([*(run.folder / "checkpoints").iterdir()]) == 2
 
 
-def test_a_signal_is_passed_on_and_an_interruption_named(run):
-    run.program(
-        """
-        import signal, sys, time
-        signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
-        time.sleep(20)
-        """
-    )
-    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-    with pytest.raises(UserError, match="wrote a checkpoint"):
+@pytest.mark.parametrize(("processes", "sharded"), [(1, False), (2, True)])
+def test_several_processes_shard_where_the_config_says_so(run, processes, sharded):
+    (line,) = run.launch(training=TrainingConfig(parallel="fsdp", processes=processes))[-1:]
+    assert ("--fsdp full_shard" in line) == sharded
+
+
+INTERRUPTED = """
+    import signal, sys, time
+    from pathlib import Path
+    folder = Path(sys.argv[sys.argv.index("--output_dir") + 1])
+    def end(*_):
+        for name in sys.argv[-1].split():
+            (folder / f"checkpoint-{name}").mkdir()
+            (folder / f"checkpoint-{name}/trainer_state.json").write_text("{}")
+        sys.exit(1)  # under torchrun a process's own status is lost
+    signal.signal(signal.SIGUSR1, end)
+    (folder / "ready").touch()
+    time.sleep(60)
+    """
+
+
+def interrupted(run: Run, checkpoint: str) -> str:
+    """What a launch says whose program gets SIGUSR1 and then has this checkpoint or none."""
+    run.program(INTERRUPTED.replace("sys.argv[-1]", repr(checkpoint)))
+
+    def send() -> None:
+        while not list(run.folder.glob("checkpoints/*/ready")):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    threading.Thread(target=send, daemon=True).start()
+    with pytest.raises(UserError) as caught:
         run.launch()
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    return str(caught.value)
+
+
+def test_a_signal_is_passed_on_and_an_interruption_named(run):
+    assert "wrote a checkpoint; run again" in interrupted(run, "7")
+
+
+def test_no_checkpoint_is_claimed_that_is_not_there(run):
+    assert "status 1" in interrupted(run, "")
+
+
+@pytest.mark.parametrize(
+    ("state", "checkpoint", "requeued"),
+    [("RUNNING", "7", True), ("RUNNING", "", False), ("COMPLETING", "7", False), ("CANCELLED", "7", False)],
+)
+def test_an_interrupted_job_starts_again_unless_cancelled(run, slurm, state, checkpoint, requeued):
+    (slurm / "state").write_text(state)
+    assert ("Slurm starts this job again" in interrupted(run, checkpoint)) == requeued
+    assert (slurm / "requeued").exists() == requeued
 
 
 def test_one_process_needs_no_launcher():
@@ -171,10 +229,14 @@ def test_several_nodes_need_slurm(monkeypatch):
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch) -> Path:
-    """A squeue that prints the file `state`, and a scancel that writes it."""
+    """A squeue that prints the file `state`, a scancel that writes it, and a scontrol that requeues."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name, code in (("squeue", "cat state"), ("scancel", "echo CANCELLED > state; echo $1 > cancelled")):
+    for name, code in (
+        ("squeue", "cat state"),
+        ("scancel", "echo CANCELLED > state; echo $1 > cancelled"),
+        ("scontrol", "echo $2 > requeued"),
+    ):
         (tools / name).write_text(f"#!/bin/sh\ncd {tmp_path}\n{code}\n")
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tiny_models import TinyModels, build_tiny_models
 
 pytestmark = pytest.mark.slow
@@ -94,17 +96,33 @@ def test_killed_and_resumed_goes_on_as_if_nothing_had_been(program, number, mode
     assert losses(tmp_path) == pytest.approx(losses(uninterrupted[program]), abs=1e-6)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_two_ranks_average_to_one_process(program, models, tmp_path):
-    """The same global batch of 4 records: alone, and as 2 records on each of two ranks."""
+@pytest.mark.parametrize(("program", "decoder"), [(PROGRAMS[0], "untied"), (PROGRAMS[1], "tied")])
+def test_two_ranks_average_to_one_process_whole_or_sharded(program, decoder, models, tmp_path):
+    """The same global batch of 4 records: alone, as 2 on each of two ranks, and gone on with by FSDP half-way."""
     options = ("--max_steps", "4", "--logging_steps", "1", "--report_to", "none", "--lora_dropout", "0")
-    options += ("--save_strategy", "no", "--learning_rate", "1e-3", "--max_text_tokens", "32")
+    options += ("--save_steps", "2", "--learning_rate", "1e-3", "--max_text_tokens", "32")
+    options += ("--llama_path", str(getattr(models, decoder)))
     alone, ranks = tmp_path / "alone", tmp_path / "ranks"
     run(command(program, models, alone, *options, "--per_device_train_batch_size", "4"))
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
-    run(command(program, models, ranks, *options, "--per_device_train_batch_size", "2", launcher=torchrun))
+    words = command(program, models, ranks, *options, "--per_device_train_batch_size", "2", launcher=torchrun)
+    run(words)
     # Steps after the first depend on the gradients of those before.
     assert losses(ranks) == pytest.approx(losses(alone), abs=1e-4)
+    (ranks / "checkpoint-4").rename(tmp_path / "by_ddp")
+    run([*words, "--fsdp", "--resume_from_checkpoint", "True"])
+    assert losses(ranks) == pytest.approx(losses(alone), abs=1e-4)
+    assert_same_checkpoint(ranks / "checkpoint-4", tmp_path / "by_ddp")
+
+
+def assert_same_checkpoint(one: Path, other: Path) -> None:
+    """Whole weights and moments, the same but for rounding."""
+    found, expected = (load_file(folder / "adapter_model.safetensors") for folder in (one, other))
+    assert found.keys() == expected.keys()
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+    found, expected = (torch.load(folder / "optimizer.pt", weights_only=True) for folder in (one, other))
+    assert found["param_groups"] == expected["param_groups"]
+    torch.testing.assert_close(found["state"], expected["state"], rtol=1e-3, atol=1e-5)
 
 
 def test_the_advanced_command_line(models, tmp_path):
@@ -168,6 +186,16 @@ def test_the_advanced_command_line(models, tmp_path):
     assert {"optimizer.pt", "scheduler.pt", "adapter_model.safetensors", "trainer_state.json"} <= {
         path.name for path in checkpoint.iterdir()
     }
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_file_system_that_takes_no_more_is_named_in_a_line(program, models, tmp_path):
+    """A limit on the size of files stands for a full disk: the same calls fail."""
+    words = command(program, models, tmp_path, "--max_steps", "1", "--report_to", "none", "--save_steps", "1")
+    message = run(["sh", "-c", 'ulimit -f 40; exec "$0" "$@"', *words], status=2)
+    assert "could not be written" in message or "choose another folder" in message
+    assert "Traceback" not in message
+    assert not [*tmp_path.glob("checkpoint-*/trainer_state.json")], "no checkpoint that only looks whole"
 
 
 def test_a_checkpoint_of_another_run_is_refused(models, uninterrupted):

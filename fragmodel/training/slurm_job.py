@@ -1,4 +1,4 @@
-"""One training job a checkpoint folder: a job that a killed Snakemake left behind ends before the next begins."""
+"""The Slurm job that training runs in: it has its checkpoint folder to itself, and starts again when interrupted."""
 
 import os
 import subprocess
@@ -45,6 +45,22 @@ def claim(folder: Path, *, patience: float = 900, interval: float = 2) -> None:
                 )
             time.sleep(interval)
     write_text(owner, job)
+
+
+def requeue() -> bool:
+    """Have Slurm start this very job again; returns whether it will.
+
+    It will not outside Slurm, where Slurm refuses, and when the job is no longer running in Slurm's eyes: then its
+    user cancelled it, or its time is over. Snakemake goes on waiting for a job that starts again, and counts no
+    attempt: a long run may be interrupted any number of times.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or _state(job) != "RUNNING":
+        return False
+    try:
+        return subprocess.run(["scontrol", "requeue", job], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def _state(job: str) -> str:
