@@ -13,10 +13,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def configured(finished):
-    """The finished run; its config is put back afterwards."""
+    """The finished run; its config and what was made with it are put back afterwards."""
     config = copy.deepcopy(finished.config)
     yield finished
     finished.configure(config)
+    finished.snakemake()
 
 
 def test_shards_are_the_unit_of_restarting_and_change_no_answer(configured):
