@@ -228,9 +228,11 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         labelled = labels != IGNORED
         labelled[lengths.cumsum(0) - lengths] = False
         places = labelled.nonzero().flatten()
-        hidden = run_packed(self.llama_decoder.model, embeddings, lengths.tolist(), places - 1, dtype)
         weight, ids, rows = token_rows(self.get_output_embeddings())
-        return linear_cross_entropy(hidden.to(dtype), weight, labels[places], ids=ids, rows=rows)
+        # From here on ``dtype`` alone says how products are computed; autocast would mix its own format in.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            hidden = run_packed(self.llama_decoder.model, embeddings, lengths.tolist(), places - 1, dtype)
+            return linear_cross_entropy(hidden.to(dtype), weight, labels[places], ids=ids, rows=rows)
 
     def encode_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Frozen encoder states ``[rows, encoder_dim]`` of packed ESM token ids ``[rows]``."""

@@ -113,6 +113,35 @@ def test_weights_in_half_give_the_loss_of_their_widened_values(parts: tuple[Any,
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("arithmetic", [False, True], ids=["widened", "bfloat16"])
+def test_autocast_gives_the_exact_loss_and_gradients_to_its_precision(
+    tiny: TinyModels, monkeypatch: pytest.MonkeyPatch, arithmetic: bool, checkpointing: bool
+) -> None:
+    """As ``--bf16`` runs it, on a CPU without bfloat16 arithmetic and on one with it: no further from float32 than
+    the padded pass is under the same autocast.
+    """
+    monkeypatch.setattr("fragmodel.model.precision.cpu_has_bfloat16", lambda: arithmetic)
+    model, tokenizer = build_model(tiny.spec(target_modules=ALL_LAYERS))
+    padded, batch = make_batch(MIXED, tokenizer), make_packed(MIXED, tokenizer)
+    exact = plain_loss(model, padded)
+    expected = _joined(gradients(model, exact))
+    with torch.autocast("cpu", torch.bfloat16):
+        reference = _joined(gradients(model, plain_loss(model, padded)))
+    if checkpointing:
+        model.train()
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(**batch).loss
+    torch.testing.assert_close(loss, exact, rtol=0.02, atol=0.02)
+    error = (_joined(gradients(model, loss)) - expected).norm() / expected.norm()
+    assert error < 1.5 * (reference - expected).norm() / expected.norm()
+
+
+def _joined(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([gradient.float().flatten() for gradient in gradients.values()])
+
+
 def test_a_label_on_the_first_token_counts_nothing(parts: tuple[Any, Any]) -> None:
     """There is no row before it that could predict it."""
     model, tokenizer = parts
