@@ -149,7 +149,42 @@ class EmbeddingsConfig(Section):
     """GPUs that each embedding job asks the cluster for; a visible GPU is used in any case."""
 
 
-class AlignmentConfig(Section):
+class LearningConfig(Section):
+    """What the stages that train share: how long, how fast, and on which machines."""
+
+    max_steps: int = -1
+    """Optimiser steps; -1 trains for `epochs`."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Peak learning rate."""
+    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    """Shape of the learning rate."""
+    warmup_fraction: Fraction = 0.03
+    """Part of the steps in which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW weight decay."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradient clipping."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs on each node, one process a GPU; 0 takes the CPU, or the one GPU of a workstation."""
+    processes: Positive = 1
+    """Processes on a CPU node (gloo); where `gpus` is set, it tells their number."""
+    nodes: Positive = 1
+    """Nodes of the job; more than one needs Slurm."""
+    keep_checkpoints: Positive = 2
+    """Checkpoints that are kept."""
+
+    @property
+    def processes_per_node(self) -> int:
+        """Processes on each node."""
+        return self.gpus or self.processes
+
+    @property
+    def all_processes(self) -> int:
+        """Processes on all nodes together."""
+        return self.processes_per_node * self.nodes
+
+
+class AlignmentConfig(LearningConfig):
     """Stage 1, optional: contrastive alignment of the adapters with the text of descriptions, before training."""
 
     enabled: bool = False
@@ -169,20 +204,8 @@ number the middle one (16 of 32 in Prot2Text-V2)."""
     """Tokens of a description that are read."""
     text_batch_size: Positive = 16
     """Descriptions in one pass through the frozen decoder."""
-    max_steps: int = -1
-    """Optimiser steps; -1 trains for `epochs`."""
     epochs: Annotated[float, Field(gt=0)] = 10.0
     """Passes over the pairs."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    """Peak learning rate."""
-    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    """Shape of the learning rate."""
-    warmup_fraction: Fraction = 0.03
-    """Part of the steps in which the learning rate rises."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """AdamW weight decay."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Gradient clipping."""
     temperature: Annotated[float, Field(ge=0.01, le=10)] = 0.05
     """Temperature of the loss at the start; it is learnt."""
     batch_size: Annotated[int, Field(ge=2)] = 256
@@ -191,21 +214,8 @@ number the middle one (16 of 32 in Prot2Text-V2)."""
     """Pairs whose activations a process holds at once; changes memory and time, not the result."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of the forward passes (mixed precision)."""
-    gpus: Annotated[int, Field(ge=0)] = 0
-    """GPUs on each node, one process a GPU; 0 aligns on the CPU, or on the one GPU of a workstation."""
-    processes: Positive = 1
-    """Processes on a CPU node (gloo); where `gpus` is set, it tells their number."""
-    nodes: Positive = 1
-    """Nodes of the job; more than one needs Slurm."""
     checkpoint_steps: Positive = 50
     """Steps between checkpoints; each also tells loss and recall in validation."""
-    keep_checkpoints: Positive = 2
-    """Checkpoints that are kept."""
-
-    @property
-    def processes_per_node(self) -> int:
-        """Processes on each node."""
-        return self.gpus or self.processes
 
 
 class AdapterConfig(Section):
@@ -234,29 +244,17 @@ class LoraConfig(Section):
     """Linear layers of the decoder that get an update."""
 
 
-class TrainingConfig(Section):
+class TrainingConfig(LearningConfig):
     """Instruction tuning."""
 
     loop: Literal["trainer", "instruct"] = "trainer"
     """`trainer` is the HuggingFace Trainer, `instruct` our own explicit loop; both give the same losses."""
-    max_steps: int = -1
-    """Optimiser steps; -1 trains for `epochs`."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """Passes over the training records."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    """Peak learning rate."""
-    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    """Shape of the learning rate."""
-    warmup_fraction: Fraction = 0.03
-    """Part of the steps in which the learning rate rises."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """AdamW weight decay."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Gradient clipping."""
     batch_size: Positive = 8
-    """Records in one forward pass on one device."""
+    """Records of a batch on one device."""
     gradient_accumulation: Positive = 1
-    """Forward passes that make one optimiser step."""
+    """Batches that make one optimiser step."""
     micro_batch_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens that go through the model at once; a batch of more is done in parts, which changes memory and not the \
 loss. 0: 1024 on a CPU, 16384 on a GPU."""
@@ -266,34 +264,16 @@ loss. 0: 1024 on a CPU, 16384 on a GPU."""
     """Among several processes: `ddp` keeps the whole model on each, `fsdp` a shard of every weight (and no probe)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
-    gpus: Annotated[int, Field(ge=0)] = 0
-    """GPUs on each node, one process a GPU; 0 trains on the CPU, or on the one GPU of a workstation."""
-    processes: Positive = 1
-    """Processes on a CPU node (gloo); where `gpus` is set, it tells their number."""
-    nodes: Positive = 1
-    """Nodes of the training job; more than one needs Slurm."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Data loading processes for each training process."""
     checkpoint_steps: Positive = 200
     """Steps between checkpoints."""
-    keep_checkpoints: Positive = 2
-    """Checkpoints that are kept."""
     log_steps: Positive = 5
     """Steps between log entries."""
     probe_records: Annotated[int, Field(ge=0)] = 8
     """Validation records that are answered at each checkpoint; the report draws how many answers have their form."""
     max_text_tokens: Positive = 512
     """Longest answer in tokens; longer ones are cut and counted."""
-
-    @property
-    def processes_per_node(self) -> int:
-        """Training processes on each node."""
-        return self.gpus or self.processes
-
-    @property
-    def all_processes(self) -> int:
-        """Training processes on all nodes together."""
-        return self.processes_per_node * self.nodes
 
 
 class EvaluationConfig(Section):

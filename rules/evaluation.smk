@@ -20,7 +20,7 @@ rule generate:
         results("benchmarks/generate/{data_name}/shard-{shard}.tsv")
     conda:
         "../environment.yaml"
-    threads: 2
+    threads: CORES // 2  # the data sets beside each other are busier than one alone
     resources:
         gpu=run.evaluation.gpus,
         mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
@@ -49,7 +49,7 @@ rule baselines:
         results("benchmarks/baselines/{data_name}.tsv")
     conda:
         "../environment.yaml"
-    threads: 2
+    threads: CORES // 2  # the data sets beside each other are busier than one alone
     resources:
         mem_mb=memory(2500, factor=10),
         runtime=minutes(240),

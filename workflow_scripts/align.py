@@ -1,6 +1,5 @@
 """Rule align_adapters: start the alignment program and collect the adapters."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from fragmodel.stage import ANEW, stage
 
 with stage(snakemake.log[0]):
     from fragmodel.alignment.program import launch_alignment
+    from fragmodel.alignment.texts import fingerprint_in
     from fragmodel.config import AdapterConfig, AlignmentConfig
     from fragmodel.embeddings.manifest import fingerprint_of
 
@@ -19,7 +19,7 @@ with stage(snakemake.log[0]):
         valid=[Path(path) for path in snakemake.input.valid],
         store=Path(snakemake.params.store),
         fingerprint=fingerprint_of(snakemake.input.manifests),
-        texts_fingerprint=json.loads(Path(snakemake.input.texts).read_text(encoding="utf-8"))["fingerprint"],
+        texts_fingerprint=fingerprint_in(snakemake.input.texts),
         checkpoints=Path(snakemake.params.checkpoints),
         model=Path(snakemake.output.model),
         log=Path(snakemake.output.log),

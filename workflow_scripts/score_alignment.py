@@ -1,12 +1,12 @@
 """Rule score_alignment: retrieval by the aligned adapters and by baselines."""
 
-import json
 from pathlib import Path
 
 from fragmodel.stage import stage
 
 with stage(snakemake.log[0]):
     from fragmodel.alignment.evaluate import evaluate
+    from fragmodel.alignment.texts import fingerprint_in
     from fragmodel.config import AdapterConfig, AlignmentConfig
     from fragmodel.embeddings.manifest import fingerprint_of
 
@@ -17,7 +17,7 @@ with stage(snakemake.log[0]):
         decoder=Path(snakemake.input.decoder),
         store=Path(snakemake.params.store),
         fingerprint=fingerprint_of(snakemake.input.manifests),
-        texts_fingerprint=json.loads(Path(snakemake.input.texts).read_text(encoding="utf-8"))["fingerprint"],
+        texts_fingerprint=fingerprint_in(snakemake.input.texts),
         adapter=AdapterConfig(**snakemake.params.adapter),
         alignment=AlignmentConfig(**snakemake.params.alignment),
         seed=snakemake.params.seed,

@@ -108,6 +108,11 @@ def embed_texts(
     return fingerprint
 
 
+def fingerprint_in(manifest: str | Path) -> str:
+    """The fingerprint that the rule embed_texts noted in its manifest."""
+    return json.loads(Path(manifest).read_text(encoding="utf-8"))["fingerprint"]
+
+
 def text_fingerprint(decoder: Path, layer: int, pooling: Pooling, segments: int, max_text_tokens: int) -> str:
     """32 hex digits that name the vectors: digests of the decoder's weights and tokenizer, and what is read off."""
     files = [*sorted(decoder.glob("*.safetensors")), *sorted(decoder.glob("tokenizer*"))]

@@ -20,7 +20,7 @@ def plan(
     records: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Training records; default: one for each protein and task; with --proteins."
+            min=1, help="Records of all splits; default: one for each protein and task; with --proteins."
         ),
     ] = None,
     tflops: Annotated[

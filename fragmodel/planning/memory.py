@@ -1,8 +1,8 @@
 """GPU memory of a training step, by part.
 
-Nothing is computed: the very modules that training builds run forward and backward on tensors that have a shape
-and no content (``FakeTensorMode``), while a dispatch mode adds up what is alive. All decoder layers are alike,
-so that one and two of them, and batches of one and two records, tell every other number by a straight line.
+Nothing is computed: the modules that training builds run a padded step, forward and backward, on tensors that have
+a shape and no content (``FakeTensorMode``), while a dispatch mode adds up what is alive. All decoder layers are
+alike, so that one and two of them, and batches of one and two records, tell every other number by a straight line.
 """
 
 import weakref
@@ -130,12 +130,11 @@ class Planner:
             self._in_layers([self._activations(index, lengths, n, checkpointing) for index in (0, 1)])
             for n in (1, 2)
         )
-        processes = self.run.training.processes_per_node * self.run.training.nodes
         return StepMemory(
             frozen=weights.frozen_bytes,
             trained=weights.trained_bytes,
             gradients=weights.trained_bytes,
-            buckets=weights.trained_bytes if processes > 1 else 0,
+            buckets=weights.trained_bytes if self.run.training.all_processes > 1 else 0,
             optimizer=2 * weights.trained_bytes,
             activations=one + (batch - 1) * (two - one),
         )
@@ -250,9 +249,10 @@ def _give_contents(model: PeftModel) -> None:
 
 
 def step_loss(model: PeftModel, lengths: Lengths, batch: int, states_dtype: torch.dtype) -> torch.Tensor:
-    """What ``Esm2LlamaInstructForCausalLM.forward`` computes, with shapes that do not depend on contents.
+    """The loss of a padded batch by the layers of transformers and peft, with shapes that do not depend on contents.
 
-    Every record is given a fragment as long as its window.
+    An upper bound: training packs its records and keeps less. Every record is given a fragment as long as its
+    window.
     """
     inner: Any = model.base_model.model
     rows, tokens = lengths.residues + 2, lengths.tokens

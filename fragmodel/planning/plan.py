@@ -64,9 +64,9 @@ def make_plan(
         for name, on in (("without", False), ("with", True))
     }
     training = run.training
-    processes = training.processes_per_node * training.nodes
     steps_per_epoch = math.ceil(
-        data.records["train"] / (training.batch_size * training.gradient_accumulation * processes)
+        data.records["train"]
+        / (training.batch_size * training.gradient_accumulation * training.all_processes)
     )
     steps = training.max_steps if training.max_steps > 0 else math.ceil(training.epochs * steps_per_epoch)
     weights = planner.weights

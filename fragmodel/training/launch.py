@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fragmodel.config import AdapterConfig, AlignmentConfig, LoraConfig, TrainingConfig
+from fragmodel.config import AdapterConfig, LearningConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
@@ -21,7 +21,6 @@ from fragmodel.training.slurm_job import OWNER, claim, requeue
 FINISHED = "finished"
 SETTINGS = "settings.json"
 PROGRAMS = {"trainer": "train_trainer.py", "instruct": "train_instruct.py"}
-Parallel = TrainingConfig | AlignmentConfig  # what says how many processes run, and where
 SHUTDOWN_SECONDS = 600  # that torchrun gives its processes to write a checkpoint before it kills them
 
 
@@ -120,7 +119,7 @@ def finish(folder: Path, code: str) -> None:
     write_text(folder / FINISHED, code)
 
 
-def launch_command(program: Path, training: Parallel, flags: Sequence[str]) -> list[str]:
+def launch_command(program: Path, training: LearningConfig, flags: Sequence[str]) -> list[str]:
     """The command that starts the training ``program``.
 
     One process starts by itself, several on a node under torchrun, several nodes as one torchrun a node under
@@ -209,7 +208,7 @@ def _as_flags(arguments: dict[str, Any]) -> list[str]:
     return flags
 
 
-def run_program(command: Sequence[str], training: Parallel, folder: Path) -> None:
+def run_program(command: Sequence[str], training: LearningConfig, folder: Path) -> None:
     """Run a training program, its output in this job's log; signals are passed on to it.
 
     Where a signal ended it and it wrote a checkpoint to ``folder``, the Slurm job starts again. Raises
@@ -239,7 +238,7 @@ def run_program(command: Sequence[str], training: Parallel, folder: Path) -> Non
         raise UserError(f"training ended with status {status}; what it said is in the stage's log")
 
 
-def _environment(training: Parallel) -> dict[str, str]:
+def _environment(training: LearningConfig) -> dict[str, str]:
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         if threads := environment.get(name):  # Snakemake's count for the job; each process would take it all

@@ -14,7 +14,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 PROGRAMS = {
     "munged": "munge",
@@ -145,6 +148,15 @@ class OneNodeSlurm:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            self._end_escaped()
+
+    def _end_escaped(self) -> None:
+        """``proctrack/linuxproc`` loses a job's process whose parent was killed; the cgroups of real sites do not."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                environment = process.environ()
+                if "SLURM_JOB_ID" in environment and str(self.folder) in environment.get("PATH", ""):
+                    process.kill()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run a Slurm command against this cluster."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import TEXTS, make_batch, make_dataset, referring_record
+from tiny_models import TEXTS, make_batch, make_dataset, make_packed, referring_record
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -59,7 +59,7 @@ def real_model(run: RunConfig) -> tuple[Any, Any]:
     return spec.build(include_encoder=True)
 
 
-def batch_of(tokenizer: Any) -> tuple[dict[str, torch.Tensor], Lengths]:
+def batch_of(tokenizer: Any, make: Any = make_batch) -> tuple[dict[str, torch.Tensor], Lengths]:
     sequence = "ACDEFGHIKLMNPQRSTVWY" * (RESIDUES // 20)
     rows = [
         referring_record(number, (0, RESIDUES), "zinc finger " * 12) | {"sequence": sequence}
@@ -68,7 +68,7 @@ def batch_of(tokenizer: Any) -> tuple[dict[str, torch.Tensor], Lengths]:
     item = make_dataset(rows, tokenizer, latent=1)[0]
     prompt = item["labels"].count(-100) - RESIDUES - 2
     answer = len(item["labels"]) - RESIDUES - 2 - prompt
-    return make_batch(rows, tokenizer, latent=1), Lengths(residues=RESIDUES, prompt=prompt, answer=answer)
+    return make(rows, tokenizer, latent=1), Lengths(residues=RESIDUES, prompt=prompt, answer=answer)
 
 
 def peak(step: Any) -> int:
@@ -113,6 +113,31 @@ def test_estimate_is_near_the_measured_peak(
     assert estimate.gradients == gradients
     assert estimate.optimizer == moments
     assert estimate.activations == pytest.approx(peak(accumulate), rel=0.1)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_itself_needs_no_more(
+    folders: tuple[Path, Path], precision: str, checkpointing: bool
+) -> None:
+    """It packs its records, here all in one part; the estimate is of a padded pass."""
+    run = config(folders, precision)
+    model, tokenizer = real_model(run)
+    batch, lengths = batch_of(tokenizer, make_packed)
+    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    if checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    model.train()
+
+    def accumulate() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = model(**batch).loss
+        loss.backward()
+
+    accumulate()
+    measured = peak(accumulate)
+    assert measured < planner.step(lengths, BATCH, checkpointing=checkpointing).activations
 
 
 def test_operations_are_those_of_a_real_step(folders: tuple[Path, Path]) -> None:
