@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli import app, hush
 
 
 @app.command()
@@ -34,16 +34,13 @@ def plan(
     Nothing is run or fetched: the models' shapes come from the config, a folder or their published names.
     """
     import json
-    import os
-    import warnings
 
-    warnings.simplefilter("ignore", FutureWarning)  # of one library about another
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fragmodel.config import load_config
     from fragmodel.errors import UserError
     from fragmodel.planning.data import count, given
 
     run = load_config(config)
+    hush()
     if (proteins is None) != (mean_length is None):
         raise UserError("--proteins and --mean-length go together")
     if records is not None and proteins is None:
