@@ -18,6 +18,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def commands() -> str:
     """Markdown of all commands, headings one level down."""
     command = get_command(app)
+    for each in command.commands.values():
+        summary = (each.help or "").split("\n\n")[0]
+        each.short_help = " ".join(summary.split())  # whole: a page has room for it
     text = get_docs_for_click(
         obj=command, ctx=command.make_context("fragmodel", [], resilient_parsing=True), name="fragmodel"
     )
