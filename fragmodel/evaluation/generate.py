@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
+from transformers import EsmModel
 
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
@@ -15,7 +16,7 @@ from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.model.loading import folder_digest, load_parts, load_trained
+from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
 from fragmodel.tables import PREDICTIONS, write_table
 
 
@@ -40,11 +41,12 @@ def generate(
     depend on the number of shards, and the shards together hold every record once. Raises :class:`UserError` when
     the model was trained on another encoder than ``encoder``, where that is given.
     """
-    if encoder is not None:
-        _check_encoder(model_dir, encoder)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    model, tokenizer = load_trained(model_dir, include_encoder=store is None)
-    model.to(device)
+    parts = load_parts(model_dir, with_encoder=store is None or encoder is not None)
+    if encoder is not None:
+        _check_encoder(model_dir, parts.encoder, encoder)
+    tokenizer = parts.tokenizer
+    model = (parts.model if store else with_its_encoder(parts)).to(device)
     chat = ChatEncoder(tokenizer, model.config.perceiver_latent_size)
     states = EmbeddingStore(store, fingerprint) if store else None
     dataset = FragRefDataset.from_files(records, chat, store=states, prompts_only=True)
@@ -84,8 +86,7 @@ def generate(
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
 
 
-def _check_encoder(model_dir: Path, encoder: Path) -> None:
-    own = load_parts(model_dir).encoder
+def _check_encoder(model_dir: Path, own: EsmModel | None, encoder: Path) -> None:
     if own is None or weights_digest(own) != stored_digest(encoder)[0]:
         raise UserError(
             f"{model_dir}: was trained on the states of another encoder than {encoder}; set models.encoder to its own"

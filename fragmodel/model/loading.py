@@ -69,11 +69,15 @@ def load_parts(folder: Path, *, dtype: str | None = None, with_encoder: bool = T
 
 def load_trained(folder: Path, *, include_encoder: bool) -> tuple[Model, PreTrainedTokenizerBase]:
     """A trained model, ready for generation, and its tokenizer. Raises :class:`UserError`."""
-    model, tokenizer, encoder = load_parts(folder, with_encoder=include_encoder)
-    if include_encoder:
-        joined = model.get_base_model() if isinstance(model, PeftModel) else model
-        joined.esm_encoder, joined.config.include_encoder = encoder, True
-    return model, tokenizer
+    parts = load_parts(folder, with_encoder=include_encoder)
+    return (with_its_encoder(parts) if include_encoder else parts.model), parts.tokenizer
+
+
+def with_its_encoder(parts: Parts) -> Model:
+    """The model, with the encoder that it was trained with put into it."""
+    joined = parts.model.get_base_model() if isinstance(parts.model, PeftModel) else parts.model
+    joined.esm_encoder, joined.config.include_encoder = parts.encoder, True
+    return parts.model
 
 
 def is_merged(folder: Path) -> bool:
