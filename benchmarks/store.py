@@ -36,8 +36,8 @@ def _run_shape(name: str, dim: int, quick: bool) -> list[dict]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder) / "files"
-        _write_files(files, proteins, dim)
-        stores = {dtype: _write_store(Path(folder) / dtype, proteins, dim, dtype) for dtype in DTYPES}
+        write_files(files, proteins, dim)
+        stores = {dtype: write_store(Path(folder) / dtype, proteins, dim, dtype) for dtype in DTYPES}
         sides = {"padded batches": _pad, "single proteins": list, "views without a copy": tuple}
         for (what, use), warm in itertools.product(sides.items(), (True, False)):
             peer = _rate(functools.partial(_read_files, files, use), files, proteins, warm, seconds)
@@ -75,14 +75,14 @@ def _states(protein: str, dim: int) -> torch.Tensor:
     return torch.randn(len(protein) + 2, dim, generator=generator)
 
 
-def _write_files(folder: Path, proteins: list[str], dim: int) -> None:
+def write_files(folder: Path, proteins: list[str], dim: int) -> None:
     folder.mkdir()
     for protein in proteins:
         content = {"label": "", "representations": {0: _states(protein, dim)[1:-1].clone()}}
         torch.save(content, folder / f"{sequence_key(protein)}.pt")
 
 
-def _write_store(root: Path, proteins: list[str], dim: int, dtype: str) -> EmbeddingStore:
+def write_store(root: Path, proteins: list[str], dim: int, dtype: str) -> EmbeddingStore:
     name = "0" * 32
     about = describe(name, encoder="benchmark", weights="", layer=1, dtype=dtype, dim=dim)
     write_description(root / name, about)

@@ -60,8 +60,8 @@ class DatasetConfig(Section):
     test: Paths = []
     """Raw files of the test split."""
     split: Literal["published", "by_cluster"] = "published"
-    """`published` takes the splits as the files have them; `by_cluster` deals the proteins of `train` to all three so \
-that no two relatives stand in different ones."""
+    """`published` takes the splits as the files have them; `by_cluster` deals the proteins of `train` to all three, \
+together with those of all such data sets, so that no two relatives stand in different ones."""
     split_identity: Annotated[float, Field(gt=0, le=1)] = 0.3
     """Sequence identity from which `by_cluster` takes two proteins for relatives."""
     tasks: list[TaskType] = ["referring_desc", "referring_class", "grounding_single", "grounding_group"]
@@ -260,6 +260,9 @@ class TrainingConfig(LearningConfig):
 loss. 0: 1024 on a CPU, 16384 on a GPU."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the forward pass (mixed precision); float16 needs a GPU."""
+    decoder_bits: Literal[8, 4] | None = None
+    """Hold the frozen linear layers of the decoder in 8 or 4 bits, for less memory (needs bitsandbytes; not with \
+`parallel: fsdp`)."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Among several processes: `ddp` keeps the whole model on each, `fsdp` a shard of every weight (and no probe)."""
     gradient_checkpointing: bool = False
@@ -274,6 +277,12 @@ loss. 0: 1024 on a CPU, 16384 on a GPU."""
     """Validation records that are answered at each checkpoint; the report draws how many answers have their form."""
     max_text_tokens: Positive = 512
     """Longest answer in tokens; longer ones are cut and counted."""
+
+    @model_validator(mode="after")
+    def _quantised_is_whole(self) -> "TrainingConfig":
+        if self.decoder_bits and self.parallel == "fsdp":
+            raise ValueError("decoder_bits: quantised weights cannot be sharded; set parallel: ddp")
+        return self
 
 
 class EvaluationConfig(Section):

@@ -139,7 +139,8 @@ LEAKAGE = _schema(
 
 SPLIT_ASSIGNMENT = _schema(
     "split_assignment",
-    1,
+    2,
+    _required("data_name", pa.string()),
     _required("uid", pa.string()),
     _required("split", pa.string()),
 )

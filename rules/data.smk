@@ -3,22 +3,24 @@
 
 rule assign_splits:
     input:
-        raw=lambda wildcards: run.datasets[wildcards.data_name].train,
+        # All data sets: a protein that is dealt follows its relatives whose split is published.
+        raw=[
+            path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)
+        ],
     output:
-        assignment=results("splits/{data_name}.parquet"),
+        assignment=results("splits/assignment.parquet"),
     log:
-        results("logs/splits/{data_name}.log"),
+        results("logs/splits/assignment.log"),
     benchmark:
-        results("benchmarks/splits/{data_name}.tsv")
+        results("benchmarks/splits/assignment.tsv")
     conda:
         "../environment.yaml"
-    threads: 4
+    threads: CORES
     resources:
         mem_mb=memory(4000, factor=8),
         runtime=minutes(240),
     params:
-        format=lambda wildcards: run.datasets[wildcards.data_name].format,
-        identity=lambda wildcards: run.datasets[wildcards.data_name].split_identity,
+        datasets={name: slice_of(dataset, "tasks", "weight") for name, dataset in run.datasets.items()},
         seed=run.seed,
         code=code_digest("fragmodel.data.splits"),
     script:
@@ -73,6 +75,6 @@ rule audit_leakage:
         runtime=minutes(240),
     params:
         thresholds=run.evaluation.identity_thresholds,
-        code=code_digest("fragmodel.data.splits"),
+        code=code_digest("fragmodel.data.leakage"),
     script:
         "../workflow_scripts/audit_leakage.py"

@@ -5,15 +5,14 @@ from pathlib import Path
 from fragmodel.stage import stage
 
 with stage(snakemake.log[0]):
+    from fragmodel.config import DatasetConfig
     from fragmodel.data.splits import assign_splits
 
     counts = assign_splits(
-        [Path(path) for path in snakemake.input.raw],
-        data_name=snakemake.wildcards.data_name,
+        {name: DatasetConfig(**values) for name, values in snakemake.params.datasets.items()},
         output=Path(snakemake.output.assignment),
-        format=snakemake.params.format,
-        identity=snakemake.params.identity,
         seed=snakemake.params.seed,
         threads=snakemake.threads,
     )
-    print(", ".join(f"{split}: {count} proteins" for split, count in counts.items()))
+    for name, dealt in counts.items():
+        print(f"{name}:", ", ".join(f"{split} {count} proteins" for split, count in dealt.items()))

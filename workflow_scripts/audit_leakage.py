@@ -5,7 +5,7 @@ from pathlib import Path
 from fragmodel.stage import stage
 
 with stage(snakemake.log[0]):
-    from fragmodel.data.splits import audit_leakage
+    from fragmodel.data.leakage import audit_leakage
 
     audit_leakage(
         [Path(path) for path in snakemake.input.train],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from torch.utils.data import Dataset
 
 from fragmodel.data.ingest import iter_records
@@ -36,12 +37,16 @@ class FragRefDataset(Dataset):
         max_text_tokens: int = 512,
         prompts_only: bool = False,
     ) -> None:
-        """``records`` has the columns of :data:`fragmodel.tables.RECORDS`."""
+        """``records`` has the columns of :data:`fragmodel.tables.RECORDS`; their texts are tokenised here, once."""
         self.records = records
         self.chat = chat
         self.store = store
         self.max_text_tokens = max_text_tokens
         self.prompts_only = prompts_only
+        turns = pc.list_flatten(records.column("conversation"))
+        chat.tokenise(pc.unique(pc.struct_field(turns, "content")).to_pylist())
+        if not prompts_only:
+            chat.tokenise(pc.unique(records.column("answer")).to_pylist())
 
     @classmethod
     def from_files(cls, files: Sequence[Path], chat: ChatEncoder, **options: Any) -> "FragRefDataset":

@@ -57,7 +57,7 @@ def ingest(
     settings = _settings(task, data_name, split, max_sequence_length, seed)
     sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
     _check_outputs(output, rejects, [path for source in sources for path in source.inputs])
-    members = _members(assignment, split) if assignment else None
+    members = _members(assignment, data_name, split) if assignment else None
     summary = IngestSummary()
     metadata: dict[str, Any] = {
         "inputs": [
@@ -141,9 +141,10 @@ def _check_outputs(output: Path, rejects: Path, inputs: Sequence[Path]) -> None:
             raise UserError(f"{path}: is a folder; name a file in it")
 
 
-def _members(assignment: Path, split: str) -> Callable[[str], bool]:
+def _members(assignment: Path, data_name: str, split: str) -> Callable[[str], bool]:
     """Whether a uid belongs to the split; uids that were not dealt, being unusable, belong to train."""
-    dealt = {row["uid"]: row["split"] for row in tables.read_rows(assignment, tables.SPLIT_ASSIGNMENT)}
+    rows = tables.read_rows(assignment, tables.SPLIT_ASSIGNMENT)
+    dealt = {row["uid"]: row["split"] for row in rows if row["data_name"] == data_name}
     return lambda uid: dealt.get(uid, "train") == split
 
 

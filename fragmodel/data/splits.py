@@ -1,169 +1,140 @@
-"""Relatedness of test and training proteins, and splits without it."""
+"""Splits for proteins that have none: relatives stay together."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from fragmodel import tables
-from fragmodel.config import SPLITS
+from fragmodel.config import SPLITS, DatasetConfig
 from fragmodel.data.readers import open_sources
 from fragmodel.data.relatives import method, search
 from fragmodel.data.validate import Invalid, clean_sequence
-from fragmodel.files import file_digest, text_digest, write_text
+from fragmodel.files import file_digest, text_digest
 
-_NOTES = {
-    "mmseqs2": "MMseqs2 easy-search; the alignment covers at least half of the shorter sequence.",
-    "built-in": "Built-in fallback, because mmseqs is not installed: shared 5-mers choose candidates, a local "
-    "alignment measures them. It misses distant relatives; install mmseqs2 for comparable numbers.",
-}
-
-SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True))  # of the proteins, where splits are dealt
+SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True))  # of the proteins of each data set
 
 
-def audit_leakage(
-    train: Sequence[Path],
-    test: Sequence[Path],
-    *,
-    thresholds: Sequence[float],
-    json_output: Path,
-    table_output: Path,
-    threads: int = 1,
-) -> dict[str, Any]:
-    """How closely the test proteins are related to the training proteins, in all data sets together.
+class Name(NamedTuple):
+    """A protein of a data set."""
 
-    ``train`` and ``test`` are records tables. A protein is compared by the windows that the records show. The
-    table (contract LEAKAGE) has the highest identity for each test record; the JSON, which is also returned,
-    counts for each data set, task and threshold the test proteins with a relative of at least that identity:
-
-        {"method", "note", "thresholds", "train_sequences", "test_sequences",
-         "datasets": {data_name: {task_type: {"proteins": int, "relatives": {"0.9": int, …}}}}}
-
-    Raises :class:`UserError` for a file that is no records table, and when MMseqs2 fails.
-    """
-    columns = ["record_id", "uid", "data_name", "task_type", "sequence"]
-    known = {
-        row["sequence"] for path in train for row in tables.read_rows(path, tables.RECORDS, ["sequence"])
-    }
-    asked = [row for path in test for row in tables.read_rows(path, tables.RECORDS, columns)]
-    queries = sorted({row["sequence"] for row in asked})
-    used = method()
-    best = dict.fromkeys(queries, 0.0)
-    # Sequences stand for themselves as names: equal ones are searched once.
-    for hit in search(_named(queries), _named(sorted(known)), method=used, threads=threads):
-        best[hit.query] = max(best[hit.query], hit.identity)
-    counts: dict[str, dict[str, dict[str, float]]] = {}  # data set → task → uid → highest identity
-    for row in asked:
-        proteins = counts.setdefault(row["data_name"], {}).setdefault(row["task_type"], {})
-        proteins[row["uid"]] = max(proteins.get(row["uid"], 0.0), best[row["sequence"]])
-    summary = {
-        "method": used,
-        "note": _NOTES[used],
-        "thresholds": list(thresholds),
-        "train_sequences": len(known),
-        "test_sequences": len(queries),
-        "datasets": {
-            name: {
-                task: {
-                    "proteins": len(proteins),
-                    "relatives": {
-                        str(limit): sum(identity >= limit for identity in proteins.values())
-                        for limit in thresholds
-                    },
-                }
-                for task, proteins in sorted(tasks.items())
-            }
-            for name, tasks in sorted(counts.items())
-        },
-    }
-    rows = [
-        {**{c: row[c] for c in columns if c != "sequence"}, "identity": best[row["sequence"]]}
-        for row in asked
-    ]
-    inputs = {
-        kind: [file_digest(path) for path in paths] for kind, paths in (("train", train), ("test", test))
-    }
-    tables.write_table(table_output, tables.LEAKAGE, rows, {"inputs": inputs, "method": used})
-    write_text(json_output, json.dumps(summary, indent=2) + "\n")
-    return summary
+    data_name: str
+    uid: str
 
 
 def split_by_cluster(
-    sequences: Mapping[str, str],
+    sequences: Mapping[Name, str],
     *,
-    identity: float = 0.3,
-    fractions: Mapping[str, float] | None = None,
+    identity: Mapping[str, float],
+    published: Mapping[str, str] | None = None,
+    shares: Mapping[str, float] = SHARES,
     seed: int = 1,
     threads: int = 1,
-) -> dict[str, str]:
-    """Deal proteins (uid → sequence) to the splits so that no two relatives stand in different ones.
+) -> dict[Name, str]:
+    """Deal proteins to the splits so that no two relatives stand in different ones.
 
-    Relatives are pairs of at least ``identity`` (see :mod:`fragmodel.data.relatives`); clusters are the
-    connected components of these pairs, so no pair that the search finds crosses a split. Clusters go, the
-    largest first and equals in an order drawn by ``seed``, to the split that is furthest below its share
-    (``fractions``, by default :data:`SHARES`). Returns uid → split, in the order of
-    ``sequences``.
+    Relatives are pairs of at least the lower ``identity`` of their two data sets (see
+    :mod:`fragmodel.data.relatives`), and proteins of one uid; clusters are the connected components of these pairs, so
+    no pair that the search finds crosses a split. ``published`` (sequence → split) are proteins whose split is given:
+    a cluster with relatives among them goes to their split, to the last of ``shares`` where they stand in several, so
+    that a published test set gets no relative in training. The other clusters go, the largest first and equals in an
+    order drawn by ``seed``, to the split that is furthest below its share of the cluster's data sets. Returns
+    name → split, in the order of ``sequences``.
     """
-    shares = dict(SHARES if fractions is None else fractions)
-    parent = {uid: uid for uid in sequences}
+    published = published or {}
+    parent = {name: name for name in sequences}
 
-    def root(uid: str) -> str:
-        while parent[uid] != uid:
-            parent[uid] = uid = parent[parent[uid]]
-        return uid
+    def root(name: Name) -> Name:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
 
-    for hit in search(sequences, sequences, method=method(), threads=threads):
-        if hit.identity >= identity:
-            first, second = sorted((root(hit.query), root(hit.target)))
-            parent[second] = first
-    clusters: dict[str, list[str]] = {}
-    for uid in sequences:
-        clusters.setdefault(root(uid), []).append(uid)
-    order = sorted(clusters, key=lambda name: (-len(clusters[name]), text_digest(str(seed), name)))
-    dealt = dict.fromkeys(shares, 0)
-    split_of: dict[str, str] = {}
-    for name in order:
-        split = max(shares, key=lambda split: shares[split] * len(sequences) - dealt[split])
-        dealt[split] += len(clusters[name])
-        split_of.update(dict.fromkeys(clusters[name], split))
-    return {uid: split_of[uid] for uid in sequences}
+    def join(one: Name, other: Name) -> None:
+        first, second = sorted((root(one), root(other)))
+        parent[second] = first
+
+    named: dict[str, Name] = {}
+    for name in sequences:
+        join(name, named.setdefault(name.uid, name))
+    targets: dict[Name | str, str] = {**sequences, **{sequence: sequence for sequence in published}}
+    given: list[tuple[Name, str]] = []
+    for hit in search(sequences, targets, method=method(), threads=threads):
+        limits = [identity[name.data_name] for name in (hit.query, hit.target) if isinstance(name, Name)]
+        if hit.identity < min(limits):
+            continue
+        if isinstance(hit.target, Name):
+            join(hit.query, hit.target)
+        else:
+            given.append((hit.query, published[hit.target]))
+    clusters: dict[Name, list[Name]] = {}
+    for name in sequences:
+        clusters.setdefault(root(name), []).append(name)
+    order = list(shares)
+    bound: dict[Name, str] = {}
+    for name, split in given:
+        bound[root(name)] = max(split, bound.get(root(name), split), key=order.index)
+    sizes = Counter(name.data_name for name in sequences)
+    dealt: dict[tuple[str, str], float] = defaultdict(float)  # part of a data set in a split
+    split_of: dict[Name, str] = {}
+    for cluster in sorted(
+        clusters, key=lambda c: (c not in bound, -len(clusters[c]), text_digest(str(seed), *c))
+    ):
+        counts = Counter(name.data_name for name in clusters[cluster])
+        parts = {data_name: count / sizes[data_name] for data_name, count in counts.items()}
+        lacks = {
+            split: sum(part * (share - dealt[data_name, split]) for data_name, part in parts.items())
+            for split, share in shares.items()
+        }
+        split = bound.get(cluster) or max(lacks, key=lacks.__getitem__)
+        for data_name, part in parts.items():
+            dealt[data_name, split] += part
+        split_of.update(dict.fromkeys(clusters[cluster], split))
+    return {name: split_of[name] for name in sequences}
 
 
 def assign_splits(
-    raw: Sequence[Path],
-    *,
-    data_name: str,
-    output: Path,
-    format: str = "auto",
-    identity: float = 0.3,
-    seed: int = 1,
-    threads: int = 1,
-) -> dict[str, int]:
-    """Deal the proteins of raw files without published splits; writes the table SPLIT_ASSIGNMENT for `ingest`.
+    datasets: Mapping[str, DatasetConfig], *, output: Path, seed: int = 1, threads: int = 1
+) -> dict[str, dict[str, int]]:
+    """Deal the proteins of all data sets with `split: by_cluster` together; writes the table SPLIT_ASSIGNMENT.
 
-    Returns the number of proteins in each split. A record whose uid or sequence cannot be used is not in the
-    table; `ingest` rejects it in the training split.
+    Proteins of the other data sets keep their splits, and their relatives follow them. Returns the number of proteins
+    by data set and split. A record whose uid or sequence cannot be used is not in the table; `ingest` rejects it in
+    the training split.
     """
-    sequences: dict[str, str] = {}
-    sources = open_sources(raw, format=format, data_name=data_name, split="train")
+    sequences: dict[Name, str] = {}
+    published: dict[str, str] = {}
+    inputs: list[str] = []
+    for data_name, dataset in datasets.items():
+        for split in SPLITS:
+            for uid, sequence in _proteins(dataset, data_name, split, inputs):
+                if dataset.split == "by_cluster":
+                    sequences.setdefault(Name(data_name, uid), sequence)
+                else:  # the later split wins, as among relatives
+                    published[sequence] = split
+    identity = {name: dataset.split_identity for name, dataset in datasets.items()}
+    split_of = split_by_cluster(sequences, identity=identity, published=published, seed=seed, threads=threads)
+    rows = ({**name._asdict(), "split": split} for name, split in sorted(split_of.items()))
+    dealing = {name: identity[name] for name in identity if datasets[name].split == "by_cluster"}
+    metadata = {"inputs": inputs, "identity": dealing, "seed": seed, "method": method()}
+    tables.write_table(output, tables.SPLIT_ASSIGNMENT, rows, metadata)
+    counts = Counter((name.data_name, split) for name, split in split_of.items())
+    return {name: {split: counts[name, split] for split in SPLITS} for name in dealing}
+
+
+def _proteins(
+    dataset: DatasetConfig, data_name: str, split: str, inputs: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Usable uids and sequences of a split's raw files, whose digests are added to ``inputs``."""
+    raw: Sequence[str] = getattr(dataset, split)
+    sources = open_sources(
+        [Path(path) for path in raw], format=dataset.format, data_name=data_name, split=split
+    )
+    inputs += [file_digest(path) for source in sources for path in source.inputs]
     for source in sources:
         for record in source.read():
             try:
-                sequences.setdefault(record.uid, clean_sequence(record.sequence)[0])
+                sequence = clean_sequence(record.sequence)[0]
             except Invalid:
                 continue
-    sequences.pop("", None)
-    split_of = split_by_cluster(sequences, identity=identity, seed=seed, threads=threads)
-    rows = ({"uid": uid, "split": split} for uid, split in sorted(split_of.items()))
-    metadata = {
-        "inputs": [file_digest(path) for source in sources for path in source.inputs],
-        "identity": identity,
-        "seed": seed,
-        "method": method(),
-    }
-    tables.write_table(output, tables.SPLIT_ASSIGNMENT, rows, metadata)
-    return {split: sum(name == split for name in split_of.values()) for split in SPLITS}
-
-
-def _named(sequences: Iterable[str]) -> dict[str, str]:
-    return {sequence: sequence for sequence in sequences}
+            if record.uid:
+                yield record.uid, sequence

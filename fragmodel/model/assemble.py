@@ -1,11 +1,20 @@
 """Join a pretrained encoder and decoder into one model, and make its LoRA version."""
 
+import logging
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+)
 
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
@@ -18,10 +27,16 @@ from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 ADAPTERS = ("modality_adapter", "fragment_adapter")
 
 
-def load_decoder(source: str | Path, dtype: torch.dtype) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
-    """A LLaMA-architecture decoder and its tokenizer, from a local folder or a hub id."""
+def load_decoder(
+    source: str | Path, dtype: torch.dtype, bits: int | None = None
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
+    """A LLaMA-architecture decoder and its tokenizer, from a local folder or a hub id.
+
+    ``bits`` (8 or 4) holds the weights of its linear layers in so many, by bitsandbytes; they compute in ``dtype``.
+    """
+    quantised = _quantisation(bits, dtype) if bits else {}
     try:
-        decoder = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
+        decoder = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **quantised)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"decoder {source}: cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -30,6 +45,26 @@ def load_decoder(source: str | Path, dtype: torch.dtype) -> tuple[LlamaForCausal
             f"decoder {source}: is a {type(decoder).__name__}; expected a LLaMA-architecture causal model"
         )
     return decoder, tokenizer
+
+
+def _quantisation(bits: int, dtype: torch.dtype) -> dict[str, Any]:
+    """Options of ``from_pretrained``: LLM.int8 (Dettmers et al. 2022) or NF4 with double quantisation (QLoRA, 2023)."""
+    if find_spec("bitsandbytes") is None:
+        raise UserError(
+            f"a decoder in {bits} bits needs bitsandbytes, which is not installed: pip install 'fragmodel[quantised]'"
+        )
+    # It tells of each product that its input is rounded to float16.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    settings = BitsAndBytesConfig(
+        load_in_8bit=bits == 8,
+        load_in_4bit=bits == 4,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    # Weights are quantised on the device where they stay.
+    device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": settings, "device_map": {"": device}}
 
 
 def assemble(
@@ -42,15 +77,17 @@ def assemble(
     num_perceiver_layers: int,
     include_encoder: bool,
     dtype: torch.dtype = torch.float32,
+    decoder_bits: int | None = None,
     seed: int = 1,
 ) -> tuple[Esm2LlamaInstructForCausalLM, PreTrainedTokenizerBase]:
     """A model with pretrained encoder and decoder and seeded adapters, and its tokenizer.
 
     The adapters are kept in float32, since they are trained in full; encoder and decoder, which are frozen,
-    are held in ``dtype``. Raises :class:`UserError` for parts that do not fit together.
+    are held in ``dtype``, the decoder's linear layers in ``decoder_bits`` where that is given. Raises
+    :class:`UserError` for parts that do not fit together.
     """
     esm_encoder = load_encoder(encoder, dtype=dtype)
-    llama_decoder, tokenizer = load_decoder(decoder, dtype)
+    llama_decoder, tokenizer = load_decoder(decoder, dtype, decoder_bits)
     token_ids = add_control_tokens(tokenizer)
     if len(tokenizer) > llama_decoder.get_input_embeddings().num_embeddings:
         with torch.random.fork_rng():
@@ -88,6 +125,8 @@ def _join(
     embeddings = decoder.get_input_embeddings().weight
     model.modality_adapter, model.fragment_adapter = initial_adapters(config, embeddings, seed)
     model.llama_decoder = decoder
+    for name in ("is_loaded_in_8bit", "is_loaded_in_4bit"):  # where peft looks for them
+        setattr(model, name, getattr(decoder, name, False))
     model.generation_config.eos_token_id = config.eos_token_id
     model.generation_config.pad_token_id = config.pad_token_id
     return model

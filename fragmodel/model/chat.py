@@ -6,7 +6,8 @@ markers of :mod:`fragmodel.data.prompts` are put in as ids.
 """
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -46,13 +47,26 @@ def _special(marker: str) -> Any:
 
 
 class ChatEncoder:
-    """Token ids of prompts and answers for one tokenizer (which must hold the control tokens)."""
+    """Token ids of prompts and answers for one tokenizer (which must hold the control tokens).
+
+    A text is tokenised once, however often it occurs: questions, class names and spans recur in many records, and
+    every record in every epoch.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, perceiver_latent_size: int) -> None:
         self.tokenizer = tokenizer
         self.perceiver_latent_size = perceiver_latent_size
         self.ids = {marker: tokenizer.convert_tokens_to_ids(marker) for marker in MARKERS}
-        self._fixed: dict[str, list[int]] = {}  # the template's own pieces, which recur in every record
+        self._templates: dict[tuple[str, ...], list[list[int] | int]] = {}
+        self._texts: dict[str, array[int]] = {}
+
+    def tokenise(self, texts: Iterable[str]) -> None:
+        """Tokenise these messages now, all together, so that data loading processes find it done."""
+        pieces = {piece for text in set(texts) for piece, is_marker in split_markers(text) if not is_marker}
+        todo = sorted(pieces - self._texts.keys())
+        if todo:
+            rows = self.tokenizer(todo, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            self._texts.update(zip(todo, (array("i", row) for row in rows), strict=True))
 
     def prompt(self, conversation: Sequence[dict[str, str]], residues: int) -> list[int]:
         """Ids up to and with the start of the assistant's turn, with all placeholders in place.
@@ -66,22 +80,10 @@ class ChatEncoder:
                 raise UserError(
                     f"a conversation has the role {turn['role']!r}; expected system, user or assistant"
                 )
-        sentinels = [f"\ue000{number}\ue001" for number in range(len(conversation))]
-        rendered = self.tokenizer.apply_chat_template(
-            [
-                {"role": turn["role"], "content": sentinel}
-                for turn, sentinel in zip(conversation, sentinels, strict=True)
-            ],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
         repeats = {PROTEIN: residues + 2, FRAGMENT: self.perceiver_latent_size}
         ids: list[int] = []
-        for piece in re.split("(\ue000[0-9]+\ue001)", rendered):
-            if piece in sentinels:
-                ids += self._content(conversation[sentinels.index(piece)]["content"], repeats)
-            elif piece:
-                ids += self._template(piece)
+        for piece in self._template(tuple(turn["role"] for turn in conversation)):
+            ids += self._content(conversation[piece]["content"], repeats) if isinstance(piece, int) else piece
         return ids
 
     def answer(self, text: str) -> list[int]:
@@ -113,10 +115,29 @@ class ChatEncoder:
                 ids += self._plain(piece)
         return ids
 
-    def _plain(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    def _plain(self, text: str) -> "array[int]":
+        if text not in self._texts:
+            ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            self._texts[text] = array("i", ids)
+        return self._texts[text]
 
-    def _template(self, text: str) -> list[int]:
-        if text not in self._fixed:
-            self._fixed[text] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return self._fixed[text]
+    def _template(self, roles: tuple[str, ...]) -> list[list[int] | int]:
+        """The chat template around messages of these roles: ids of its own text, and the messages' numbers."""
+        if roles not in self._templates:
+            sentinels = [f"\ue000{number}\ue001" for number in range(len(roles))]
+            rendered = self.tokenizer.apply_chat_template(
+                [
+                    {"role": role, "content": sentinel}
+                    for role, sentinel in zip(roles, sentinels, strict=True)
+                ],
+                tokenize=False,
+                add_generation_prompt=True,
+            )
+            self._templates[roles] = [
+                sentinels.index(piece)
+                if piece in sentinels
+                else self.tokenizer(piece, add_special_tokens=False)["input_ids"]
+                for piece in re.split("(\ue000[0-9]+\ue001)", rendered)
+                if piece
+            ]
+        return self._templates[roles]

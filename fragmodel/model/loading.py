@@ -34,11 +34,14 @@ class Parts(NamedTuple):
     encoder: EsmModel | None
 
 
-def load_parts(folder: Path, *, dtype: str | None = None, with_encoder: bool = True) -> Parts:
+def load_parts(
+    folder: Path, *, dtype: str | None = None, with_encoder: bool = True, quantised: bool = True
+) -> Parts:
     """Load a model folder of any form.
 
-    ``dtype`` of the decoder is `float32` or `bfloat16`; None takes what the model was trained in. The encoder
-    computes in float32, as for the store. Raises :class:`UserError`.
+    ``dtype`` of the decoder is `float32` or `bfloat16`; None takes what the model was trained in, and its decoder in 8
+    or 4 bits where it had those, unless ``quantised`` is off. The encoder computes in float32, as for the store.
+    Raises :class:`UserError`.
     """
     folder = Path(folder)
     if dtype is not None and dtype not in COMPUTE_DTYPES:
@@ -47,7 +50,8 @@ def load_parts(folder: Path, *, dtype: str | None = None, with_encoder: bool = T
         config = Esm2LlamaInstructConfig.from_pretrained(folder)
         return _load_joined(folder, folder, dtype or str(config.llama_config.dtype).removeprefix("torch."))
     spec = locate_spec(folder)
-    spec = spec.model_copy(update={"dtype": dtype or spec.dtype})
+    bits = spec.decoder_bits if quantised and dtype is None else None
+    spec = spec.model_copy(update={"dtype": dtype or spec.dtype, "decoder_bits": bits})
     if (folder / BASE).is_dir():
         parts = _load_joined(folder / BASE, folder, spec.dtype)
         adapted = add_lora(
@@ -67,9 +71,11 @@ def load_parts(folder: Path, *, dtype: str | None = None, with_encoder: bool = T
     return parts
 
 
-def load_trained(folder: Path, *, include_encoder: bool) -> tuple[Model, PreTrainedTokenizerBase]:
+def load_trained(
+    folder: Path, *, include_encoder: bool, quantised: bool = True
+) -> tuple[Model, PreTrainedTokenizerBase]:
     """A trained model, ready for generation, and its tokenizer. Raises :class:`UserError`."""
-    parts = load_parts(folder, with_encoder=include_encoder)
+    parts = load_parts(folder, with_encoder=include_encoder, quantised=quantised)
     return (with_its_encoder(parts) if include_encoder else parts.model), parts.tokenizer
 
 

@@ -7,7 +7,7 @@ peft writes them (LoRA, both adapters, trained token rows), the tokenizer, and `
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
@@ -35,6 +35,7 @@ class ModelSpec(BaseModel):
     num_perceiver_heads: int
     num_perceiver_layers: int
     dtype: str = "float32"
+    decoder_bits: Literal[8, 4] | None = None  # of the frozen linear layers; None: those of dtype
     lora_rank: int
     lora_alpha: int
     lora_dropout: float
@@ -52,6 +53,7 @@ class ModelSpec(BaseModel):
             num_perceiver_layers=self.num_perceiver_layers,
             include_encoder=include_encoder,
             dtype=getattr(torch, self.dtype),
+            decoder_bits=self.decoder_bits,
             seed=self.seed,
         )
         adapted = add_lora(

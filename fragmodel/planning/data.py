@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fragmodel.config import SPLITS, RunConfig
+from fragmodel.config import DESCRIBING_TASKS, SPLITS, RunConfig
 from fragmodel.data.ingest import iter_records
 from fragmodel.data.splits import SHARES
 from fragmodel.errors import UserError
@@ -30,6 +30,8 @@ class DataSize:
     record_residues: float  # mean of the training records
     prompt_tokens: float  # mean of question and template, without the protein
     answer_tokens: float  # mean, cut to `training.max_text_tokens`
+    pairs: int  # training records that describe a protein or a fragment, which alignment takes
+    pair_rows: float  # residues of the protein or fragment, mean of the pairs
 
 
 def given(run: RunConfig, *, proteins: int, mean_length: float, records: int | None) -> DataSize:
@@ -39,6 +41,7 @@ def given(run: RunConfig, *, proteins: int, mean_length: float, records: int | N
     """
     tasks = {task for dataset in run.datasets.values() for task in dataset.tasks}
     total = records or proteins * len(tasks)
+    describing = len(tasks.intersection(DESCRIBING_TASKS)) / len(tasks)
     longest = run.ingest.max_sequence_length
     if mean_length > longest:
         raise UserError(
@@ -54,6 +57,8 @@ def given(run: RunConfig, *, proteins: int, mean_length: float, records: int | N
         record_residues=mean_length,
         prompt_tokens=PROMPT_TOKENS,
         answer_tokens=min(ANSWER_TOKENS, run.training.max_text_tokens),
+        pairs=round(total * SHARES["train"] * describing),
+        pair_rows=mean_length,
     )
 
 
@@ -64,7 +69,7 @@ def count(run: RunConfig, folder: Path) -> DataSize:
     """
     windows: dict[str, int] = {}
     records = dict.fromkeys(SPLITS, 0)
-    residues = prompt = answer = 0
+    residues = prompt = answer = pairs = pair_rows = 0
     for name, split, row in _rows(run, folder):
         length = len(row["sequence"])
         windows[text_digest(row["sequence"])] = length
@@ -74,6 +79,9 @@ def count(run: RunConfig, folder: Path) -> DataSize:
             residues += length
             prompt += sum(len(turn["content"]) for turn in row["conversation"]) / CHARACTERS_PER_TOKEN
             answer += min(len(row["answer"]) / CHARACTERS_PER_TOKEN, run.training.max_text_tokens)
+            if row["task_type"] in DESCRIBING_TASKS:
+                start, end = row["position_ref"] or (0, length)
+                pairs, pair_rows = pairs + 1, pair_rows + end - start
     train = max(records["train"], 1)
     return DataSize(
         counted=True,
@@ -84,6 +92,8 @@ def count(run: RunConfig, folder: Path) -> DataSize:
         record_residues=residues / train,
         prompt_tokens=prompt / train + TEMPLATE_TOKENS,
         answer_tokens=answer / train,
+        pairs=pairs,
+        pair_rows=pair_rows / max(pairs, 1),
     )
 
 

@@ -180,7 +180,7 @@ class Planner:
     def _weights(self) -> Weights:
         with torch.device("meta"):
             encoder = EsmModel(self.encoder, add_pooling_layer=False).num_parameters()
-        counted = [_count(model) for model in self._layers]
+        counted = [_count(model, self.run.training.decoder_bits) for model in self._layers]
         parts = {name: self._in_layers([each[name] for each in counted]) for name in counted[0]}
         if self.run.embeddings.mode == "in_loop":
             parts["frozen_bytes"] += encoder * self.dtype.itemsize
@@ -224,11 +224,17 @@ class Planner:
         return stored[embeddings.dtype] if embeddings.mode == "store" else self.dtype
 
 
-def _count(model: PeftModel) -> dict[str, int]:
-    """Numbers of weights by part and bytes by kind."""
+def _count(model: PeftModel, decoder_bits: int | None) -> dict[str, int]:
+    """Numbers of weights by part and bytes by kind; frozen linear layers of the decoder may be held in fewer bits."""
     counted = dict.fromkeys(("decoder", *_PARTS, "frozen_bytes", "trained_bytes"), 0)
     for name, weight in model.named_parameters():
-        counted["trained_bytes" if weight.requires_grad else "frozen_bytes"] += weight.nbytes
+        size = weight.nbytes
+        if decoder_bits and "proj." in name and not weight.requires_grad:
+            # LLM.int8 adds a float32 for each row; NF4 with double quantisation about 0.127 bits for each weight.
+            size = (
+                weight.numel() + 4 * len(weight) if decoder_bits == 8 else round(weight.numel() * 4.127 / 8)
+            )
+        counted["trained_bytes" if weight.requires_grad else "frozen_bytes"] += size
         part = next((part for part, mark in _PARTS.items() if mark in name), "decoder")
         counted[part] += weight.numel()
     return counted

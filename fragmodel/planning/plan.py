@@ -42,6 +42,7 @@ class Plan:
     cards: dict[int, dict[str, Batch | None]]
     store_bytes: int
     checkpoint_bytes: int  # of all that are kept
+    text_bytes: int  # vectors of the texts that alignment reads
     steps: int
     gpu_hours: dict[str, float]
     gpus: int
@@ -82,6 +83,7 @@ def make_plan(
         store_bytes=store_bytes(run, data, encoder.hidden_size),
         # Weights and AdamW's two moments; the final model holds the weights once more.
         checkpoint_bytes=weights.trained_bytes * (3 * training.keep_checkpoints + 2),
+        text_bytes=text_bytes(run, data, decoder.hidden_size),
         steps=steps,
         gpu_hours=_hours(run, planner, data, mean, steps, steps_per_epoch, tflops),
         gpus=max(training.gpus * training.nodes, 1),
@@ -94,6 +96,12 @@ def store_bytes(run: RunConfig, data: DataSize, dim: int) -> int:
     if run.embeddings.mode != "store":
         return 0
     return (data.residues + 2 * data.windows) * bytes_per_row(dim, run.embeddings.dtype)
+
+
+def text_bytes(run: RunConfig, data: DataSize, dim: int) -> int:
+    """Size of the text vectors of alignment, in float32, were all texts different; 0 without it."""
+    width = {"mean": dim, "mean_std": 2 * dim, "segment_means": run.alignment.segments * dim}
+    return 4 * width[run.alignment.pooling] * data.pairs if run.alignment.enabled else 0
 
 
 def _at(line: list[StepMemory], batch: int) -> StepMemory:
@@ -160,9 +168,23 @@ def _hours(
     per_hour = tflops * 1e12 * 3600
     return {
         "embedding": embedded / per_hour,
+        "alignment": _alignment_operations(run, planner, data) / per_hour,
         "training": (records * (step + read) + validations * (forward + read)) / per_hour,
         "generation": prompts / per_hour + tokens_read / BANDWIDTH / 3600,
     }
+
+
+def _alignment_operations(run: RunConfig, planner: Planner, data: DataSize) -> float:
+    """Of both adapters on every row of every pair, and of the decoder on every text once; 0 without alignment."""
+    stage, weights = run.alignment, planner.weights
+    if not stage.enabled:
+        return 0
+    steps = stage.max_steps if stage.max_steps > 0 else stage.epochs * data.pairs / stage.batch_size
+    # Forward, and backward for two; chunks run forward once more.
+    passes = 3 + (stage.batch_size / stage.all_processes > stage.chunk_size)
+    adapters = 2 * (weights.modality_adapter + weights.fragment_adapter) * data.pair_rows
+    texts = data.pairs * 2 * weights.decoder * data.answer_tokens
+    return steps * stage.batch_size * passes * adapters + texts
 
 
 def as_text(plan: Plan, run: RunConfig) -> Iterator[str]:
@@ -207,6 +229,8 @@ def as_text(plan: Plan, run: RunConfig) -> Iterator[str]:
     yield "Disk"
     if run.embeddings.mode == "store":
         yield f"  {size_text(plan.store_bytes):>8}  embedding store ({run.embeddings.dtype}), {run.embeddings.store}"
+    if plan.text_bytes:
+        yield f"  {size_text(plan.text_bytes):>8}  text vectors, at the most, {run.alignment.store}"
     yield f"  {size_text(plan.checkpoint_bytes):>8}  {training.keep_checkpoints} checkpoints and the model"
     yield ""
     yield f"Time at {plan.tflops:g} TFLOP/s sustained on each card (`--tflops`), in GPU hours"

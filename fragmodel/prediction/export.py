@@ -46,7 +46,8 @@ def export_model(
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / "model"
-        model, tokenizer = located.build(include_encoder=True)
+        # What is shared is whole: the base model stands beside the adapters in its own number format.
+        model, tokenizer = located.model_copy(update={"decoder_bits": None}).build(include_encoder=True)
         load_adapter_weights(model, model_dir)
         if not adapter_only:
             model.peft_config["default"].base_model_name_or_path = BASE

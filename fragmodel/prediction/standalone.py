@@ -23,7 +23,7 @@ def merge(model_dir: Path, output: Path) -> None:
         raise UserError(f"--output {output}: exists already; name a new folder")
     if is_merged(model_dir):
         raise UserError(f"--model {model_dir}: is merged already")
-    model, tokenizer = load_trained(model_dir, include_encoder=True)
+    model, tokenizer = load_trained(model_dir, include_encoder=True, quantised=False)
     merged = model.merge_and_unload()
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:

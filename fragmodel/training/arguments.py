@@ -38,6 +38,13 @@ class ModelArguments:
             "choices": ["float32", "bfloat16", "float16"],
         },
     )
+    decoder_bits: int | None = field(
+        default=None,
+        metadata={
+            "help": "hold the frozen linear layers of the decoder in 8 or 4 bits (bitsandbytes)",
+            "choices": [8, 4],
+        },
+    )
 
 
 @dataclass(kw_only=True)
@@ -137,6 +144,7 @@ class Arguments:
             num_perceiver_heads=self.model.num_perceiver_heads,
             num_perceiver_layers=self.model.num_perceiver_layers,
             dtype=self.model.torch_dtype,
+            decoder_bits=self.model.decoder_bits,
             lora_rank=self.lora.lora_rank,
             lora_alpha=self.lora.lora_alpha,
             lora_dropout=self.lora.lora_dropout,
@@ -172,6 +180,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         raise UserError(f"--sampling_weights: {faulty[0]} is not positive")
     if training.fsdp and not several:
         raise UserError("--fsdp shards the model among processes: start several with torchrun")
+    if training.fsdp and model.decoder_bits:
+        raise UserError("--decoder_bits: quantised weights cannot be sharded; leave --fsdp out, or the bits")
     if training.fsdp and data.probe_records:
         raise UserError("--probe_records asks a whole model: leave it out with --fsdp")
     if training.eval_strategy != "no" and data.train_files and not data.eval_files:

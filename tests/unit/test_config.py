@@ -60,6 +60,10 @@ def test_shipped_configs_are_valid_and_their_files_there(path):
         ),
         ({"datasets": {"a/b": {"train": "a", "test": "b"}}}, "data name 'a/b' may hold letters"),
         (
+            {"training": {"decoder_bits": 4, "parallel": "fsdp"}},
+            "training: decoder_bits: quantised weights cannot be sharded; set parallel: ddp",
+        ),
+        (
             {"training": {"precision": "half"}},
             "training.precision: must be 'float32', 'bfloat16' or 'float16'",
         ),

@@ -188,3 +188,14 @@ def test_the_usual_names_of_a_validation_file(tmp_path: Path, name: str) -> None
     within_task = tmp_path / "VenusX_Dom" / "referring_class" / name
     assert find_split(tmp_path, "Venux_Dom", "referring_class", "valid") == within_task
     assert find_split(tmp_path, "VenusX_Act", "referring_class", "valid") == tmp_path / "VenusX_Act" / name
+
+
+def test_no_text_is_tokenised_in_an_access(tiny: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny.untied)
+    add_control_tokens(tokenizer)
+    dataset = make_dataset([referring_record(0), grounding_record(1), referring_record(2)], tokenizer)
+    expected = [dataset[index] for index in range(3)]
+    calls = []
+    monkeypatch.setattr(type(tokenizer), "__call__", lambda *_, **__: calls.append(1))
+    assert [dataset[index] for index in range(3)] == expected
+    assert calls == []

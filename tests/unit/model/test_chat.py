@@ -221,3 +221,23 @@ def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(UserError, match="eos_token"):
         add_control_tokens(tokenizer)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_texts_are_tokenised_once_and_together_as_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*DANGEROUS, "zinc finger", "(3,9)", f"{PROTEIN} and {FRAGMENT}", "", "zinc  finger\n"]
+    alone = {text: encoder({"stand_in": stand_in, "llama3": llama3}[name]).answer(text) for text in texts}
+    chat = encoder({"stand_in": stand_in, "llama3": llama3}[name])
+    conversation = turns("be brief", f"What is {FRAGMENT} of {PROTEIN}?")
+    expected = encoder({"stand_in": stand_in, "llama3": llama3}[name]).prompt(conversation, RESIDUES)
+    chat.tokenise([*texts, *(turn["content"] for turn in conversation)])
+    chat.prompt(conversation, RESIDUES)  # the template's own text is tokenised when it is first met
+
+    def again(*_: Any, **__: Any) -> None:
+        raise AssertionError("tokenised again")
+
+    monkeypatch.setattr(type(chat.tokenizer), "__call__", again)
+    monkeypatch.setattr(type(chat.tokenizer), "apply_chat_template", again)
+    assert chat.prompt(conversation, RESIDUES) == expected
+    plain = [text for text in texts if not any(marker in text for marker in MARKERS[:2])]
+    assert {text: chat.answer(text) for text in plain} == {text: alone[text] for text in plain}

@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from fragmodel.cli import app
 from fragmodel.config import load_config, parse_config
-from fragmodel.data.ingest import ingest
+from fragmodel.data.ingest import ingest, iter_records
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.planning.data import count, given
-from fragmodel.planning.plan import CARDS, USABLE, store_bytes
+from fragmodel.planning.plan import CARDS, USABLE, as_text, make_plan, store_bytes
+from fragmodel.planning.shapes import decoder_shape, encoder_shape
 from fragmodel.tables import RECORDS, read_rows
 
 ROOT = Path(__file__).parents[3]
@@ -135,3 +136,26 @@ def test_mistakes_have_a_remedy(tmp_path: Path, options: tuple[str, ...], messag
     assert result.exit_code == 2
     assert re.search(message, result.stderr)
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_alignment_is_counted_where_it_is_on() -> None:
+    """By hand: pairs of the sample, operations from the numbers of weights."""
+    files = {split: f"data/sample/VenusX_Motif/{split}.json" for split in ("train", "valid", "test")}
+    settings = {"datasets": {"VenusX_Motif": {**files, "tasks": ["referring_desc", "referring_class"]}}}
+    stage = {"enabled": True, "max_steps": 10, "batch_size": 8, "chunk_size": 4, "pooling": "mean_std"}
+    off, on = parse_config(settings), parse_config({**settings, "alignment": stage})
+    data = count(on, ROOT)
+    options = {"task": "referring_desc", "data_name": "VenusX_Motif", "split": "train"}
+    rows = [row for row in iter_records([ROOT / files["train"]], **options) if isinstance(row, dict)]
+    fragments = [end - start for start, end in (row["position_ref"] for row in rows)]
+    assert (data.pairs, data.pair_rows) == (len(rows), pytest.approx(sum(fragments) / len(rows)))
+    shapes = (encoder_shape(on.models), decoder_shape(on.models))
+    without, plan = (make_plan(run, *shapes, data, tflops=1) for run in (off, on))
+    assert (without.gpu_hours["alignment"], without.text_bytes) == (0, 0)
+    assert plan.text_bytes == len(rows) * 2 * 128 * 4
+    weights = plan.weights
+    adapters = 10 * 8 * 4 * 2 * (weights["modality_adapter"] + weights["fragment_adapter"]) * data.pair_rows
+    texts = len(rows) * 2 * weights["decoder"] * data.answer_tokens
+    assert plan.gpu_hours["alignment"] == pytest.approx((adapters + texts) / 3.6e15)
+    assert any("text vectors" in line for line in as_text(plan, on))
+    assert not any("text vectors" in line or "alignment" in line for line in as_text(without, off))

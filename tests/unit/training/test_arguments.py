@@ -73,6 +73,7 @@ def test_advanced_command_line() -> None:
         "num_perceiver_heads": 16,
         "num_perceiver_layers": 12,
         "dtype": "float16",
+        "decoder_bits": None,
         "lora_rank": 64,
         "lora_alpha": 128,
         "lora_dropout": 0.1,
@@ -167,6 +168,7 @@ def test_several_data_sets_with_weights() -> None:
         (["--logging_dir"], "--logging_dir needs a value"),
         (["--eval_strategy", "sometimes"], "sometimes"),
         (["--fsdp"], "start several with torchrun"),
+        (["--decoder_bits", "3"], "--decoder_bits"),
         (["--train_files", "a.parquet", "--eval_strategy", "epoch"], "needs --eval_files"),
     ],
 )
