@@ -25,7 +25,7 @@ BATCH = 16
 
 
 def run(quick: bool) -> list[dict]:
-    """Rows of residues/s, warm and cold: padded float32 batches, single proteins in float32, and views of the map."""
+    """Rows of residues/s, warm and cold: packed batches as training reads them, float32 proteins, views of the map."""
     torch.set_num_threads(1)  # as in a dataloader worker
     return [row for name, dim in DIMS.items() for row in _run_shape(name, dim, quick)]
 
@@ -38,7 +38,7 @@ def _run_shape(name: str, dim: int, quick: bool) -> list[dict]:
         files = Path(folder) / "files"
         write_files(files, proteins, dim)
         stores = {dtype: write_store(Path(folder) / dtype, proteins, dim, dtype) for dtype in DTYPES}
-        sides = {"padded batches": _pad, "single proteins": list, "views without a copy": tuple}
+        sides = {"packed batches": _pack, "single proteins": list, "views without a copy": tuple}
         for (what, use), warm in itertools.product(sides.items(), (True, False)):
             peer = _rate(functools.partial(_read_files, files, use), files, proteins, warm, seconds)
             for dtype, store in stores.items():
@@ -55,13 +55,9 @@ def _run_shape(name: str, dim: int, quick: bool) -> list[dict]:
     return rows
 
 
-def _pad(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Float32 ``[batch, longest, dim]``, as a collator makes it."""
-    tensors = list(tensors)
-    batch = torch.zeros(len(tensors), max(map(len, tensors)), tensors[0].shape[1])
-    for row, tensor in zip(batch, tensors, strict=True):
-        row[: len(tensor)] = tensor
-    return batch
+def _pack(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """All rows one after the other, in the dtype they come in, as the collator makes it."""
+    return torch.cat(list(tensors))
 
 
 def _proteins(count: int) -> list[str]:
@@ -99,7 +95,7 @@ def _read_files(folder: Path, use: Callable, batch: list[str]) -> object:
 
 
 def _read_store(store: EmbeddingStore, use: Callable, batch: list[str]) -> object:
-    # Padding copies anyway; a protein alone is float32 in memory of its own, as torch.load gives it.
+    # Packing copies anyway; a protein alone is float32 in memory of its own, as torch.load gives it.
     return use(map(store.get if use is list else store.view, batch))
 
 

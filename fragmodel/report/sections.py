@@ -158,7 +158,7 @@ def training_section(gallery: Gallery, log: Log) -> dict[str, Any]:
 
 
 def leakage_section(gallery: Gallery, audit: Mapping[str, Any]) -> dict[str, Any]:
-    """Test proteins with a relative in training, from what :func:`fragmodel.data.splits.audit_leakage` wrote."""
+    """Test proteins with a relative in training, from what :func:`fragmodel.data.leakage.audit_leakage` wrote."""
     limits = sorted((str(limit) for limit in audit.get("thresholds", [])), key=float, reverse=True)
     rows = [
         {

@@ -150,4 +150,5 @@ class OnCluster:
 
     @property
     def training_log(self) -> str:
-        return (self.folder / "results/logs/training.log").read_text()
+        path = self.folder / "results/logs/training.log"
+        return path.read_text() if path.exists() else ""  # a job that starts again begins it anew

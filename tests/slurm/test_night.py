@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+import yaml
 from on_cluster import STEPS
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
@@ -58,3 +59,20 @@ def test_a_killed_snakemake_is_started_again_and_goes_on(finished, tmp_path):
     assert f"Slurm job {orphan} still trains" in run.training_log
     assert run.resumed_at >= 45
     assert run.losses() == pytest.approx(finished.losses(), rel=1e-5)
+
+
+def test_slurm_itself_warns_training_of_its_time_limit(finished, tmp_path):
+    """The limit is moved near; Slurm looks every half minute, and sends what the profile asks for."""
+    run = finished.copy(tmp_path, "training")
+    config = yaml.safe_load((run.folder / "run.yaml").read_text())
+    config["training"] |= {"max_steps": 5000, "checkpoint_steps": 5000}
+    (run.folder / "run.yaml").write_text(yaml.safe_dump(config))
+    snakemake = run.start("train")
+    job = run.wait_for_step(5)
+    run.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=4")  # three minutes before is now or soon
+    run.wait("checkpoint and restart", lambda: run.cluster.restarts(job) == 1 and run.resumed_at > 0)
+    snakemake.send_signal(signal.SIGINT)
+    snakemake.wait(120)
+    assert run.resumed_at >= 5
+    states = [each["State"].split()[0] for each in run.submitted() if each["rule"] == "train_model"]
+    assert states == ["REQUEUED", "CANCELLED"]
