@@ -64,7 +64,7 @@ def _aligned(folder: Path) -> RunConfig:
     values["embeddings"]["store"], values["alignment"]["store"] = str(folder / "store"), str(folder / "texts")
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--quiet", "all", "--configfile", str(path), "align"]
+    command = [sys.executable, "-m", "snakemake", "align", "--configfile", str(path), "--quiet", "rules"]
     subprocess.run(command, cwd=ROOT, check=True)
     return parse_config(values)
 

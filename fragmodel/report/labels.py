@@ -54,9 +54,11 @@ _METRICS = {
         Metric("iou_at_1", "IoU@1"),
         Metric("all_hit_50", "All-hit@50"),
         Metric("all_hit_50_multi", "All-hit@50, several spans"),
-        Metric("f1_50", "F1 at IoU 0.5"),
-        Metric("f1_75", "F1 at IoU 0.75"),
-        Metric("f1_95", "F1 at IoU 0.95"),
+        *(
+            Metric(f"{key}_{limit}", f"{label} at IoU {limit / 100:g}")
+            for key, label in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall"))
+            for limit in (50, 75, 95)
+        ),
         Metric("ap_50", "AP at IoU 0.5"),
         Metric("residue_f1", "Residue F1"),
         Metric("residue_mcc", "Residue MCC"),
@@ -76,6 +78,7 @@ _METRICS = {
         Metric("rouge_2", "ROUGE-2"),
         Metric("rouge_l", "ROUGE-L"),
         Metric("similarity", "Sentence similarity"),
+        Metric("bertscore_f1", "BERTScore F1"),
         Metric("retrieval_top1", "Retrieval top 1"),
         Metric("retrieval_top5", "Retrieval top 5"),
         Metric("retrieval_mrr", "Retrieval MRR"),
