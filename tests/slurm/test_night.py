@@ -69,7 +69,9 @@ def test_slurm_itself_warns_training_of_its_time_limit(finished, tmp_path):
     (run.folder / "run.yaml").write_text(yaml.safe_dump(config))
     snakemake = run.start("train")
     job = run.wait_for_step(5)
-    run.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=4")  # three minutes before is now or soon
+    run.cluster.run(
+        "scontrol", "update", f"JobId={job}", "TimeLimit=4"
+    )  # three minutes before is now or soon
     run.wait("checkpoint and restart", lambda: run.cluster.restarts(job) == 1 and run.resumed_at > 0)
     snakemake.send_signal(signal.SIGINT)
     snakemake.wait(120)
