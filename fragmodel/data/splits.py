@@ -41,7 +41,37 @@ def split_by_cluster(
     order drawn by ``seed``, to the split that is furthest below its share of the cluster's data sets. Returns
     name → split, in the order of ``sequences``.
     """
-    published = published or {}
+    clusters, bound = _cluster(sequences, identity, published or {}, list(shares), threads)
+    sizes = Counter(name.data_name for name in sequences)
+    dealt: dict[tuple[str, str], float] = defaultdict(float)  # part of a data set in a split
+    split_of: dict[Name, str] = {}
+    for first in sorted(
+        clusters, key=lambda c: (c not in bound, -len(clusters[c]), text_digest(str(seed), *c))
+    ):
+        counts = Counter(name.data_name for name in clusters[first])
+        parts = {data_name: count / sizes[data_name] for data_name, count in counts.items()}
+        lacks = {
+            split: sum(part * (share - dealt[data_name, split]) for data_name, part in parts.items())
+            for split, share in shares.items()
+        }
+        split = bound.get(first) or max(lacks, key=lacks.__getitem__)
+        for data_name, part in parts.items():
+            dealt[data_name, split] += part
+        split_of.update(dict.fromkeys(clusters[first], split))
+    return {name: split_of[name] for name in sequences}
+
+
+def _cluster(
+    sequences: Mapping[Name, str],
+    identity: Mapping[str, float],
+    published: Mapping[str, str],
+    order: Sequence[str],
+    threads: int,
+) -> tuple[dict[Name, list[Name]], dict[Name, str]]:
+    """Connected components by their first member, and the splits of those that have published relatives.
+
+    Pairs are joined as the search finds them, since there may be very many.
+    """
     parent = {name: name for name in sequences}
 
     def root(name: Name) -> Name:
@@ -53,11 +83,11 @@ def split_by_cluster(
         first, second = sorted((root(one), root(other)))
         parent[second] = first
 
-    named: dict[str, Name] = {}
+    same_uid: dict[str, Name] = {}
     for name in sequences:
-        join(name, named.setdefault(name.uid, name))
+        join(name, same_uid.setdefault(name.uid, name))
     targets: dict[Name | str, str] = {**sequences, **{sequence: sequence for sequence in published}}
-    given: list[tuple[Name, str]] = []
+    of_relatives: dict[Name, str] = {}
     for hit in search(sequences, targets, method=method(), threads=threads):
         limits = [identity[name.data_name] for name in (hit.query, hit.target) if isinstance(name, Name)]
         if hit.identity < min(limits):
@@ -65,31 +95,15 @@ def split_by_cluster(
         if isinstance(hit.target, Name):
             join(hit.query, hit.target)
         else:
-            given.append((hit.query, published[hit.target]))
+            split = published[hit.target]
+            of_relatives[hit.query] = max(split, of_relatives.get(hit.query, split), key=order.index)
     clusters: dict[Name, list[Name]] = {}
     for name in sequences:
         clusters.setdefault(root(name), []).append(name)
-    order = list(shares)
     bound: dict[Name, str] = {}
-    for name, split in given:
+    for name, split in of_relatives.items():
         bound[root(name)] = max(split, bound.get(root(name), split), key=order.index)
-    sizes = Counter(name.data_name for name in sequences)
-    dealt: dict[tuple[str, str], float] = defaultdict(float)  # part of a data set in a split
-    split_of: dict[Name, str] = {}
-    for cluster in sorted(
-        clusters, key=lambda c: (c not in bound, -len(clusters[c]), text_digest(str(seed), *c))
-    ):
-        counts = Counter(name.data_name for name in clusters[cluster])
-        parts = {data_name: count / sizes[data_name] for data_name, count in counts.items()}
-        lacks = {
-            split: sum(part * (share - dealt[data_name, split]) for data_name, part in parts.items())
-            for split, share in shares.items()
-        }
-        split = bound.get(cluster) or max(lacks, key=lacks.__getitem__)
-        for data_name, part in parts.items():
-            dealt[data_name, split] += part
-        split_of.update(dict.fromkeys(clusters[cluster], split))
-    return {name: split_of[name] for name in sequences}
+    return clusters, bound
 
 
 def assign_splits(
