@@ -13,6 +13,7 @@ from fragmodel.data.records import GROUNDING_TASKS
 from fragmodel.evaluation.inputs import MODEL
 from fragmodel.report import labels, plots, results
 from fragmodel.report.examples import record_scores
+from fragmodel.report.families import csv_rows, family_table
 from fragmodel.report.figures import Gallery, Picture
 from fragmodel.report.inputs import residues
 from fragmodel.report.results import TaskTable, Verdict
@@ -55,6 +56,7 @@ def task_section(
         )
     classes = results.per_class(metrics, task)
     subsets = results.subset_table(metrics, task)
+    families = family_table(scored, task)
     return {
         "task": task,
         "name": name,
@@ -67,8 +69,11 @@ def task_section(
         "statuses": {d: Counter(_of(own, d)["parse_status"].to_pylist()) for d in shares},
         "classes": [_per_class_figure(gallery, task, d, rows) for d, rows in classes.items()],
         "subsets": _pivot(subsets),
+        "families": families,
+        "family_systems": list(dict.fromkeys(system for row in families for system in row.cells)),
         "csv": {
             f"metrics-{task}": results.csv_rows(table),
+            **({f"families-{task}": csv_rows(families, task)} if families else {}),
             **_subset_csv(subsets, task),
             **_per_class_csv(classes, task),
         },
