@@ -34,11 +34,12 @@ def split_by_cluster(
     """Deal proteins to the splits so that no two relatives stand in different ones.
 
     Relatives are pairs of at least the lower ``identity`` of their two data sets (see
-    :mod:`fragmodel.data.relatives`), and proteins of one uid; clusters are the connected components of these pairs, so
-    no pair that the search finds crosses a split. ``published`` (sequence → split) are proteins whose split is given:
-    a cluster with relatives among them goes to their split, to the last of ``shares`` where they stand in several, so
-    that a published test set gets no relative in training. The other clusters go, the largest first and equals in an
-    order drawn by ``seed``, to the split that is furthest below its share of the cluster's data sets. Returns
+    :mod:`fragmodel.data.relatives`), and proteins of one uid among those dealt; clusters are the connected components
+    of these pairs, so no pair that the search finds crosses a split. ``published`` (sequence → split) are proteins
+    whose split is given: a cluster with relatives among them goes to their split, to the last of ``shares`` where they
+    stand in several, so that a published test set gets no relative in training. The other clusters go, the largest
+    first and equals in an order drawn by ``seed``, to the split that is furthest below its share of the cluster's data
+    sets. Returns
     name → split, in the order of ``sequences``.
     """
     clusters, bound = _cluster(sequences, identity, published or {}, list(shares), threads)
@@ -123,8 +124,8 @@ def assign_splits(
             for uid, sequence in _proteins(dataset, data_name, split, inputs):
                 if dataset.split == "by_cluster":
                     sequences.setdefault(Name(data_name, uid), sequence)
-                else:  # the later split wins, as among relatives
-                    published[sequence] = split
+                else:  # the later split wins, as among relatives, whichever data set comes first
+                    published[sequence] = max(split, published.get(sequence, split), key=SPLITS.index)
     identity = {name: dataset.split_identity for name, dataset in datasets.items()}
     split_of = split_by_cluster(sequences, identity=identity, published=published, seed=seed, threads=threads)
     rows = ({**name._asdict(), "split": split} for name, split in sorted(split_of.items()))

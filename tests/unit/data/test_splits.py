@@ -133,6 +133,17 @@ def test_published_files_bind_what_is_dealt(tmp_path):
         assert {row["uid"] for row in rows if row["split"] == split} == published
 
 
+def test_a_published_test_set_wins_whichever_data_set_comes_first(tmp_path):
+    folder = SAMPLE / "VenusX_Motif"
+    path = str(folder / "test.json")
+    as_test = DatasetConfig(train=str(folder / "valid.json"), test=path)
+    as_train = DatasetConfig(train=path, test=str(folder / "valid.json"))
+    mine = DatasetConfig(train=path, split="by_cluster", split_identity=1.0)
+    for order in ([("A", as_test), ("B", as_train)], [("B", as_train), ("A", as_test)]):
+        counts = assign_splits({**dict(order), "Mine": mine}, output=tmp_path / "splits.parquet")["Mine"]
+        assert counts["train"] == counts["valid"] == 0 and counts["test"] >= 1
+
+
 def test_a_folder_of_raw_files_is_dealt(tmp_path):
     (tmp_path / "hub").mkdir()
     shutil.copy(SAMPLE / "VenusX_Motif" / "test.json", tmp_path / "hub" / "train.json")
