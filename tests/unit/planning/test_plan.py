@@ -159,3 +159,23 @@ def test_alignment_is_counted_where_it_is_on() -> None:
     assert plan.gpu_hours["alignment"] == pytest.approx((adapters + texts) / 3.6e15)
     assert any("text vectors" in line for line in as_text(plan, on))
     assert not any("text vectors" in line or "alignment" in line for line in as_text(without, off))
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_fewer_bits_shrink_the_frozen_linear_layers_alone(bits: int) -> None:
+    """By hand: the seven linear layers of each of the decoder's layers, from float32."""
+    files = {"train": "data/sample/VenusX_Motif/train.json", "test": "data/sample/VenusX_Motif/test.json"}
+    whole, small = (
+        parse_config({"datasets": {"VenusX_Motif": files}, "training": training})
+        for training in ({}, {"decoder_bits": bits})
+    )
+    shape, data = decoder_shape(whole.models), count(whole, ROOT)
+    plans = [make_plan(run, encoder_shape(run.models), shape, data, tflops=1) for run in (whole, small)]
+    dim, wide = shape.hidden_size, shape.intermediate_size
+    keys = dim * shape.num_key_value_heads // shape.num_attention_heads
+    rows = shape.num_hidden_layers * (2 * dim + 2 * keys + 2 * wide + dim)
+    weights = shape.num_hidden_layers * (2 * dim * dim + 2 * dim * keys + 3 * dim * wide)
+    kept = weights + 4 * rows if bits == 8 else weights * 4.127 / 8
+    saved = plans[0].weights["frozen_bytes"] - plans[1].weights["frozen_bytes"]
+    assert saved == pytest.approx(4 * weights - kept, rel=1e-4)
+    assert plans[0].weights["trained_bytes"] == plans[1].weights["trained_bytes"]
