@@ -44,6 +44,11 @@ def load_decoder(
         raise UserError(
             f"decoder {source}: is a {type(decoder).__name__}; expected a LLaMA-architecture causal model"
         )
+    for layer in decoder.modules():
+        # On a CPU with bfloat16 arithmetic bitsandbytes would repack 4-bit weights at the first evaluation: it takes
+        # no layer whose outputs are not a multiple of 32, and other machines would compute otherwise.
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
     return decoder, tokenizer
 
 

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 
+DRAWS = 65_536  # dropout's probability is rounded to a multiple of 1 / DRAWS
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -21,7 +23,7 @@ class _Plan:
 
     weights: list[Tensor]
     updated: list[int]
-    scales: list[float]
+    scales: list[float]  # of the updates, including what dropout scales up
     dropout: float
     dtype: torch.dtype  # of the products
     norm: tuple[Tensor, float] | None  # weight [K] and epsilon of the RMS norm before the layers
@@ -52,10 +54,11 @@ def project(
         factors += [layer.lora_A[name].weight, layer.lora_B[name].weight]
         scales.append(layer.scaling[name])
         dropout = getattr(layer.lora_dropout[name], "p", 0.0) if layer.training else 0.0
+    kept = 1 - round(dropout * DRAWS) / DRAWS
     plan = _Plan(
         weights=[getattr(layer, "base_layer", layer).weight for layer in layers],
         updated=[number for number, _ in updates],
-        scales=scales,
+        scales=[scale / kept for scale in scales],
         dropout=dropout,
         dtype=dtype,
         norm=None if norm is None else (norm.weight, norm.variance_epsilon),
@@ -89,7 +92,7 @@ class _Project(torch.autograd.Function):
         keep = low = None
         if factors:
             keep = _keep(inputs, plan.dropout)
-            low = _drop(inputs, keep, plan.dropout) @ torch.cat(factors[::2]).to(plan.dtype).T
+            low = _drop(inputs, keep) @ torch.cat(factors[::2]).to(plan.dtype).T
             parts = low.split([len(down) for down in factors[::2]], dim=1)
             for number, part, up, scale in zip(plan.updated, parts, factors[1::2], plan.scales, strict=True):
                 outputs[number].addmm_(part, up.to(plan.dtype).T, alpha=scale)
@@ -116,7 +119,7 @@ class _Project(torch.autograd.Function):
                 ],
                 dim=1,
             )
-            of_downs = (of_low.T @ _drop(inputs, keep, plan.dropout)).split(ranks)
+            of_downs = (of_low.T @ _drop(inputs, keep)).split(ranks)
             of_ups = [
                 (gradient.T @ part).mul_(scale)
                 for gradient, part, scale in zip(outer, low.split(ranks, dim=1), plan.scales, strict=True)
@@ -129,7 +132,7 @@ class _Project(torch.autograd.Function):
             if keep is None:
                 inner.addmm_(of_low, downs)
             else:
-                inner += _drop(of_low @ downs, keep, plan.dropout)
+                inner += _drop(of_low @ downs, keep)
         return None, *_through_inputs(inner, x, gate, plan.norm, rescale), *of_factors
 
 
@@ -168,7 +171,7 @@ def _through_inputs(
 
 
 def _keep(inputs: Tensor, dropout: float) -> Tensor | None:
-    """Which numbers dropout keeps; None: all. Its probability is rounded to 1 / 65,536."""
+    """Which numbers dropout keeps, as int8 (-1: kept, 0: dropped); None: all."""
     if not dropout:
         return None
     # Raw bits in one stroke: torch's own dropout costs as much as the matrix product on a CPU.
@@ -176,8 +179,12 @@ def _keep(inputs: Tensor, dropout: float) -> Tensor | None:
         -(2**63), None
     )
     draws = bits.view(torch.int16)[: inputs.numel()].view(inputs.shape)
-    return draws >= round(dropout * 65_536) - 32_768
+    return draws.ge_(round(dropout * DRAWS) - DRAWS // 2).neg_().to(torch.int8)
 
 
-def _drop(inputs: Tensor, keep: Tensor | None, dropout: float) -> Tensor:
-    return inputs if keep is None else (inputs * keep).mul_(1 / (1 - round(dropout * 65_536) / 65_536))
+def _drop(inputs: Tensor, keep: Tensor | None) -> Tensor:
+    """Zeros in place of what is not kept; the rest is not rescaled. Bits, since a product with a mask is slow."""
+    if keep is None:
+        return inputs
+    integer = torch.int16 if inputs.element_size() == 2 else torch.int32
+    return (inputs.view(integer) & keep.to(integer)).view(inputs.dtype)
