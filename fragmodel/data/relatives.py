@@ -99,7 +99,7 @@ def _built_in(queries: Mapping[str, str], targets: Mapping[str, str]) -> Iterato
     known = str.maketrans("UO", "CK")  # letters that BLOSUM62 lacks
     for name, sequence in queries.items():
         shared = Counter(target for kmer in sorted(_kmers(sequence)) for target in index.get(kmer, ()))
-        best = sorted(shared.items(), key=lambda item: (-item[1], item[0]))[:_CANDIDATES]
+        best = sorted(shared.items(), key=lambda item: (-item[1], str(item[0])))[:_CANDIDATES]
         for target, count in best:
             if count < _SHARED_KMERS:
                 continue

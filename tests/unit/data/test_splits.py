@@ -58,6 +58,7 @@ def test_clusters_stay_together(method):
         assert len(others) > 1
 
 
+@pytest.mark.usefixtures("method")
 def test_relatives_in_two_data_sets_stay_together():
     """Each family has members in a large and in a small data set; both get all splits."""
     sequences, family_of = families(40, 4)
@@ -84,6 +85,7 @@ def test_one_uid_is_in_one_split_whatever_its_sequence():
     assert set(dealt.values()) == set(SPLITS)
 
 
+@pytest.mark.usefixtures("method")
 def test_relatives_of_published_proteins_follow_them():
     dice = random.Random(5)
     known = {split: random_sequence(dice) for split in SPLITS}
@@ -117,6 +119,7 @@ def test_assigned_splits_divide_the_raw_files(tmp_path, method):
     assert len(seen) == 34 and counts["train"] >= 24
 
 
+@pytest.mark.usefixtures("method")
 def test_published_files_bind_what_is_dealt(tmp_path):
     """The same proteins published in one data set and dealt in another: each goes where it is published."""
     folder = SAMPLE / "VenusX_Motif"
@@ -133,6 +136,7 @@ def test_published_files_bind_what_is_dealt(tmp_path):
         assert {row["uid"] for row in rows if row["split"] == split} == published
 
 
+@pytest.mark.usefixtures("method")
 def test_a_published_test_set_wins_whichever_data_set_comes_first(tmp_path):
     folder = SAMPLE / "VenusX_Motif"
     path = str(folder / "test.json")
