@@ -38,8 +38,11 @@ class Shape:
         return {name: self.vocabulary - 1 - number for number, name in enumerate(names)}
 
 
-def build(shape: Shape, *, include_encoder: bool) -> PeftModel:
-    """ESM-2 35M and the 135M LLaMA (SmolLM2's shapes) with LoRA of rank 16 on all linear layers."""
+def build(shape: Shape, *, include_encoder: bool, dtype: torch.dtype = torch.float32) -> PeftModel:
+    """ESM-2 35M and the 135M LLaMA (SmolLM2's shapes) with LoRA of rank 16 on all linear layers.
+
+    The frozen parts are held in ``dtype``, as ``training.precision`` says; what is trained is float32.
+    """
     torch.manual_seed(0)
     config = Esm2LlamaInstructConfig(
         esm_config=EsmConfig(
@@ -72,6 +75,9 @@ def build(shape: Shape, *, include_encoder: bool) -> PeftModel:
     )
     model = Esm2LlamaInstructForCausalLM(config)
     model.requires_grad_(False)
+    model.llama_decoder.to(dtype)
+    if model.esm_encoder is not None:
+        model.esm_encoder.to(dtype)
     settings = LoraConfig()
     return add_lora(
         model, rank=16, alpha=32, dropout=settings.dropout, target_modules=settings.target_modules
