@@ -186,5 +186,5 @@ def _drop(inputs: Tensor, keep: Tensor | None) -> Tensor:
     """Zeros in place of what is not kept; the rest is not rescaled. Bits, since a product with a mask is slow."""
     if keep is None:
         return inputs
-    integer = torch.int16 if inputs.element_size() == 2 else torch.int32
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[inputs.element_size()]
     return (inputs.view(integer) & keep.to(integer)).view(inputs.dtype)
