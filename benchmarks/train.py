@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.training_shapes import Shape
@@ -54,11 +55,12 @@ def _compare(name: str, shape: Shape, steps: int = 2, peer_side: str = "plain") 
     from fragmodel.model.precision import cpu_has_bfloat16
 
     peer, rows = _measure(peer_side, shape, steps), []
-    sides = ("ours", "ours-bfloat16") if peer_side == "plain" and cpu_has_bfloat16() else ("ours",)
-    for side in sides:
+    sides = {"ours": name}
+    if peer_side == "plain" and cpu_has_bfloat16():
+        sides["ours-bfloat16"] = f"{name}, bfloat16"
+    for side, about in sides.items():
         ours = _measure(side, shape, steps)
         assert abs(ours["loss"] - peer["loss"]) < 0.05 * peer["loss"], (ours, peer)
-        about = name + ", bfloat16" * (side != "ours")
         rows += [
             _row(about, ours["rate"], peer["rate"], "tokens/s", ours["rate"] / peer["rate"]),
             _row(f"{about}, peak memory", ours["peak"], peer["peak"], "MiB", peer["peak"] / ours["peak"]),
@@ -90,7 +92,12 @@ def _measure(side: str, shape: Shape, steps: int) -> dict:
 
 def _worker(side: str, steps: int, shape: Shape) -> dict:
     """Best of ``steps`` steps after a first one that is not timed."""
-    sides = {"ours": ours, "ours-bfloat16": ours_bfloat16, "grouped": grouped, "plain": plain}
+    sides = {
+        "ours": ours,
+        "ours-bfloat16": partial(ours, precision="bfloat16"),
+        "grouped": grouped,
+        "plain": plain,
+    }
     step = sides[side](shape)
     losses, seconds = [step()], []
     for _ in range(steps):
@@ -104,13 +111,8 @@ def _worker(side: str, steps: int, shape: Shape) -> dict:
     }
 
 
-def ours_bfloat16(shape: Shape) -> Callable[[], float]:
-    """Our step with the frozen weights, and so the products, in bfloat16."""
-    return ours(shape, "bfloat16")
-
-
 def ours(shape: Shape, precision: str = "float32") -> Callable[[], float]:
-    """A step as both training programs make it, from stored encoder states."""
+    """A step as both training programs make it, from stored encoder states; ``precision`` is the frozen weights'."""
     import torch
 
     from benchmarks.training_shapes import build, items
