@@ -14,10 +14,12 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.measure import row
 from fragmodel.config import RunConfig, parse_config
 
 ROOT = Path(__file__).parents[1]
 STEPS = 100
+UNIT = "nats a token"
 PARTS = ((1, 10), (11, 30), (31, 100))
 FIGURE = ROOT / "results/benchmarks/alignment-first-steps.svg"
 
@@ -38,23 +40,15 @@ def run(quick: bool) -> list[dict]:
     rows = []
     for first, last in PARTS:
         ours, peer = (statistics.mean(losses[side][first - 1 : last]) for side in ("ours", "peer"))
-        rows.append(_row(f"training loss, steps {first} to {last}, aligned beside not", ours, peer))
+        rows.append(
+            row(f"training loss, steps {first} to {last}, aligned beside not", ours, peer, UNIT, less=True)
+        )
     ours, peer = (statistics.mean(validation[side]) for side in ("ours", "peer"))
     spread = (
         statistics.stdev(a - b for a, b in zip(*validation.values(), strict=True)) if len(seeds) > 1 else 0
     )
     name = f"validation loss after {STEPS} steps (difference ± {spread:.3f} over {len(seeds)} seeds)"
-    return [*rows, _row(name, ours, peer)]
-
-
-def _row(name: str, ours: float, peer: float) -> dict:
-    return {
-        "name": name,
-        "ours": round(ours, 4),
-        "peer": round(peer, 4),
-        "unit": "nats a token",
-        "ratio": round(peer / ours, 3),
-    }
+    return [*rows, row(name, ours, peer, UNIT, less=True)]
 
 
 def _aligned(folder: Path) -> RunConfig:

@@ -13,12 +13,13 @@ import importlib.util
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.measure import peak_memory, row
 
 SHAPES = {"esm2_t6_8M": (6, 320, 20), "esm2_t12_35M": (12, 480, 20), "esm2_t33_650M": (33, 1280, 20)}
 RESIDUES = {"esm2_t6_8M": 60_000, "esm2_t12_35M": 30_000, "esm2_t33_650M": 6_000}
@@ -60,33 +61,22 @@ def _rows(name: str, best: dict[str, dict], layers: int, dim: int) -> list[dict]
         ours = best[side]
         about = f"embed {name} {side}"
         rows += [
-            _row(about, ours["rate"], peer["rate"], "residues/s"),
-            _row(f"{about}, peak memory", ours["peak"], peer["peak"], "MiB", less=True),
-            _row(f"{about}, written per residue", ours["bytes"], peer["bytes"], "bytes", less=True),
+            row(about, ours["rate"], peer["rate"], "residues/s"),
+            row(f"{about}, peak memory", ours["peak"], peer["peak"], "MiB", less=True),
+            row(f"{about}, written per residue", ours["bytes"], peer["bytes"], "bytes", less=True),
         ]
         # Multiply-adds of the linear layers (12 dim² a layer) and of attention (2 × mean partner rows × dim).
         flop = 2 * layers * (12 * dim**2 + 2 * ours["partners"] * dim)
         limit = _matmul_rate(side, dim) / flop
         rows.append(
-            _row(f"{about}, beside the limit by the measured matmul rate", ours["rate"], limit, "residues/s")
+            row(f"{about}, beside the limit by the measured matmul rate", ours["rate"], limit, "residues/s")
         )
         rows += [
-            _row(f"{about}, beside {engine}", ours["rate"], best[engine]["rate"], "residues/s")
+            row(f"{about}, beside {engine}", ours["rate"], best[engine]["rate"], "residues/s")
             for engine in ENGINE
             if engine in best
         ]
     return rows
-
-
-def _row(name: str, ours: float, peer: float, unit: str, less: bool = False) -> dict:
-    ratio = peer / ours if less else ours / peer
-    return {
-        "name": name,
-        "ours": round(ours, 1),
-        "peer": round(peer, 1),
-        "unit": unit,
-        "ratio": round(ratio, 3),
-    }
 
 
 def _matmul_rate(dtype: str, dim: int) -> float:
@@ -135,9 +125,16 @@ def _generated() -> list[str]:
 
 def _measure(side: str, encoder: Path, fasta: Path) -> dict:
     with tempfile.TemporaryDirectory() as output:
-        command = [sys.executable, "-W", "ignore", __file__, side, str(encoder), str(fasta), output]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.embed", side]
         threads = {"OMP_NUM_THREADS": "1"} if ONE_CORE else {}
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | threads)
+        done = subprocess.run(
+            [*command, str(encoder), str(fasta), output],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | threads,
+            cwd=Path(__file__).parents[1],
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -220,7 +217,7 @@ def _worker(side: str, encoder: Path, fasta: Path, output: Path) -> dict:
     written = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     return {
         "rate": sum(lengths) / seconds,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": peak_memory(),
         "bytes": written / sum(lengths),
         "partners": sum(length**2 for length in lengths) / sum(lengths),
     }

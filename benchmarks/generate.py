@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import row
 from fragmodel.data.records import TASK_TYPES
 
 NEW_TOKENS = 128  # as evaluation.max_new_tokens
@@ -34,14 +35,9 @@ def run(quick: bool) -> list[dict]:
         seconds = {"ours": time.perf_counter() - middle, "peer": middle - started}
     assert found == expected, [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]
     tokens = sum(map(len, found)) / len(items)
+    rates = {side: len(items) / taken for side, taken in seconds.items()}
     return [
-        {
-            "name": f"generate {len(items)} answers of {tokens:.0f} tokens on average",
-            "ours": round(len(items) / seconds["ours"], 3),
-            "peer": round(len(items) / seconds["peer"], 3),
-            "unit": "answers/s",
-            "ratio": round(seconds["peer"] / seconds["ours"], 2),
-        }
+        row(f"generate {len(items)} answers of {tokens:.0f} tokens on average", **rates, unit="answers/s")
     ]
 
 
@@ -114,8 +110,8 @@ def _peer(model: Any, items: list[dict[str, Any]], tokenizer: Any) -> list[list[
     for first in range(0, len(items), 2):
         batch = collate(items[first : first + 2])
         ids = model.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
-        for row in ids[:, batch["input_ids"].shape[1] :].tolist():
-            answers.append(row[: row.index(end)] if end in row else row)
+        for answer in ids[:, batch["input_ids"].shape[1] :].tolist():
+            answers.append(answer[: answer.index(end)] if end in answer else answer)
     return answers
 
 

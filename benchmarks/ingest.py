@@ -7,7 +7,6 @@ The generator multiplies the proteins of the shipped sample under new accessions
 
 import csv
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
+
+from benchmarks.measure import peak_memory, row
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 FAMILIES = ("Dom", "Act", "BindI", "Evo", "Motif")
@@ -112,9 +113,10 @@ def _valid(sequence: str, start: int, end: int, text: str) -> bool:
 
 
 def measure(system: str, raw: Path, folder: Path) -> dict[str, float]:
-    """Run a system on a file in a new process: CPU seconds (without starting Python) and peak memory in MB."""
-    command = [sys.executable, str(Path(__file__)), system, str(raw), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    """Run a system on a file in a new process: CPU seconds (without starting Python) and peak memory in MiB."""
+    command = [sys.executable, "-m", "benchmarks.ingest", system, str(raw), str(folder)]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -135,45 +137,21 @@ def run(quick: bool) -> list[dict[str, Any]]:
                 assert mine["fragments"] == peer["fragments"] >= size
                 title = f"ingest {layout} {size:,} fragments"
                 speed, peer_speed = mine["fragments"] / mine["seconds"], peer["fragments"] / peer["seconds"]
-                rows.append(
-                    _row(
-                        f"{title}: throughput",
-                        speed,
-                        peer_speed,
-                        "fragments per CPU second",
-                        speed / peer_speed,
-                    )
-                )
-                memory = peer["megabytes"] / mine["megabytes"]
-                rows.append(_row(f"{title}: peak memory", mine["megabytes"], peer["megabytes"], "MB", memory))
+                rows += [
+                    row(f"{title}: throughput", speed, peer_speed, "fragments per CPU second"),
+                    row(f"{title}: peak memory", mine["peak"], peer["peak"], "MiB", less=True),
+                ]
                 raw.unlink()
             # Linear growth: ten times the fragments may take ten times as long.
             growth = seconds[sizes[-1]] / seconds[sizes[-2]]
             ideal = sizes[-1] / sizes[-2]
-            rows.append(
-                _row(
-                    f"ingest {layout}: CPU time for 10 times the fragments",
-                    growth,
-                    ideal,
-                    "times",
-                    ideal / growth,
-                )
-            )
+            name = f"ingest {layout}: CPU time for 10 times the fragments"
+            rows.append(row(name, growth, ideal, "times", less=True))
     return rows
 
 
-def _row(name: str, ours: float, peer: float, unit: str, ratio: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "unit": unit,
-        "ratio": round(ratio, 3),
-    }
-
-
 def main() -> None:
-    """One measured run: `ingest.py ours|plain RAW FOLDER`."""
+    """One measured run: `python -m benchmarks.ingest ours|plain RAW FOLDER`."""
     system, raw, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if system == "ours":
         import fragmodel.data.ingest  # noqa: F401  (importing is not what is measured)
@@ -182,8 +160,7 @@ def main() -> None:
     begun = time.process_time()  # of all threads; other jobs on the machine do not change it
     fragments = {"ours": ours, "plain": plain}[system](raw, folder)
     seconds = time.process_time() - begun
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"fragments": fragments, "seconds": seconds, "megabytes": megabytes}))
+    print(json.dumps({"fragments": fragments, "seconds": seconds, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":

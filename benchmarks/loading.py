@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from benchmarks.measure import row
 from benchmarks.store import write_files, write_store
 from fragmodel.batching.collator import FragDataCollator
 from fragmodel.batching.dataset import FragRefDataset
@@ -67,11 +68,8 @@ def run(quick: bool) -> list[dict]:
                 side: _first_batch(make, collate, read(records[:count]))
                 for side, (read, make, collate) in sides.items()
             }
-            ratio = round(first["peer"] / first["ours"], 3)
             name = f"first batch after start, {count:,} records"
-            rows.append(
-                {"name": name, **{s: round(v, 3) for s, v in first.items()}, "unit": "s", "ratio": ratio}
-            )
+            rows.append(row(name, **first, unit="s", less=True))
         return rows
 
 
@@ -80,8 +78,7 @@ def _compare(name: str, sides: dict[str, tuple], dealt: list[list[dict]], worker
     for side, (read, make, collate) in sides.items():
         dataset = ConcatDataset([make(read(rows)) for rows in dealt])
         rates[side] = _rate(dataset, collate, workers)
-    ratio = round(rates["ours"] / rates["peer"], 2)
-    return {"name": name, **{s: round(v) for s, v in rates.items()}, "unit": "records/s", "ratio": ratio}
+    return row(name, **rates, unit="records/s")
 
 
 def _rate(dataset: Dataset, collate: Callable, workers: int, seconds: float = 6.0) -> float:

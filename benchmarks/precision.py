@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import row
+
 ROOT = Path(__file__).parent.parent
 SHAPE = {"layers": 6, "dim": 320, "heads": 20}  # esm2_t6_8M
 FAMILIES = ("Act", "Motif")
@@ -34,16 +36,11 @@ def run(quick: bool) -> list[dict[str, Any]]:
     rows = []
     for dtype, found in losses.items():
         error = _difference(found, exact)
-        rows.append(
-            {
-                "name": f"error of the training loss, {dtype}, beside another seed's ({steps} steps, loss "
-                f"{exact[0]:.2f} to {exact[-1]:.2f})",
-                "ours": round(error, 7),
-                "peer": round(yardstick, 4),
-                "unit": "nats a token",
-                "ratio": round(yardstick / max(error, 1e-9), 1),
-            }
+        name = (
+            f"error of the training loss, {dtype}, beside another seed's ({steps} steps, loss "
+            f"{exact[0]:.2f} to {exact[-1]:.2f})"
         )
+        rows.append(row(name, max(error, 1e-9), yardstick, "nats a token", less=True))
     return rows
 
 

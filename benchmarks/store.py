@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.measure import row
 from fragmodel.embeddings.shards import DTYPES, encode_states, write_shard
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
 
@@ -43,15 +44,8 @@ def _run_shape(name: str, dim: int, quick: bool) -> list[dict]:
             peer = _rate(functools.partial(_read_files, files, use), files, proteins, warm, seconds)
             for dtype, store in stores.items():
                 ours = _rate(functools.partial(_read_store, store, use), store, proteins, warm, seconds)
-                rows.append(
-                    {
-                        "name": f"read {name} {dtype}, {what}, {'warm' if warm else 'cold'}",
-                        "ours": round(ours),
-                        "peer": round(peer),
-                        "unit": "residues/s",
-                        "ratio": round(ours / peer, 2),
-                    }
-                )
+                about = f"read {name} {dtype}, {what}, {'warm' if warm else 'cold'}"
+                rows.append(row(about, ours, peer, "residues/s"))
     return rows
 
 

@@ -13,7 +13,6 @@ Where the processor multiplies bfloat16 numbers itself, our step is measured wit
 
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks.measure import peak_memory, row
 from benchmarks.training_shapes import Shape
 
 MICRO_BATCH_TOKENS = 1024  # the default of both training programs on a CPU
@@ -62,20 +62,10 @@ def _compare(name: str, shape: Shape, steps: int = 2, peer_side: str = "plain") 
         ours = _measure(side, shape, steps)
         assert abs(ours["loss"] - peer["loss"]) < 0.05 * peer["loss"], (ours, peer)
         rows += [
-            _row(about, ours["rate"], peer["rate"], "tokens/s", ours["rate"] / peer["rate"]),
-            _row(f"{about}, peak memory", ours["peak"], peer["peak"], "MiB", peer["peak"] / ours["peak"]),
+            row(about, ours["rate"], peer["rate"], "tokens/s"),
+            row(f"{about}, peak memory", ours["peak"], peer["peak"], "MiB", less=True),
         ]
     return rows
-
-
-def _row(name: str, ours: float, peer: float, unit: str, ratio: float) -> dict:
-    return {
-        "name": name,
-        "ours": round(ours, 1),
-        "peer": round(peer, 1),
-        "unit": unit,
-        "ratio": round(ratio, 3),
-    }
 
 
 def _measure(side: str, shape: Shape, steps: int) -> dict:
@@ -106,7 +96,7 @@ def _worker(side: str, steps: int, shape: Shape) -> dict:
         seconds.append(time.perf_counter() - started)
     return {
         "rate": shape.tokens / min(seconds),
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": peak_memory(),
         "loss": losses[0],
     }
 
@@ -183,14 +173,16 @@ def plain(shape: Shape) -> Callable[[], float]:
         with torch.no_grad():
             states = joined.esm_encoder(batch["protein_input_ids"], proteins_mask).last_hidden_state
         proteins = joined.modality_adapter(states)
-        rows = []
-        for number, row in enumerate(joined.get_input_embeddings()(ids)):
+        inputs = []
+        for number, tokens in enumerate(joined.get_input_embeddings()(ids)):
             residues = proteins[number][proteins_mask[number].bool()]
             fragment = joined.fragment_adapter(residues, batch["position_ref"][number][None] + 1)[0]
-            row = row.masked_scatter((ids[number] == shape.control["protein"])[:, None], residues)
-            rows.append(row.masked_scatter((ids[number] == shape.control["fragment"])[:, None], fragment))
+            tokens = tokens.masked_scatter((ids[number] == shape.control["protein"])[:, None], residues)
+            inputs.append(
+                tokens.masked_scatter((ids[number] == shape.control["fragment"])[:, None], fragment)
+            )
         loss = joined.llama_decoder(
-            inputs_embeds=torch.stack(rows), attention_mask=batch["attention_mask"], labels=batch["labels"]
+            inputs_embeds=torch.stack(inputs), attention_mask=batch["attention_mask"], labels=batch["labels"]
         ).loss
         loss.backward()
         optimizer.step()

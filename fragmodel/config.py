@@ -141,8 +141,8 @@ class EmbeddingsConfig(Section):
     """Encoder layer whose states are stored; -1 is the last, after its layer norm."""
     shards: Positive = 1
     """Number of jobs among which the windows are dealt."""
-    tokens_per_batch: Positive = 8192
-    """Residues in one forward pass."""
+    tokens_per_batch: Annotated[int, Field(ge=0)] = 0
+    """Residues in one forward pass. 0: 4096 on a CPU, 16384 on a GPU."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of the forward pass."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 0

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, EsmConfig, EsmModel
+from transformers import AutoConfig, EsmModel
 
 from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.fair_esm import read_checkpoint
@@ -14,6 +14,7 @@ from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, text_digest
 
 _FAIR_ESM_NAME = re.compile(r"esm(1b|1v|2)_t\d+_\w+")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NOT_USED = ("contact_head.", "pooler.", "embeddings.position_ids")
 
 
@@ -26,7 +27,13 @@ def load_encoder(
     transformers folder, or a hub id. No code from any of them is executed. The contact-regression file of
     fair-esm is not needed. Raises :class:`UserError` that names the source and the remedy.
     """
-    model = _load(source)
+    return prepare_encoder(open_encoder(source), dtype=dtype, device=device)
+
+
+def prepare_encoder(
+    model: EsmModel, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> EsmModel:
+    """An opened encoder, ready to run: on its device, in its dtype, eval mode, no gradients."""
     # Rotary angles need float32: in bfloat16 the positions of a long protein would blur.
     rotary = model.rotary_embeddings
     inverse_frequencies = None if rotary is None else rotary.inv_freq.float()
@@ -60,14 +67,8 @@ def encoder_fingerprint(source: str | Path, layer: int, dtype: str) -> str:
     Made from the weights' values, so that a fair-esm file and its conversion to a transformers folder share
     their stored states, while any change of a weight makes a new fingerprint.
     """
-    digest, config = stored_digest(source)
-    return fingerprint(digest, resolve_layer(config.num_hidden_layers, layer), dtype)
-
-
-def stored_digest(source: str | Path) -> tuple[str, EsmConfig]:
-    """:func:`weights_digest` of the weights as they are stored, and the encoder's configuration."""
-    model = _load(source)
-    return weights_digest(model), model.config
+    model = open_encoder(source)
+    return fingerprint(weights_digest(model), resolve_layer(model.config.num_hidden_layers, layer), dtype)
 
 
 def fingerprint(digest: str, layer: int, dtype: str) -> str:
@@ -147,8 +148,8 @@ def _save(checkpoint: dict, path: Path) -> None:
         torch.save(checkpoint, handle)
 
 
-def _load(source: str | Path) -> EsmModel:
-    """The encoder in the dtype in which it is stored."""
+def open_encoder(source: str | Path) -> EsmModel:
+    """The encoder as it is stored, which is what its digest is made of; see :func:`load_encoder`."""
     path = Path(source)
     if path.is_dir():
         return _from_transformers(source)
@@ -162,6 +163,11 @@ def _load(source: str | Path) -> EsmModel:
                 f"https://dl.fbaipublicfiles.com/fair-esm/models/{source}.pt to {cached}"
             )
         return _from_fair_esm(cached)
+    if not _HUB_ID.fullmatch(str(source)):  # said at once: the hub's client would first try for half a minute
+        raise UserError(
+            f"encoder '{source}': no such file or folder, and neither the name of a fair-esm model (as "
+            "esm2_t33_650M_UR50D) nor a hub id (as facebook/esm2_t33_650M_UR50D)"
+        )
     return _from_transformers(source)
 
 

@@ -11,7 +11,13 @@ from transformers import EsmConfig
 
 from fragmodel import tables
 from fragmodel.embeddings import alphabet
-from fragmodel.embeddings.encoders import fingerprint, load_encoder, resolve_layer, stored_digest
+from fragmodel.embeddings.encoders import (
+    fingerprint,
+    open_encoder,
+    prepare_encoder,
+    resolve_layer,
+    weights_digest,
+)
 from fragmodel.embeddings.forward import PackedEncoder
 from fragmodel.embeddings.progress import Progress
 from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_states, write_shard
@@ -60,7 +66,7 @@ def embed_windows(
     layer: int = -1,
     compute_dtype: str = "float32",
     device: str = "auto",
-    tokens_per_batch: int = 8192,
+    tokens_per_batch: int = 0,
 ) -> EmbedSummary:
     """Embed the windows that fall to job ``shard`` of ``shards`` and write where their states lie.
 
@@ -107,21 +113,24 @@ def embed_sequences(
     layer: int = -1,
     compute_dtype: str = "float32",
     device: str = "auto",
-    tokens_per_batch: int = 8192,
+    tokens_per_batch: int = 0,
     shard_bytes: int = SHARD_BYTES,
 ) -> EmbedSummary:
     """Embed the sequences that the store lacks; progress goes to standard error.
 
     ``dtype`` is the stored and ``compute_dtype`` the forward pass's number format. ``tokens_per_batch`` bounds the
-    rows (residues, BOS and EOS) of one forward pass; a longer sequence is passed alone. Raises :class:`UserError`
-    for an unknown dtype, layer or device, an encoder that does not load, or a sequence that it cannot take.
+    rows (residues, BOS and EOS) of one forward pass (0: 4096 on a CPU, 16384 on a GPU); a longer sequence is passed
+    alone. Raises :class:`UserError` for an unknown dtype, layer or device, an encoder that does not load, or a
+    sequence that it cannot take.
     """
     check_dtype(dtype)
     if compute_dtype not in COMPUTE_DTYPES:
         raise UserError(
             f"compute dtype '{compute_dtype}' is not known; use one of {', '.join(COMPUTE_DTYPES)}"
         )
-    weights, config = stored_digest(encoder)
+    requested = list(dict.fromkeys(sequences))
+    opened = open_encoder(encoder)
+    weights, config = weights_digest(opened), opened.config
     layer = resolve_layer(config.num_hidden_layers, layer)
     name = fingerprint(weights, layer, dtype)
     folder = Path(store) / name
@@ -136,15 +145,17 @@ def embed_sequences(
             dim=config.hidden_size,
         ),
     )
-    requested = list(dict.fromkeys(sequences))
     missing = EmbeddingStore(store, name).missing(requested)
     seconds = 0.0
     if missing:
         check_lengths(missing, config)
-        model = load_encoder(encoder, dtype=COMPUTE_DTYPES[compute_dtype], device=resolve_device(device))
+        place = resolve_device(device)
+        model = prepare_encoder(opened, dtype=COMPUTE_DTYPES[compute_dtype], device=place)
+        # Twice as many leave a CPU's caches: up to a sixth slower.
+        tokens = tokens_per_batch or (4096 if place.type == "cpu" else 16_384)
         rows = shard_bytes // bytes_per_row(config.hidden_size, dtype)
         started = monotonic()
-        _embed(missing, PackedEncoder(model, layer), folder, dtype, tokens_per_batch, rows)
+        _embed(missing, PackedEncoder(model, layer), folder, dtype, tokens, rows)
         seconds = monotonic() - started
     residues = sum(map(len, missing))
     return EmbedSummary(name, len(requested), len(missing), residues, seconds)

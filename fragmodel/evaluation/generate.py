@@ -11,7 +11,7 @@ from transformers import EsmModel
 
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
-from fragmodel.embeddings.encoders import stored_digest, weights_digest
+from fragmodel.embeddings.encoders import open_encoder, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest
@@ -87,7 +87,7 @@ def generate(
 
 
 def _check_encoder(model_dir: Path, own: EsmModel | None, encoder: Path) -> None:
-    if own is None or weights_digest(own) != stored_digest(encoder)[0]:
+    if own is None or weights_digest(own) != weights_digest(open_encoder(encoder)):
         raise UserError(
             f"{model_dir}: was trained on the states of another encoder than {encoder}; set models.encoder to its own"
         )

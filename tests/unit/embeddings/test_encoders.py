@@ -125,6 +125,8 @@ def test_what_does_not_fit_is_refused(encoder_file, tmp_path, capsys) -> None:
     refused(tmp_path / "bert", "holds a 'bert' model")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "neither a fair-esm")
+    refused("esm", "no such file or folder, and neither the name of a fair-esm model .* nor a hub id")
+    refused(tmp_path / "nowhere", "no such file or folder")
 
 
 def test_folder_with_a_missing_weight_is_refused(encoder_file, tmp_path) -> None:

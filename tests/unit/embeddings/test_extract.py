@@ -21,6 +21,7 @@ from fragmodel.embeddings.extract import (
     embed_windows,
 )
 from fragmodel.embeddings.maintenance import remove_shard, verify
+from fragmodel.embeddings.sequences import read_sequences
 from fragmodel.embeddings.shards import find_shards
 from fragmodel.embeddings.store import EmbeddingStore, sequence_key
 from fragmodel.errors import UserError
@@ -179,6 +180,8 @@ def test_wrong_arguments_are_refused(tmp_path, encoder_file) -> None:
     refused("device 'tpu9x' is not known", device="tpu9x")
     if not torch.cuda.is_available():
         refused("no usable CUDA device", device="cuda")
+    with pytest.raises(UserError, match=r"none\.fasta: no such file"):  # before the encoder is looked for
+        embed_sequences(read_sequences(tmp_path / "none.fasta"), encoder="no/encoder", store=tmp_path)
     windows = tmp_path / "windows.parquet"
     pq.write_table(
         pa.table({"key": ["0" * 32], "sequence": ["MK"], "length": pa.array([2], pa.int32())}), windows
