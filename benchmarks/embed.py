@@ -4,6 +4,9 @@ Same weights (seeded, true ESM-2 shapes), same real sequences, same run. Every m
 which gives its peak memory; the sides alternate and the best round of each counts. Loading is left out. esm.cpp, where
 it is installed, embeds the same sequences in the same order for half a minute: without AVX-512 it is very slow.
 
+On a machine with a CUDA device both sides run on it, on more and generated sequences of Swiss-Prot's lengths; peak
+memory is then the device's.
+
 With FRAGMODEL_BENCH_ONE_CORE set every side has one thread and is measured in processor time, which other programs on
 the machine hardly change.
 """
@@ -19,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import peak_memory, row
+from benchmarks.measure import matmul_rate, peak_memory, row
 
 SHAPES = {"esm2_t6_8M": (6, 320, 20), "esm2_t12_35M": (12, 480, 20), "esm2_t33_650M": (33, 1280, 20)}
 RESIDUES = {"esm2_t6_8M": 60_000, "esm2_t12_35M": 30_000, "esm2_t33_650M": 6_000}
@@ -42,14 +45,16 @@ def run(quick: bool) -> list[dict]:
         with tempfile.TemporaryDirectory() as folder:
             encoder, fasta = Path(folder) / f"{name}.pt", Path(folder) / "proteins.fasta"
             build_stand_in(encoder, layers=layers, dim=dim, heads=heads, seed=1)
-            _write_fasta(fasta, RESIDUES[name] // (4 if quick else 1))
+            on_gpu = _device() == "cuda"
+            pool = _generated() if on_gpu else _sequences()
+            _write_fasta(fasta, pool, RESIDUES[name] * (40 if on_gpu else 1) // (4 if quick else 1))
             best: dict[str, dict] = {}
             for _ in range(2 if quick else 3):
                 for side in SIDES:
                     result = _measure(side, encoder, fasta)
                     if side not in best or result["rate"] > best[side]["rate"]:
                         best[side] = result
-            if importlib.util.find_spec("esm_cpp") and not name.endswith("650M"):
+            if importlib.util.find_spec("esm_cpp") and not on_gpu and not name.endswith("650M"):
                 best |= {side: _measure(side, encoder, fasta) for side in ENGINE}
             rows += _rows(name, best, layers, dim)
     return rows
@@ -67,7 +72,7 @@ def _rows(name: str, best: dict[str, dict], layers: int, dim: int) -> list[dict]
         ]
         # Multiply-adds of the linear layers (12 dim² a layer) and of attention (2 × mean partner rows × dim).
         flop = 2 * layers * (12 * dim**2 + 2 * ours["partners"] * dim)
-        limit = _matmul_rate(side, dim) / flop
+        limit = _limit(side, dim) / flop
         rows.append(
             row(f"{about}, beside the limit by the measured matmul rate", ours["rate"], limit, "residues/s")
         )
@@ -79,26 +84,23 @@ def _rows(name: str, best: dict[str, dict], layers: int, dim: int) -> list[dict]
     return rows
 
 
-def _matmul_rate(dtype: str, dim: int) -> float:
-    """Best FLOP/s of the feed-forward product on 4096 rows."""
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _limit(dtype: str, dim: int) -> float:
     import torch
 
     if ONE_CORE:
         torch.set_num_threads(1)
-    kind = getattr(torch, dtype)
-    rows, weight = torch.randn(4096, dim).to(kind), torch.randn(4 * dim, dim).to(kind)
-    best = float("inf")
-    with torch.inference_mode():
-        for _ in range(20):
-            started = clock()
-            torch.nn.functional.linear(rows, weight)
-            best = min(best, clock() - started)
-    return 2 * 4096 * dim * 4 * dim / best
+    return matmul_rate(dim, dtype, device=_device(), clock=clock)
 
 
-def _write_fasta(path: Path, residues: int) -> None:
+def _write_fasta(path: Path, sequences: list[str], residues: int) -> None:
     """Every n-th of the sequences sorted by length, so that a small sample has the same distribution."""
-    pool = sorted(_sequences(), key=lambda sequence: (len(sequence), sequence))
+    pool = sorted(sequences, key=lambda sequence: (len(sequence), sequence))
     step = max(1, round(sum(map(len, pool)) / residues))
     chosen = pool[step // 2 :: step]
     random.Random(0).shuffle(chosen)
@@ -145,7 +147,7 @@ def _fair_esm(encoder: Path, fasta: Path, output: Path) -> float:
 
     with torch.serialization.safe_globals([argparse.Namespace]):
         model, alphabet = esm.pretrained.load_model_and_alphabet(str(encoder))
-    model.eval()
+    model.eval().to(_device())
     started = clock()
     dataset = esm.FastaBatchedDataset.from_file(fasta)
     loader = torch.utils.data.DataLoader(
@@ -156,7 +158,7 @@ def _fair_esm(encoder: Path, fasta: Path, output: Path) -> float:
     last = model.num_layers
     with torch.no_grad():
         for labels, sequences, tokens in loader:
-            states = model(tokens, repr_layers=[last])["representations"][last]
+            states = model(tokens.to(_device()), repr_layers=[last])["representations"][last].cpu()
             for label, sequence, rows in zip(labels, sequences, states, strict=True):
                 residues = rows[1 : len(sequence) + 1].clone()
                 torch.save({"label": label, "representations": {last: residues}}, output / f"{label}.pt")
@@ -200,6 +202,12 @@ def _esm_cpp(encoder: Path, lengths: list[int], fasta: Path, output: Path, int8:
     return clock() - started
 
 
+def _peak_memory() -> float:
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 2**20 if _device() == "cuda" else peak_memory()
+
+
 def _worker(side: str, encoder: Path, fasta: Path, output: Path) -> dict:
     from fragmodel.embeddings import extract
     from fragmodel.embeddings.extract import embed_sequences
@@ -212,12 +220,12 @@ def _worker(side: str, encoder: Path, fasta: Path, output: Path) -> dict:
     elif side in ENGINE:
         seconds = _esm_cpp(encoder, lengths, fasta, output, side.endswith("int8"))
     else:
-        options = {"dtype": side, "compute_dtype": side, "tokens_per_batch": 4096, "device": "cpu"}
+        options = {"dtype": side, "compute_dtype": side, "device": _device()}
         seconds = embed_sequences(read_sequences(fasta), encoder=encoder, store=output, **options).seconds
     written = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     return {
         "rate": sum(lengths) / seconds,
-        "peak": peak_memory(),
+        "peak": _peak_memory(),
         "bytes": written / sum(lengths),
         "partners": sum(length**2 for length in lengths) / sum(lengths),
     }

@@ -17,6 +17,7 @@ from fragmodel.data.records import TASK_TYPES
 
 NEW_TOKENS = 128  # as evaluation.max_new_tokens
 BATCH = 32  # as evaluation.batch_size
+ENCODER_DIM = 480  # of ESM-2 35M
 SAMPLE = Path(__file__).parents[1] / "data/sample/VenusX_Dom/test.json"
 
 
@@ -42,7 +43,6 @@ def run(quick: bool) -> list[dict]:
 
 
 def _model(folder: Path) -> tuple[Any, Any]:
-    from benchmarks.training_shapes import ENCODER_DIM
     from fragmodel.embeddings.encoders import build_stand_in
     from fragmodel.model.assemble import assemble
     from fragmodel.model.sources import SMOLLM2, make_decoder
@@ -88,7 +88,6 @@ def _items(tokenizer: Any, task: str) -> list[dict[str, Any]]:
     """The sample's records in the order of the file, with seeded encoder states."""
     import torch
 
-    from benchmarks.training_shapes import ENCODER_DIM
     from fragmodel.batching.dataset import FragRefDataset
     from fragmodel.model.chat import ChatEncoder
 

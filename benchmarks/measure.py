@@ -1,6 +1,8 @@
-"""What all benchmarks share: the row of a comparison, and a process's own peak memory."""
+"""What all benchmarks share: the row of a comparison, a process's own peak memory, the rate of matrix products."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +26,24 @@ def peak_memory() -> float:
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def matmul_rate(
+    dim: int, dtype: str, *, device: str = "cpu", clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Best FLOP/s of a feed-forward product ``[rows, dim] @ [dim, 4 * dim]``."""
+    import torch
+
+    count, times = (4096, 1) if device == "cpu" else (32_768, 10)  # a GPU must be kept busy to show its rate
+    rows, weight = (
+        torch.randn(size, dim, device=device, dtype=getattr(torch, dtype)) for size in (count, 4 * dim)
+    )
+    best = float("inf")
+    with torch.inference_mode():
+        for _ in range(20):
+            started = clock()
+            for _ in range(times):
+                product = torch.nn.functional.linear(rows, weight)
+            product[0, 0].item()  # waits for the device
+            best = min(best, clock() - started)
+    return times * 2 * count * dim * 4 * dim / best

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import peak_memory, row
 from benchmarks.training_shapes import Shape
@@ -106,20 +107,27 @@ def ours(shape: Shape, precision: str = "float32") -> Callable[[], float]:
     import torch
 
     from benchmarks.training_shapes import build, items
+
+    model = build(shape, include_encoder=False, dtype=getattr(torch, precision))
+    return partial(packed_step(model, precision), items(shape, stored=True), MICRO_BATCH_TOKENS)
+
+
+def packed_step(model: Any, precision: str) -> Callable[[list[dict], int], float]:
+    """A training step on records, in parts of so many tokens, on the device where the model is; gives the loss."""
+    import torch
+
     from fragmodel.batching.packing import PackedCollator, micro_batches
     from fragmodel.model.modeling import IGNORED
 
-    model = build(shape, include_encoder=False, dtype=getattr(torch, precision))
-    records = items(shape, stored=True)
     collate = PackedCollator()
     optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
 
-    def step() -> float:
+    def step(records: list[dict], micro_batch_tokens: int) -> float:
         model.train()
-        batch, total = collate(records), 0.0
-        targets = (batch["labels"] != IGNORED).sum()
-        for part in micro_batches(batch, MICRO_BATCH_TOKENS):
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        batch = {name: values.to(model.device) for name, values in collate(records).items()}
+        total, targets = 0.0, (batch["labels"] != IGNORED).sum()
+        for part in micro_batches(batch, micro_batch_tokens):
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
                 loss = model(**part, num_items_in_batch=targets).loss
             loss.backward()
             total += loss.item()

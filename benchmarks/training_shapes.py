@@ -13,16 +13,26 @@ from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import IGNORED, Esm2LlamaInstructForCausalLM
 
 LETTERS = "LAGVSERTIDPKQNFYMHWC"
-ENCODER_DIM = 480  # of ESM-2 35M
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What is trained on: the decoder's layers and vocabulary, and the lengths of the records of a batch."""
+    """What is trained on: the shapes of the models (ESM-2 35M and a LLaMA of 135M, as SmolLM2), and the lengths of
+    the records of a batch.
+    """
 
     residues: tuple[int, ...]
     layers: int = 30
     vocabulary: int = 49_152
+    dim: int = 576
+    feed_forward: int = 1536
+    heads: int = 9
+    key_heads: int = 3
+    tied: bool = True
+    encoder_layers: int = 12
+    encoder_dim: int = 480
+    encoder_heads: int = 20
+    rank: int = 16
     text: int = 140  # text tokens of a record, 40 of them its answer
     answer: int = 40
 
@@ -39,7 +49,7 @@ class Shape:
 
 
 def build(shape: Shape, *, include_encoder: bool, dtype: torch.dtype = torch.float32) -> PeftModel:
-    """ESM-2 35M and the 135M LLaMA (SmolLM2's shapes) with LoRA of rank 16 on all linear layers.
+    """The joined model with LoRA on all linear layers, on torch's default device.
 
     The frozen parts are held in ``dtype``, as ``training.precision`` says; what is trained is float32.
     """
@@ -49,23 +59,23 @@ def build(shape: Shape, *, include_encoder: bool, dtype: torch.dtype = torch.flo
             vocab_size=33,
             mask_token_id=32,
             pad_token_id=1,
-            hidden_size=ENCODER_DIM,
-            num_hidden_layers=12,
-            num_attention_heads=20,
-            intermediate_size=4 * ENCODER_DIM,
+            hidden_size=shape.encoder_dim,
+            num_hidden_layers=shape.encoder_layers,
+            num_attention_heads=shape.encoder_heads,
+            intermediate_size=4 * shape.encoder_dim,
             max_position_embeddings=1026,
             position_embedding_type="rotary",
             token_dropout=True,
         ),
         llama_config=LlamaConfig(
             vocab_size=shape.vocabulary,
-            hidden_size=576,
-            intermediate_size=1536,
+            hidden_size=shape.dim,
+            intermediate_size=shape.feed_forward,
             num_hidden_layers=shape.layers,
-            num_attention_heads=9,
-            num_key_value_heads=3,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.key_heads,
             max_position_embeddings=8192,
-            tie_word_embeddings=True,
+            tie_word_embeddings=shape.tied,
             bos_token_id=1,
             eos_token_id=2,
             pad_token_id=2,
@@ -80,7 +90,11 @@ def build(shape: Shape, *, include_encoder: bool, dtype: torch.dtype = torch.flo
         model.esm_encoder.to(dtype)
     settings = LoraConfig()
     return add_lora(
-        model, rank=16, alpha=32, dropout=settings.dropout, target_modules=settings.target_modules
+        model,
+        rank=shape.rank,
+        alpha=2 * shape.rank,
+        dropout=settings.dropout,
+        target_modules=settings.target_modules,
     )
 
 
@@ -101,7 +115,7 @@ def items(shape: Shape, *, stored: bool) -> list[dict[str, Any]]:
             "labels": [IGNORED] * len(prompt) + answer,
         }
         if stored:
-            states = torch.randn(count + 2, ENCODER_DIM, generator=draw)
+            states = torch.randn(count + 2, shape.encoder_dim, generator=draw)
             item["protein_hidden_states"] = states.bfloat16()
         found.append(item)
     return found

@@ -8,7 +8,6 @@ padding; query, key and value are one product; attention runs sequence by sequen
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,7 +25,6 @@ class _Packing:
 
     lengths: list[int]  # rows of each sequence, BOS and EOS included
     positions: Tensor  # [T] place of a row within its sequence, from 0
-    bounds: Tensor  # [batch + 1] int32, first row of each sequence, then T
 
 
 class PackedEncoder:
@@ -61,8 +59,7 @@ class PackedEncoder:
 
     def _pack(self, lengths: list[int]) -> _Packing:
         positions = torch.cat([torch.arange(length) for length in lengths])
-        bounds = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
-        return _Packing(lengths, positions.to(self.device), bounds.to(self.device))
+        return _Packing(lengths, positions.to(self.device))
 
     def _embed(self, sequences: Sequence[str], packing: _Packing) -> Tensor:
         tokens = alphabet.encode_packed(sequences).to(self.device)

@@ -1,0 +1,76 @@
+"""What a CUDA device computes, against the same on the CPU."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_models import (
+    SEQUENCES,
+    TinyModels,
+    assert_same_gradients,
+    build_model,
+    gradients,
+    grounding_record,
+    make_dataset,
+    make_packed,
+    referring_record,
+)
+
+from fragmodel.batching.answering import greedy_answers
+from fragmodel.embeddings.encoders import build_stand_in, load_encoder
+from fragmodel.embeddings.extract import embed_sequences
+from fragmodel.embeddings.forward import PackedEncoder
+from fragmodel.embeddings.store import EmbeddingStore
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
+]
+RECORDS = [referring_record(0), grounding_record(1), referring_record(2, (10, 20), "serine protease")]
+
+
+def test_encoder_states_equal_those_of_the_cpu(tmp_path) -> None:
+    encoder = tmp_path / "esm2_stand_in.pt"
+    build_stand_in(encoder, layers=3, dim=64, heads=4, seed=1)
+    expected = PackedEncoder(load_encoder(encoder))(SEQUENCES)
+    exact = PackedEncoder(load_encoder(encoder, device="cuda"))(SEQUENCES)
+    rounded = PackedEncoder(load_encoder(encoder, device="cuda", dtype=torch.bfloat16))(SEQUENCES)
+    for reference, same, close in zip(expected, exact, rounded, strict=True):
+        torch.testing.assert_close(same.cpu(), reference, rtol=0, atol=1e-4)
+        assert F.cosine_similarity(close.float().cpu(), reference, dim=1).min() >= 0.9995
+
+
+def test_store_is_filled_on_the_device(tiny: TinyModels, tmp_path) -> None:
+    stores = []
+    for device in ("cpu", "cuda"):
+        options = {"store": tmp_path / device, "dtype": "float32", "device": device}
+        embed_sequences(SEQUENCES, encoder=tiny.encoder, **options)
+        stores.append(EmbeddingStore(tmp_path / device))
+    for sequence in SEQUENCES:
+        expected, ours = (store.get(sequence) for store in stores)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_packed_loss_and_gradients_equal_those_of_the_cpu(tiny: TinyModels, dropout: float) -> None:
+    model, tokenizer = build_model(tiny.spec(lora_dropout=dropout))
+    batch = make_packed(RECORDS, tokenizer)
+    reference = model.train(dropout == 0)(**batch).loss
+    expected = gradients(model, reference)
+    model.cuda()
+    on_device = {name: values.cuda() for name, values in batch.items()}
+    loss = model(**on_device).loss
+    torch.testing.assert_close(loss.cpu(), reference, rtol=1e-4, atol=1e-4)
+    found = {name: gradient.cpu() for name, gradient in gradients(model, loss).items()}
+    assert_same_gradients(found, expected, tolerance=1e-3)
+    if dropout:  # another generator than the CPU's: other masks, a loss nearby
+        with_masks = model.train()(**on_device).loss
+        assert with_masks.isfinite() and with_masks != loss
+        with_masks.backward()
+
+
+def test_greedy_answers_equal_those_of_the_cpu(tiny: TinyModels) -> None:
+    model, tokenizer = build_model(tiny.spec())
+    dataset = make_dataset(RECORDS, tokenizer, prompts_only=True)
+    items, end = [dataset[number] for number in range(len(dataset))], tokenizer.eos_token_id
+    expected = greedy_answers(model.eval(), items, end=end, max_new_tokens=20)
+    assert greedy_answers(model.cuda(), items, end=end, max_new_tokens=20) == expected
