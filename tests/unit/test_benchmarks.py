@@ -1,0 +1,45 @@
+"""What the benchmarks stand on: the measuring itself, and that the one for a GPU runs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},  # a machine with a GPU would take the large shapes
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return done.stdout
+
+
+def test_peak_memory_is_that_of_the_process_alone() -> None:
+    """`getrusage` would tell the peak of the process that started this one, where that is more."""
+    starter = (
+        "import subprocess, sys; held = bytearray(b'x') * (400 * 2**20); "
+        "subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    )
+    measured = "from benchmarks.measure import peak_memory; own = bytearray(b'x') * (%d * 2**20); print(peak_memory())"
+    assert float(run("-c", starter, measured % 1)) < 200
+    assert 300 < float(run("-c", starter, measured % 300)) < 400
+
+
+def test_gpu_benchmark_runs_on_tiny_shapes(tmp_path: Path) -> None:
+    shown = run("-W", "ignore", "-m", "benchmarks", "train_gpu", "--quick", "--output", str(tmp_path))
+    rows = json.loads((tmp_path / "train_gpu.json").read_text(encoding="utf-8"))
+    assert rows[0]["name"] in shown
+    for row in rows:
+        assert row["ours"] > 0
+        assert row["ratio"] == pytest.approx(row["ours"] / row["peer"], rel=1e-2, abs=1e-3)
+    assert rows[0]["ratio"] < 1  # no step is faster than its products alone
