@@ -66,7 +66,7 @@ def _gff3(rows: Iterable[Row]) -> Iterator[str]:
                 "Name": place["class"],
                 "family": place["family"],
             }
-            written = ";".join(f"{key}={_attribute(value)}" for key, value in attributes.items())
+            written = ";".join(f"{key}={_attribute(value)}" for key, value in attributes.items() if value)
             term = _SO_TERMS.get(place["family"], _REGION_TERM)
             columns = (uid, "fragmodel", term, place["start"] + 1, place["end"], ".", ".", ".", written)
             yield "\t".join(map(str, columns)) + "\n"

@@ -46,6 +46,13 @@ def test_gff3_as_gffutils_reads_it(rows):
         assert f" 1 {row['length']}\n" in text
 
 
+def test_a_place_without_a_class_has_no_empty_name():
+    place = {"class": "", "family": "motif", "start": 0, "end": 4}
+    rows = [{"id": "P1", "length": 9, "annotations": [place], "texts": [], "faults": []}]
+    assert "".join(render(rows, "gff3", referring=False)).endswith("\tID=P1:1;family=motif\n")
+    assert "".join(render(rows, "bed", referring=False)) == "P1\t0\t4\t.\t0\t.\n"
+
+
 def gffutils_id(seqid: str) -> str:
     from urllib.parse import unquote
 
