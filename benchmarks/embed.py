@@ -87,7 +87,7 @@ def _rows(name: str, best: dict[str, dict], layers: int, dim: int) -> list[dict]
 def _device() -> str:
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if not ONE_CORE and torch.cuda.is_available() else "cpu"
 
 
 def _limit(dtype: str, dim: int) -> float:

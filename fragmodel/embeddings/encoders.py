@@ -30,6 +30,29 @@ def load_encoder(
     return prepare_encoder(open_encoder(source), dtype=dtype, device=device)
 
 
+def open_encoder(source: str | Path) -> EsmModel:
+    """The encoder as it is stored, which is what its digest is made of; see :func:`load_encoder`."""
+    path = Path(source)
+    if path.is_dir():
+        return _from_transformers(source)
+    if path.suffix == ".pt" or path.is_file():
+        return _from_fair_esm(path)
+    if _FAIR_ESM_NAME.fullmatch(str(source)):
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / f"{source}.pt"
+        if not cached.is_file():
+            raise UserError(
+                f"encoder '{source}' is not in the torch hub cache: download "
+                f"https://dl.fbaipublicfiles.com/fair-esm/models/{source}.pt to {cached}"
+            )
+        return _from_fair_esm(cached)
+    if not _HUB_ID.fullmatch(str(source)):  # said at once: the hub's client would first try for half a minute
+        raise UserError(
+            f"encoder '{source}': no such file or folder, and neither the name of a fair-esm model (as "
+            "esm2_t33_650M_UR50D) nor a hub id (as facebook/esm2_t33_650M_UR50D)"
+        )
+    return _from_transformers(source)
+
+
 def prepare_encoder(
     model: EsmModel, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> EsmModel:
@@ -146,29 +169,6 @@ def _save(checkpoint: dict, path: Path) -> None:
     # Through a handle: given a path, torch.save would put the temporary file's name into the file.
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         torch.save(checkpoint, handle)
-
-
-def open_encoder(source: str | Path) -> EsmModel:
-    """The encoder as it is stored, which is what its digest is made of; see :func:`load_encoder`."""
-    path = Path(source)
-    if path.is_dir():
-        return _from_transformers(source)
-    if path.suffix == ".pt" or path.is_file():
-        return _from_fair_esm(path)
-    if _FAIR_ESM_NAME.fullmatch(str(source)):
-        cached = Path(torch.hub.get_dir()) / "checkpoints" / f"{source}.pt"
-        if not cached.is_file():
-            raise UserError(
-                f"encoder '{source}' is not in the torch hub cache: download "
-                f"https://dl.fbaipublicfiles.com/fair-esm/models/{source}.pt to {cached}"
-            )
-        return _from_fair_esm(cached)
-    if not _HUB_ID.fullmatch(str(source)):  # said at once: the hub's client would first try for half a minute
-        raise UserError(
-            f"encoder '{source}': no such file or folder, and neither the name of a fair-esm model (as "
-            "esm2_t33_650M_UR50D) nor a hub id (as facebook/esm2_t33_650M_UR50D)"
-        )
-    return _from_transformers(source)
 
 
 def _from_fair_esm(path: Path) -> EsmModel:
