@@ -4,6 +4,7 @@ The names below are imported on first use, so that a command which needs none of
 at once.
 """
 
+import logging
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,9 @@ _EXPORTS = {
     "FragModel": "fragmodel.prediction.model",
 }
 __all__ = list(_EXPORTS)
+
+# bitsandbytes, which peft imports, warns on some CPUs that it lacks a kernel for 4-bit weights. It is not used here.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:
