@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.measure import row
-from fragmodel.config import RunConfig, parse_config
+from fragmodel.config.run import RunConfig, parse_config
 
 ROOT = Path(__file__).parents[1]
 STEPS = 100

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import row
-from fragmodel.data.records import TASK_TYPES
+from fragmodel.vocabulary import TASK_TYPES
 
 NEW_TOKENS = 128  # as evaluation.max_new_tokens
 BATCH = 32  # as evaluation.batch_size

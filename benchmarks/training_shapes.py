@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 from transformers import EsmConfig, LlamaConfig
 
-from fragmodel.config import LoraConfig
+from fragmodel.config.training import LoraConfig
 from fragmodel.model.assemble import add_lora
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import IGNORED, Esm2LlamaInstructForCausalLM

@@ -10,10 +10,11 @@ from snakemake.utils import validate
 REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, REPOSITORY)
 
-from fragmodel.code_digest import code_digest
-from fragmodel.config import DESCRIBING_TASKS, SPLITS, STAND_IN, parse_config
+from fragmodel.workflow.code_digest import code_digest
+from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
-from fragmodel.stage import jobs_import_from, leave_signals_to_jobs, tell_jobs_of_force
+from fragmodel.workflow.stage import jobs_import_from, leave_signals_to_jobs, tell_jobs_of_force
+from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
 
 jobs_import_from(REPOSITORY)
 leave_signals_to_jobs()

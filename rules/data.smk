@@ -22,7 +22,7 @@ rule assign_splits:
     params:
         datasets={name: slice_of(dataset, "tasks", "weight") for name, dataset in run.datasets.items()},
         seed=run.seed,
-        code=code_digest("fragmodel.data.splits"),
+        code=code_digest("fragmodel.homology.splits"),
     script:
         "../workflow_scripts/assign_splits.py"
 
@@ -75,6 +75,6 @@ rule audit_leakage:
         runtime=minutes(240),
     params:
         thresholds=run.evaluation.identity_thresholds,
-        code=code_digest("fragmodel.data.leakage"),
+        code=code_digest("fragmodel.homology.leakage"),
     script:
         "../workflow_scripts/audit_leakage.py"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.prompts import grounding_answer
-from fragmodel.data.records import Fragment, Protein, Span, TaskType
+from fragmodel.data.records import Fragment, Protein
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.evaluation.score import score
 from fragmodel.tables import PREDICTIONS, RECORDS, REJECTS, write_table
+from fragmodel.vocabulary import Span, TaskType
 
 PROTEINS = Path(__file__).parent / "data" / "report_proteins.json"
 TASKS: tuple[TaskType, ...] = ("referring_desc", "referring_class", "grounding_single", "grounding_group")

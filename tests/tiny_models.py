@@ -14,13 +14,13 @@ from fragmodel.batching.collator import FragDataCollator
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.batching.packing import Batch, PackedCollator
 from fragmodel.data.prompts import conversation, grounding_answer
-from fragmodel.data.records import Span
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.modeling import IGNORED, Esm2LlamaInstructForCausalLM
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.stand_ins import train_tokenizer
 from fragmodel.model.trained import ModelSpec
 from fragmodel.tables import RECORDS
+from fragmodel.vocabulary import Span
 
 DIM, HEADS, LAYERS, VOCAB = 48, 4, 2, 400
 TEXTS = [

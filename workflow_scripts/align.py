@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 
-from fragmodel.stage import ANEW, stage
+from fragmodel.workflow.stage import ANEW, stage
 
 with stage(snakemake.log[0]):
     from fragmodel.alignment.program import launch_alignment
     from fragmodel.alignment.texts import fingerprint_in
-    from fragmodel.config import AdapterConfig, AlignmentConfig
+    from fragmodel.config.alignment import AlignmentConfig
+    from fragmodel.config.training import AdapterConfig
     from fragmodel.embeddings.manifest import fingerprint_of
 
     launch_alignment(

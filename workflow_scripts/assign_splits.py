@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fragmodel.stage import stage
+from fragmodel.workflow.stage import stage
 
 with stage(snakemake.log[0]):
-    from fragmodel.config import DatasetConfig
-    from fragmodel.data.splits import assign_splits
+    from fragmodel.config.datasets import DatasetConfig
+    from fragmodel.homology.splits import assign_splits
 
     counts = assign_splits(
         {name: DatasetConfig(**values) for name, values in snakemake.params.datasets.items()},

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fragmodel.stage import stage
+from fragmodel.workflow.stage import stage
 
 with stage(snakemake.log[0]):
-    from fragmodel.data.leakage import audit_leakage
+    from fragmodel.homology.leakage import audit_leakage
 
     audit_leakage(
         [Path(path) for path in snakemake.input.train],

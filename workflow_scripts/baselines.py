@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fragmodel.stage import stage
+from fragmodel.workflow.stage import stage
 
 with stage(snakemake.log[0]):
     from fragmodel.embeddings.manifest import fingerprint_of

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from fragmodel.stage import stage
+from fragmodel.workflow.stage import stage
 
 with stage(snakemake.log[0]):
     from fragmodel.alignment.pairs import read_pairs

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from fragmodel.stage import stage
+from fragmodel.workflow.stage import stage
 
 with stage(snakemake.log[0]):
     from fragmodel.alignment.evaluate import evaluate
     from fragmodel.alignment.texts import fingerprint_in
-    from fragmodel.config import AdapterConfig, AlignmentConfig
+    from fragmodel.config.alignment import AlignmentConfig
+    from fragmodel.config.training import AdapterConfig
     from fragmodel.embeddings.manifest import fingerprint_of
 
     evaluate(

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from fragmodel.stage import ANEW, stage
+from fragmodel.workflow.stage import ANEW, stage
 
 with stage(snakemake.log[0]):
-    from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
+    from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
     from fragmodel.embeddings.manifest import fingerprint_of
     from fragmodel.training.launch import launch
 

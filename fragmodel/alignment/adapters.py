@@ -12,7 +12,8 @@ from transformers import AutoConfig
 
 from fragmodel.alignment.pairs import Batch, Kind
 from fragmodel.alignment.pooling import pool, pooled_width
-from fragmodel.config import AdapterConfig, Pooling
+from fragmodel.config.section import Pooling
+from fragmodel.config.training import AdapterConfig
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path
 from fragmodel.model.assemble import initial_adapters

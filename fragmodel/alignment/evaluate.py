@@ -20,7 +20,8 @@ from fragmodel.alignment.retrieval import (
 )
 from fragmodel.alignment.texts import TextStore
 from fragmodel.alignment.vectors import Vectors, cosines
-from fragmodel.config import AdapterConfig, AlignmentConfig
+from fragmodel.config.alignment import AlignmentConfig
+from fragmodel.config.training import AdapterConfig
 from fragmodel.embeddings.extract import resolve_device
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.files import write_text

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from fragmodel.config import DESCRIBING_TASKS
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.tables import RECORDS, read_rows
+from fragmodel.vocabulary import DESCRIBING_TASKS
 
 Kind = Literal["protein", "fragment"]
 KINDS: dict[str, Kind] = dict(zip(DESCRIBING_TASKS, ("protein", "fragment"), strict=True))

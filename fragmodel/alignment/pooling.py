@@ -2,7 +2,7 @@
 
 import torch
 
-from fragmodel.config import Pooling
+from fragmodel.config.section import Pooling
 
 _SMALL = 1e-6  # below the square root, whose slope at 0 is infinite: a single token has no deviation
 

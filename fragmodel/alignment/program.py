@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import distributed
 
 from fragmodel.alignment.train import Aligner, AlignmentRun
-from fragmodel.config import AdapterConfig, AlignmentConfig
+from fragmodel.config.alignment import AlignmentConfig
+from fragmodel.config.training import AdapterConfig
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest
 from fragmodel.training.interrupt import EXIT_STATUS, Interruption

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from fragmodel.alignment.pooling import pool
-from fragmodel.config import Pooling
+from fragmodel.config.section import Pooling
 from fragmodel.embeddings.encoders import resolve_layer
 from fragmodel.embeddings.extract import resolve_device
 from fragmodel.embeddings.progress import Progress

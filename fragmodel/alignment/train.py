@@ -20,7 +20,8 @@ from fragmodel.alignment.loss import contrastive_loss
 from fragmodel.alignment.pairs import Pairs, read_pairs
 from fragmodel.alignment.texts import TextStore
 from fragmodel.alignment.vectors import Vectors
-from fragmodel.config import AdapterConfig, AlignmentConfig
+from fragmodel.config.alignment import AlignmentConfig
+from fragmodel.config.training import AdapterConfig
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import write_text

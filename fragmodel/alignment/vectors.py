@@ -12,7 +12,7 @@ from fragmodel.alignment.loss import contrastive_loss, false_negatives
 from fragmodel.alignment.pairs import Pairs
 from fragmodel.alignment.retrieval import both_ways, catalogue
 from fragmodel.alignment.texts import TextStore
-from fragmodel.config import AlignmentConfig
+from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.embeddings.store import EmbeddingStore
 
 

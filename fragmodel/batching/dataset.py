@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from torch.utils.data import Dataset
 
 from fragmodel.data.ingest import iter_records
-from fragmodel.data.records import TaskType
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.modeling import IGNORED
 from fragmodel.tables import RECORDS, read_table
+from fragmodel.vocabulary import LONGEST_WINDOW, TaskType
 
 _SPLIT_NAMES = {"valid": ("valid", "validation", "val", "dev")}
 _RAW_ENDINGS = (".json", ".jsonl", ".csv")
@@ -62,7 +62,7 @@ class FragRefDataset(Dataset):
         split: str,
         chat: ChatEncoder,
         *,
-        max_sequence_length: int = 1021,
+        max_sequence_length: int = LONGEST_WINDOW,
         **options: Any,
     ) -> "FragRefDataset":
         """Read ``root_dir/data_name``: the pipeline's Parquet, or raw files of any format that ingestion reads.

@@ -21,13 +21,13 @@ A run is described by one YAML file: `config.yaml`, or another that is named wit
 then replaces it. Single keys are set with `--config`, e.g. `snakemake --config seed=2`. The file is checked before
 anything runs; a mistake is shown with the key's path and what is allowed. `fragmodel config check FILE` does only that.
 
-This page is printed by `fragmodel config reference` from `fragmodel/config.py`."""
+This page is printed by `fragmodel config reference` from `fragmodel/config/run.py`."""
 
 
 @commands.command()
 def schema() -> None:
     """Print the JSON schema of config.yaml."""
-    from fragmodel.config import config_schema
+    from fragmodel.config.run import config_schema
 
     print(json.dumps(config_schema(), indent=2))
 
@@ -35,7 +35,7 @@ def schema() -> None:
 @commands.command()
 def reference() -> None:
     """Print every key with its values, default and meaning, as Markdown."""
-    from fragmodel.config import config_schema
+    from fragmodel.config.run import config_schema
 
     root = config_schema()
     print("\n".join([_PREAMBLE, *_section(root, "", "The run", root["$defs"])]))
@@ -44,7 +44,7 @@ def reference() -> None:
 @commands.command()
 def check(path: Annotated[Path, typer.Argument(help="A run's YAML file.")] = Path("config.yaml")) -> None:
     """Check a configuration file; exit with status 2 when it is not valid."""
-    from fragmodel.config import load_config
+    from fragmodel.config.run import load_config
 
     config = load_config(path)
     print(f"{path}: valid, {len(config.datasets)} data sets")

@@ -19,9 +19,9 @@ def doctor(
     import os
     import shutil
 
-    from fragmodel.config import load_config
-    from fragmodel.doctor import examine
+    from fragmodel.config.run import load_config
     from fragmodel.errors import UserError
+    from fragmodel.planning.doctor import examine
 
     if profile not in ("auto", "slurm", "default"):
         raise UserError(f"--profile {profile}: must be slurm or default")

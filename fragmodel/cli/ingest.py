@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fragmodel.cli import app
+from fragmodel.vocabulary import LONGEST_WINDOW
 
 
 @app.command()
@@ -24,7 +25,9 @@ def ingest(
     rejects: Annotated[Path, typer.Option(help="Parquet table of the rejected fragments, with reasons.")],
     format: Annotated[str, typer.Option(help="Raw format; auto recognises it by content.")] = "auto",
     split: Annotated[str, typer.Option(help="train, valid or test; train varies the questions.")] = "test",
-    max_sequence_length: Annotated[int, typer.Option(min=1, help="Residues of the longest window.")] = 1021,
+    max_sequence_length: Annotated[
+        int, typer.Option(min=1, help="Residues of the longest window.")
+    ] = LONGEST_WINDOW,
     max_rejected_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is rejected.")
     ] = 1.0,

@@ -14,7 +14,7 @@ def merge(
     output: Annotated[Path, typer.Option(help="New folder of the merged model.")],
 ) -> None:
     """Fold LoRA into the decoder and write a folder that transformers loads by itself."""
-    from fragmodel.prediction.standalone import merge as run
+    from fragmodel.prediction.merged_model import merge as run
 
     hush()
     run(model, output)

@@ -35,7 +35,7 @@ def plan(
     """
     import json
 
-    from fragmodel.config import load_config
+    from fragmodel.config.run import load_config
     from fragmodel.errors import UserError
     from fragmodel.planning.data import count, given
 

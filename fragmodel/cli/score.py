@@ -42,10 +42,10 @@ def score(
     ] = None,
 ) -> None:
     """Score predictions against ingested records."""
-    from fragmodel.data.records import TASK_TYPES
     from fragmodel.errors import UserError
+    from fragmodel.evaluation.metrics.semantic import minilm
     from fragmodel.evaluation.score import score as run
-    from fragmodel.evaluation.semantic import minilm
+    from fragmodel.vocabulary import TASK_TYPES
 
     if task is not None and task not in TASK_TYPES:
         raise UserError(f"--task {task}: unknown task type; one of {', '.join(TASK_TYPES)}")

@@ -13,10 +13,11 @@ from typing import Any
 from fragmodel.data import prompts
 from fragmodel.data.answers import broken, class_of, mark_spans, name_groups, stated_spans
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
-from fragmodel.data.records import GROUNDING_TASKS, REFERRING_TASKS, Conversation, Fault, Span
+from fragmodel.data.records import Conversation, Fault
 from fragmodel.data.tasks import Labels, Made, Settings, record_row
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
 _PROTEIN_RUN = re.compile(rf"{re.escape(PROTEIN)}(?:\s*{re.escape(PROTEIN)})*")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel import tables
-from fragmodel.config import SPLITS
 from fragmodel.data import conversations
 from fragmodel.data.readers import Source, open_sources
-from fragmodel.data.records import TASK_TYPES, Conversation, Fault, Protein, Reject, TaskType
+from fragmodel.data.records import Conversation, Fault, Protein, Reject
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.data.validate import HARMLESS, check, refuse
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
+from fragmodel.vocabulary import LONGEST_WINDOW, SPLITS, TASK_TYPES, TaskType
 
 
 @dataclass
@@ -43,14 +43,14 @@ def ingest(
     rejects: Path,
     format: str = "auto",
     split: str = "test",
-    max_sequence_length: int = 1021,
+    max_sequence_length: int = LONGEST_WINDOW,
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
     assignment: Path | None = None,
 ) -> IngestSummary:
     """Make the records of one task from raw files; both tables appear, or neither.
 
-    ``assignment``, a table made by :func:`fragmodel.data.splits.assign_splits`, restricts the files to the
+    ``assignment``, a table made by :func:`fragmodel.homology.splits.assign_splits`, restricts the files to the
     proteins that it deals to ``split``. An empty ``raw`` gives two empty tables. Raises :class:`UserError` for
     faults of a whole file, and when more than ``max_rejected_fraction`` of the fragments is rejected.
     """
@@ -106,7 +106,7 @@ def iter_records(
     data_name: str,
     format: str = "auto",
     split: str = "test",
-    max_sequence_length: int = 1021,
+    max_sequence_length: int = LONGEST_WINDOW,
     seed: int = 1,
 ) -> Iterator[dict[str, Any] | Reject]:
     """The rows of the records table and the rejects, in the order of the files; see :func:`ingest`."""

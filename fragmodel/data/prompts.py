@@ -8,7 +8,7 @@ always is one that this module (or the validated conversation reader) wrote.
 import re
 from collections.abc import Sequence
 
-from fragmodel.data.records import Span, TaskType
+from fragmodel.vocabulary import Span, TaskType, family_of
 
 PROTEIN = "<|reserved_special_token_1|>"  # stands for the whole protein: residues + 2 soft tokens
 FRAGMENT = "<|reserved_special_token_2|>"  # stands for the fragment: perceiver_latent_size soft tokens
@@ -17,14 +17,6 @@ SPAN_CLOSE = "<|reserved_special_token_4|>"
 MARKERS = (PROTEIN, FRAGMENT, SPAN_OPEN, SPAN_CLOSE)
 
 SYSTEM = "You annotate protein sequences. Answer from the residues that you are shown."
-
-_FAMILIES = {
-    "dom": "domain",
-    "act": "active site",
-    "bindi": "binding site",
-    "evo": "conserved site",
-    "motif": "motif",
-}
 
 # The first template of a task is the fixed one of evaluation; training draws among all of them by record.
 _QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -59,11 +51,6 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
 def template_count(task: TaskType) -> int:
     """How many question templates a task has."""
     return len(_QUESTIONS[task])
-
-
-def family_of(data_name: str) -> str:
-    """Noun for the fragments of a data set, from the suffix of its name (`VenusX_Dom`: domain)."""
-    return _FAMILIES.get(re.split(r"[_-]", data_name)[-1].lower(), "fragment")
 
 
 def plain(text: str) -> str:

@@ -6,24 +6,9 @@ nothing after them knows another convention.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
-TaskType = Literal["referring_desc", "referring_class", "grounding_single", "grounding_group", "function"]
-TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
-REFERRING_TASKS = ("referring_desc", "referring_class")
-GROUNDING_TASKS = ("grounding_single", "grounding_group")
-
-
-class Span(NamedTuple):
-    """Residues ``start`` (included) to ``end`` (excluded), counted from 0."""
-
-    start: int
-    end: int
-
-    @property
-    def length(self) -> int:
-        """Number of residues."""
-        return self.end - self.start
+from fragmodel.vocabulary import Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fragmodel.data import prompts
-from fragmodel.data.records import Fault, Fragment, Protein, Span, TaskType
+from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.windows import clip, window_for, windows_for
 from fragmodel.files import text_digest
+from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Settings:
     task: TaskType
     data_name: str
     split: str = "test"
-    max_length: int = 1021  # residues of the longest window
+    max_length: int = LONGEST_WINDOW  # residues of the longest window
     seed: int = 1
 
 

@@ -8,7 +8,8 @@ after them.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.vocabulary import Span
 
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYUOBZX")
 LONGEST_PROTEIN = 100_000  # residues; the longest known protein has about 45,000

@@ -8,8 +8,8 @@ not on the order of records nor on the task. All coordinates are 0-based and hal
 
 from collections.abc import Sequence
 
-from fragmodel.data.records import Span
 from fragmodel.files import text_digest
+from fragmodel.vocabulary import Span
 
 
 def window_for(fragment: Span, length: int, max_length: int, *, uid: str, seed: int) -> Span:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.bootstrap import estimate
-from fragmodel.evaluation.inputs import MODEL, Key
+from fragmodel.evaluation.metrics.bootstrap import estimate
+from fragmodel.evaluation.references import Key
 from fragmodel.tables import SCORED, read_rows
+from fragmodel.vocabulary import MODEL
 
 _SIZES = ("spans_true", "spans_predicted")  # counts, no scores
 _COLUMNS = ["record_id", "uid", "data_name", "task_type", "system", "metrics"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fragmodel.data.prompts import MARKERS, SPAN_CLOSE, SPAN_OPEN
-from fragmodel.data.records import Span
+from fragmodel.vocabulary import Span
 
 OK = "ok"
 EMPTY = "empty"  # no text at all

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.bootstrap import estimate
-from fragmodel.evaluation.families import Comparer, Judged, Knowledge, judge, read_knowledge
-from fragmodel.evaluation.inputs import MODEL, Answers, Key, Reference, read_answers, read_references
+from fragmodel.evaluation.judge import Comparer, Judged, Knowledge, judge, read_knowledge
+from fragmodel.evaluation.metrics.bootstrap import estimate
+from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
 from fragmodel.evaluation.parse import MISSING, ClassNames
-from fragmodel.evaluation.semantic import Encode, Semantics, minilm
+from fragmodel.evaluation.references import Answers, Key, Reference, read_answers, read_references
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.files import write_text
 from fragmodel.tables import SCORED, write_table
+from fragmodel.vocabulary import MODEL
 
 _TEXT_TASKS = ("referring_desc", "function")
 
@@ -130,7 +131,7 @@ def _comparers(
         for name, found in texts.items():
             comparers[name].append(Semantics(found, knowledge.descriptions.get(name, {}), encode))
     if bertscore is not None and texts:
-        from fragmodel.evaluation.bertscore import BertScore
+        from fragmodel.evaluation.metrics.bertscore import BertScore
 
         shared = BertScore(bertscore)
         for found in comparers.values():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.inputs import Key, Reference
+from fragmodel.evaluation.references import Key, Reference
 from fragmodel.tables import LEAKAGE, read_rows
 
 # Single residues, short sites, short domains, domains: (first, last) residues of the fragment.

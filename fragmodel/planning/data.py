@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fragmodel.config import DESCRIBING_TASKS, SPLITS, RunConfig
+from fragmodel.config.run import RunConfig
 from fragmodel.data.ingest import iter_records
-from fragmodel.data.splits import SHARES
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
+from fragmodel.homology.splits import SHARES
+from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS
 
 # Characters of a question or an answer in one token, at least: residue numbers take a token for each digit or two.
 CHARACTERS_PER_TOKEN = 3

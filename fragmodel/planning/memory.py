@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 from transformers import EsmConfig, EsmModel, LlamaConfig, LlamaForCausalLM
 
-from fragmodel.config import RunConfig
+from fragmodel.config.run import RunConfig
 from fragmodel.model.assemble import add_lora
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM

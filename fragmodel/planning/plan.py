@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import EsmConfig, LlamaConfig
 
-from fragmodel.config import RunConfig
+from fragmodel.config.run import RunConfig
 from fragmodel.embeddings.shards import bytes_per_row
 from fragmodel.planning.data import DataSize
 from fragmodel.planning.memory import Lengths, Planner, StepMemory

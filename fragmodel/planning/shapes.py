@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fragmodel.config import STAND_IN, ModelsConfig
+from fragmodel.config.models import ModelsConfig
 from fragmodel.errors import UserError
+from fragmodel.vocabulary import STAND_IN
 
 if TYPE_CHECKING:
     from transformers import EsmConfig, LlamaConfig

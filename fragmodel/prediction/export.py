@@ -15,10 +15,7 @@ from fragmodel.model.loading import BASE, locate_spec
 from fragmodel.model.trained import WEIGHTS_FILE, load_adapter_weights, read_spec, save_trained
 from fragmodel.prediction.card import model_card, read_metrics
 from fragmodel.prediction.provenance import DATA_FILE, trained_on, window_length
-
-_SOURCE_FILE = (
-    "fragmodel_source.json"  # what the pipeline knows of an encoder or decoder that it put in place
-)
+from fragmodel.vocabulary import SOURCE_FILE
 
 
 def export_model(
@@ -90,7 +87,7 @@ def _save_base(adapted: PeftModel, encoder: str, folder: Path) -> None:
 
 def _part_name(source: str) -> str:
     """What the pipeline noted of an encoder or decoder when it put it in place, else its path or hub id."""
-    note = Path(source) / _SOURCE_FILE
+    note = Path(source) / SOURCE_FILE
     if not note.is_file():
         return source
     stated = json.loads(note.read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fragmodel.data.readers.containers import opened
-from fragmodel.data.records import Span
 from fragmodel.errors import UserError
+from fragmodel.vocabulary import Span
 
 _REGION = re.compile(r"(?P<uid>\S+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)")
 _NAMES = ("Name", "ID")  # GFF3 attributes that may name a fragment

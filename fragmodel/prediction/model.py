@@ -8,7 +8,6 @@ import torch
 
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.data.prompts import conversation
-from fragmodel.data.records import Span, TaskType
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
 from fragmodel.embeddings.extract import check_lengths, resolve_device
@@ -18,9 +17,10 @@ from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import OK, parse_spans
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import Parts, load_parts
-from fragmodel.prediction.merge import merge, tile
+from fragmodel.prediction.overlaps import merge, tile
 from fragmodel.prediction.provenance import DATA_NAMES, families, window_length
 from fragmodel.prediction.results import Annotation, Grounding, Reference
+from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
 
@@ -58,7 +58,7 @@ class FragModel:
         parts: Parts,
         known_families: Sequence[str],
         *,
-        window: int = 1021,
+        window: int = LONGEST_WINDOW,
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.prompts import family_of
 from fragmodel.tables import read_metadata
+from fragmodel.vocabulary import LONGEST_WINDOW, family_of
 
 DATA_FILE = "training_data.json"  # in an exported folder: what the model was trained on
-LONGEST_WINDOW = 1021  # residues; what `ingest.max_sequence_length` is unless it is set
 DATA_NAMES = {family_of(name): name for name in ("Dom", "Act", "BindI", "Evo", "Motif")}
 """A data name for each family of fragments, as the questions know them."""
 
@@ -44,5 +43,5 @@ def families(folder: Path) -> list[str]:
 
 
 def window_length(folder: Path) -> int:
-    """Residues of the longest window that the model was trained on; 1021 where nothing says so."""
+    """Residues of the longest window that the model was trained on; the usual one where nothing says so."""
     return max((entry["max_sequence_length"] for entry in trained_on(folder)), default=LONGEST_WINDOW)

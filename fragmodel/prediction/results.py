@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fragmodel.data.records import Span
+from fragmodel.vocabulary import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.records import REFERRING_TASKS, TaskType
 from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
@@ -16,6 +15,7 @@ from fragmodel.prediction.formats import Row, choose_format, render
 from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
 from fragmodel.prediction.journal import Journal
 from fragmodel.prediction.model import FragModel, Question
+from fragmodel.vocabulary import REFERRING_TASKS, TaskType
 
 STDOUT = Path("-")
 _BATCHES_AT_ONCE = (

@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.data import prompts
-from fragmodel.data.records import REFERRING_TASKS
-from fragmodel.evaluation.inputs import MODEL
 from fragmodel.report import labels
-from fragmodel.report.inputs import by_place, place_of
+from fragmodel.report.run_files import by_place, place_of
 from fragmodel.tables import RECORDS, read_table
+from fragmodel.vocabulary import MODEL, REFERRING_TASKS
 
 _MOST_TRACKS = 6
 _SHORT_MARKERS = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fragmodel.evaluation import parse
-from fragmodel.evaluation.inputs import MODEL
+from fragmodel.vocabulary import MODEL
 
 TASKS = {
     "referring_desc": "Describe a fragment",

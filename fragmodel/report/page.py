@@ -8,12 +8,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fragmodel.data.prompts import family_of
 from fragmodel.files import atomic_path, write_text
-from fragmodel.report import inputs, labels, outcomes, results, sections
-from fragmodel.report.alignment import alignment_section
+from fragmodel.report import labels, metric_tables, run_files
 from fragmodel.report.examples import make_examples
-from fragmodel.report.figures import Gallery, style
+from fragmodel.report.sections import run as sections
+from fragmodel.report.sections import task as outcomes
+from fragmodel.report.sections.alignment import alignment_section
+from fragmodel.report.style import Gallery, style
+from fragmodel.vocabulary import family_of
 
 
 def make_report(
@@ -53,17 +55,17 @@ def make_report(
     Raises:
         UserError: a file is missing or does not keep its contract.
     """
-    scores = inputs.read_json(metrics)
-    splits = inputs.read_splits(records, rejects)
-    log = inputs.read_log(training_log)
-    answers = inputs.read_scored(scored)
-    truths = inputs.read_truths(records, answers)
-    tasks = results.tasks_of(scores)
-    tables = {task: results.task_table(scores, task) for task in tasks}
+    scores = run_files.read_json(metrics)
+    splits = run_files.read_splits(records, rejects)
+    log = run_files.read_log(training_log)
+    answers = run_files.read_scored(scored)
+    truths = run_files.read_truths(records, answers)
+    tasks = metric_tables.tasks_of(scores)
+    tables = {task: metric_tables.task_table(scores, task) for task in tasks}
     gallery = Gallery(Path(figures_dir))
     with style():
-        data = sections.data_section(gallery, splits, inputs.read_rejects(rejects))
-        leaks = sections.leakage_section(gallery, inputs.read_json(leakage))
+        data = sections.data_section(gallery, splits, run_files.read_rejects(rejects))
+        leaks = sections.leakage_section(gallery, run_files.read_json(leakage))
         training = sections.training_section(gallery, log)
         aligned = alignment_section(gallery, *alignment) if alignment else None
         outcome = [outcomes.task_section(gallery, tables[task], scores, answers, truths) for task in tasks]

@@ -7,17 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
-from fragmodel.evaluation.inputs import MODEL as MODEL_SYSTEM
-from fragmodel.report import figures as look
-from fragmodel.report import labels
+from fragmodel.report import labels, style
 from fragmodel.report.labels import Metric
-from fragmodel.report.results import Cell
+from fragmodel.report.metric_tables import Cell
+from fragmodel.vocabulary import MODEL as MODEL_SYSTEM
 
 _MARKERS = "osD^vP*X"
 _STATUS_STYLE = {  # colour and hatch: colour alone must not tell
-    "well-formed": (look.GOOD, None),
-    "mended": (look.MIDDLE, "////"),
-    "not usable": (look.BAD, "xxxx"),
+    "well-formed": (style.GOOD, None),
+    "mended": (style.MIDDLE, "////"),
+    "not usable": (style.BAD, "xxxx"),
 }
 
 
@@ -25,11 +24,11 @@ def curve(
     points: Sequence[tuple[float, float]], name: str, other: Sequence[tuple[float, float]] = ()
 ) -> Figure:
     """A quantity by optimiser step; ``other`` are its values in validation."""
-    figure, axes = look.new_axes(height=2.4, left=0.8)
+    figure, axes = style.new_axes(height=2.4, left=0.8)
     steps, values = zip(*points, strict=True)
-    axes.plot(steps, values, color=look.MODEL, label="training")
+    axes.plot(steps, values, color=style.MODEL, label="training")
     if other:
-        axes.plot(*zip(*other, strict=True), "o--", color=look.TRUTH, ms=4.5, lw=1.2, label="validation")
+        axes.plot(*zip(*other, strict=True), "o--", color=style.TRUTH, ms=4.5, lw=1.2, label="validation")
         axes.legend(loc="upper right")
     low = min(0.0, *values)
     axes.set(
@@ -43,16 +42,16 @@ def curve(
 
 def length_distribution(lengths: Mapping[str, np.ndarray], unit: str) -> Figure:
     """Shares of lengths on a logarithmic scale: one outline a split; ``lengths`` in residues by split."""
-    figure, axes = look.new_axes(height=2.5, top=0.35)
+    figure, axes = style.new_axes(height=2.5, top=0.35)
     longest = max(int(values.max()) for values in lengths.values() if len(values))
     edges = _log_edges(longest)
     styles = {
-        "train": (look.BASELINE, True, "-"),
-        "valid": (look.TRUTH, False, ":"),
-        "test": (look.MODEL, False, "-"),
+        "train": (style.BASELINE, True, "-"),
+        "valid": (style.TRUTH, False, ":"),
+        "test": (style.MODEL, False, "-"),
     }
     for split, values in lengths.items():
-        colour, filled, line = styles.get(split, (look.INK, False, "--"))
+        colour, filled, line = styles.get(split, (style.INK, False, "--"))
         shares = np.histogram(values, edges)[0] / max(len(values), 1)
         axes.stairs(
             shares,
@@ -74,9 +73,9 @@ def length_distribution(lengths: Mapping[str, np.ndarray], unit: str) -> Figure:
 
 def class_frequencies(counts: Sequence[int]) -> Figure:
     """Records of each class, the most frequent first, both axes logarithmic."""
-    figure, axes = look.new_axes(height=2.3)
+    figure, axes = style.new_axes(height=2.3)
     ranks = np.arange(1, len(counts) + 1)
-    axes.step(ranks, sorted(counts, reverse=True), where="mid", color=look.MODEL)
+    axes.step(ranks, sorted(counts, reverse=True), where="mid", color=style.MODEL)
     _log_axes(axes)
     axes.set(xlabel="classes by frequency", ylabel="records", xlim=(0.9, max(len(counts), 2) * 1.1))
     axes.set_ylim(bottom=0.9)
@@ -85,13 +84,13 @@ def class_frequencies(counts: Sequence[int]) -> Figure:
 
 def bars(rows: Sequence[tuple[str, float, str]], share: bool = True) -> Figure:
     """Horizontal bars under their names: (name, value, text at the end); ``share``: the axis runs from 0 to 1."""
-    figure, axes = look.new_axes(height=0.36 * len(rows) + 0.45, left=0.15, bottom=0.3, top=0.05)
+    figure, axes = style.new_axes(height=0.36 * len(rows) + 0.45, left=0.15, bottom=0.3, top=0.05)
     end = 1.0 if share else max([value for _, value, _ in rows] + [1e-9])
     for row, (name, value, text) in enumerate(rows):
-        axes.barh(row, end, height=0.2, color=look.LINE)
-        axes.barh(row, value, height=0.2, color=look.MODEL)
+        axes.barh(row, end, height=0.2, color=style.LINE)
+        axes.barh(row, value, height=0.2, color=style.MODEL)
         axes.text(0, row - 0.22, labels.shorten(name, 44), va="bottom", fontsize=9.5)
-        axes.text(end, row - 0.22, text, va="bottom", ha="right", fontsize=9.5, color=look.MUTED)
+        axes.text(end, row - 0.22, text, va="bottom", ha="right", fontsize=9.5, color=style.MUTED)
     axes.set(ylim=(len(rows) - 0.6, -0.85), xlim=(0, end), yticks=[])
     axes.grid(False)
     axes.spines["left"].set_visible(False)
@@ -106,9 +105,9 @@ def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figu
     baselines = sorted({system for cells in groups.values() for system in cells} - {MODEL_SYSTEM})
     legend_rows = -(-(len(baselines) + 1) // 2)
     top = 0.22 * legend_rows + 0.12
-    figure, axes = look.new_axes(height=0.52 * len(groups) + 0.55 + top, left=0.15, bottom=0.55, top=top)
+    figure, axes = style.new_axes(height=0.52 * len(groups) + 0.55 + top, left=0.15, bottom=0.55, top=top)
     for row, (name, cells) in enumerate(groups.items()):
-        axes.axhline(row, color=look.LINE, lw=0.8, zorder=0)
+        axes.axhline(row, color=style.LINE, lw=0.8, zorder=0)
         axes.text(
             0,
             row - 0.2,
@@ -141,7 +140,7 @@ def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figu
 
 def _point(axes: Axes, cell: Cell, height: float, system: str, place: int) -> None:
     own = system == MODEL_SYSTEM
-    colour = look.MODEL if own else look.BASELINE
+    colour = style.MODEL if own else style.BASELINE
     if own and cell.low is not None and cell.high is not None:
         axes.plot([cell.low, cell.high], [height, height], color=colour, lw=2.2, solid_capstyle="butt")
     face = colour if own else "none"
@@ -160,16 +159,16 @@ def _point(axes: Axes, cell: Cell, height: float, system: str, place: int) -> No
 
 def iou_histogram(model: np.ndarray, baseline: np.ndarray | None, baseline_name: str) -> Figure:
     """Shares of records by IoU (0 to 1) in twenty bins, for the model and one baseline."""
-    figure, axes = look.new_axes(height=2.5, top=0.35)
+    figure, axes = style.new_axes(height=2.5, top=0.35)
     edges = np.linspace(0, 1, 21)
     if baseline is not None and len(baseline):
         shares = np.histogram(baseline, edges)[0] / len(baseline)
-        axes.stairs(shares, edges, color=look.BASELINE, lw=1.6, label=baseline_name, zorder=3)
+        axes.stairs(shares, edges, color=style.BASELINE, lw=1.6, label=baseline_name, zorder=3)
     axes.stairs(
         np.histogram(model, edges)[0] / max(len(model), 1),
         edges,
         fill=True,
-        color=look.MODEL,
+        color=style.MODEL,
         alpha=0.75,
         label="Model",
     )
@@ -182,14 +181,14 @@ def iou_histogram(model: np.ndarray, baseline: np.ndarray | None, baseline_name:
 
 def length_calibration(true: np.ndarray, predicted: np.ndarray) -> Figure:
     """Predicted against true residues of each record, counted on a logarithmic grid; a dot's area is its count."""
-    figure, axes = look.new_axes(height=3.4)
+    figure, axes = style.new_axes(height=3.4)
     end = max(int(true.max()), int(predicted.max()), 2) * 1.5
     cells = np.round(np.log2(np.column_stack([true, predicted])) * 4) / 4  # four cells an octave
     places, counts = np.unique(cells, axis=0, return_counts=True)
-    axes.plot([0.7, end], [0.7, end], color=look.MUTED, lw=1, ls="--")
+    axes.plot([0.7, end], [0.7, end], color=style.MUTED, lw=1, ls="--")
     axes.scatter(
         2 ** places[:, 0], 2 ** places[:, 1], s=14 + 180 * counts / counts.max() * (counts.max() > 1),
-        color=look.MODEL, alpha=0.65, linewidths=0,
+        color=style.MODEL, alpha=0.65, linewidths=0,
     )  # fmt: skip
     _log_axes(axes)
     axes.grid(True, axis="both")
@@ -200,18 +199,18 @@ def length_calibration(true: np.ndarray, predicted: np.ndarray) -> Figure:
 def statuses(shares: Mapping[str, Mapping[str, float]]) -> Figure:
     """Stacked bars of how the model's answers could be read: data set -> group of statuses -> share."""
     top = 0.34
-    figure, axes = look.new_axes(height=0.46 * len(shares) + 0.5 + top, left=0.15, bottom=0.4, top=top)
+    figure, axes = style.new_axes(height=0.46 * len(shares) + 0.5 + top, left=0.15, bottom=0.4, top=top)
     for row, (name, parts) in enumerate(shares.items()):
         left = 0.0
         for group, (colour, hatch) in _STATUS_STYLE.items():
             axes.barh(
-                row, parts.get(group, 0), left=left, height=0.3, color=colour, hatch=hatch, edgecolor=look.LINE, lw=0,
+                row, parts.get(group, 0), left=left, height=0.3, color=colour, hatch=hatch, edgecolor=style.LINE, lw=0,
                 label=group if row == 0 else None,
             )  # fmt: skip
             left += parts.get(group, 0)
         axes.text(0, row - 0.2, labels.shorten(name, 36), va="bottom")
         text = f"{parts.get('well-formed', 0):.0%} well-formed"
-        axes.text(1, row - 0.2, text, va="bottom", ha="right", color=look.MUTED)
+        axes.text(1, row - 0.2, text, va="bottom", ha="right", color=style.MUTED)
     axes.set(ylim=(len(shares) - 0.6, -0.75), xlim=(0, 1), yticks=[])
     axes.grid(False)
     axes.spines["left"].set_visible(False)
@@ -225,15 +224,15 @@ def leakage(shares: Mapping[str, Mapping[str, float]]) -> Figure:
     limits = list(next(iter(shares.values())))
     step = 0.2
     height = (0.3 + step * len(limits)) * len(shares) + 0.45
-    figure, axes = look.new_axes(height=height, left=0.15, bottom=0.35, top=0.05)
+    figure, axes = style.new_axes(height=height, left=0.15, bottom=0.35, top=0.05)
     place = 0.0
     for name, parts in shares.items():
         place += 0.3
         axes.text(0, place - 0.04, labels.shorten(name, 40), va="bottom")
         for strength, (limit, share) in zip(np.linspace(1, 0.45, len(limits)), parts.items(), strict=True):
-            axes.barh(place + step / 2, share, height=step * 0.75, color=look.BAD, alpha=strength)
+            axes.barh(place + step / 2, share, height=step * 0.75, color=style.BAD, alpha=strength)
             text = f"{share:.0%} at identity ≥ {float(limit):.0%}"
-            axes.text(share + 0.015, place + step / 2, text, va="center", fontsize=9.5, color=look.MUTED)
+            axes.text(share + 0.015, place + step / 2, text, va="center", fontsize=9.5, color=style.MUTED)
             place += step
     axes.set(ylim=(place + 0.05, 0), xlim=(0, 1.5), yticks=[], xticks=[0, 0.25, 0.5, 0.75, 1])
     axes.grid(False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fragmodel.errors import UserError
 from fragmodel.report import labels
-from fragmodel.report.results import Verdict, task_table, tasks_of, verdict
+from fragmodel.report.metric_tables import Verdict, task_table, tasks_of, verdict
 
 
 def summarise(results: Path) -> list[str]:

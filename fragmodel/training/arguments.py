@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from fragmodel.data.records import TASK_TYPES
 from fragmodel.errors import UserError
 from fragmodel.model.trained import ModelSpec
+from fragmodel.vocabulary import LONGEST_WINDOW, TASK_TYPES
 
 
 @dataclass(kw_only=True)
@@ -78,7 +78,9 @@ class DataArguments:
     sampling_weights: list[float] = field(
         default_factory=list, metadata={"help": "a weight for each data name or train file (default 1)"}
     )
-    max_sequence_length: int = field(default=1021, metadata={"help": "residues of the longest window"})
+    max_sequence_length: int = field(
+        default=LONGEST_WINDOW, metadata={"help": "residues of the longest window"}
+    )
     max_text_tokens: int = field(default=512, metadata={"help": "longer answers are cut to this"})
     probe_records: int = field(
         default=0,

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fragmodel.config import AdapterConfig, LearningConfig, LoraConfig, TrainingConfig
+from fragmodel.config.training import AdapterConfig, LearningConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial

@@ -8,9 +8,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.answers import stated_spans
-from fragmodel.data.records import GROUNDING_TASKS
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.modeling import IGNORED
+from fragmodel.vocabulary import GROUNDING_TASKS
 
 MAX_NEW_TOKENS = 48
 

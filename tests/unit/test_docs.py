@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fragmodel import tables
-from fragmodel.config import parse_config
+from fragmodel.config.run import parse_config
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONTRACTS = {

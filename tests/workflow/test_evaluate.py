@@ -6,7 +6,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from fragmodel.prediction.standalone import merge
+from fragmodel.prediction.merged_model import merge
 
 pytestmark = pytest.mark.slow
 

@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from fragmodel.data.prompts import family_of
 from fragmodel.data.readers import containers, conversation, function, interproscan, nested, uniprot, venusx
 from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.errors import UserError
+from fragmodel.vocabulary import family_of
 
 Record = Protein | Conversation
 

@@ -11,8 +11,9 @@ from typing import Any
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
-from fragmodel.data.records import Conversation, Fault, Span
+from fragmodel.data.records import Conversation, Fault
 from fragmodel.files import text_digest
+from fragmodel.vocabulary import Span
 
 REQUIRED = ("sequence", "conversation")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fragmodel.data.readers.containers import parsed
-from fragmodel.data.records import Span
+from fragmodel.vocabulary import Span
 
 
 class BadField(ValueError):

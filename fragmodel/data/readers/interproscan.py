@@ -16,8 +16,9 @@ from fragmodel.data.readers.containers import BadRow, Row, opened
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.readers.interpro import Entry, entries_beside
 from fragmodel.data.readers.nested import of_family, unreadable
-from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.errors import UserError
+from fragmodel.vocabulary import Span
 
 _TYPES = {
     "domain": "DOMAIN",

@@ -11,7 +11,8 @@ from typing import Any
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
-from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "sequence", "fragments")
 

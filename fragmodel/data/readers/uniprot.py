@@ -12,8 +12,9 @@ from typing import Any
 
 from fragmodel.data.readers.containers import BadRow, Row, opened
 from fragmodel.data.readers.nested import of_family, unreadable
-from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.errors import UserError
+from fragmodel.vocabulary import Span
 
 # Feature keys of a family, and what they are called (in the JSON too).
 _FAMILIES = {

@@ -13,8 +13,9 @@ from fragmodel.data.readers import fields, interpro
 from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.grouping import grouped
-from fragmodel.data.records import Fault, Fragment, Protein, Span
+from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.validate import plain_residues
+from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "interpro_id", "seq_full", "start", "end")
 Part = tuple[str, int, int, str | None, str]  # class id, start, end (half-open), text, as written

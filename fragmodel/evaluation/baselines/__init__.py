@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.records import TASK_TYPES
 from fragmodel.errors import UserError
 from fragmodel.evaluation.baselines.alignment import Alignment
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span
-from fragmodel.evaluation.inputs import Key, Reference, read_references
+from fragmodel.evaluation.references import Key, Reference, read_references
 from fragmodel.tables import PREDICTIONS, open_writer
+from fragmodel.vocabulary import TASK_TYPES
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from fragmodel.data.prompts import grounding_answer, plain
-from fragmodel.data.records import GROUNDING_TASKS, Span
-from fragmodel.evaluation.baselines import search
 from fragmodel.evaluation.baselines.priors import Texts
-from fragmodel.evaluation.baselines.search import Hit
-from fragmodel.evaluation.inputs import Reference
 from fragmodel.evaluation.parse import normalise
+from fragmodel.evaluation.references import Reference
+from fragmodel.homology import search
+from fragmodel.homology.search import Hit
+from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
 _MIN_COVERAGE = 0.5  # part of a training fragment that must be aligned for its place to be transferred
 

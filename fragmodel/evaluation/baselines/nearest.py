@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from fragmodel.data.prompts import grounding_answer, plain
-from fragmodel.data.records import GROUNDING_TASKS, Span
 from fragmodel.evaluation.baselines.priors import Texts, scaled
-from fragmodel.evaluation.inputs import Reference
 from fragmodel.evaluation.parse import normalise
+from fragmodel.evaluation.references import Reference
+from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
 
 class Store(Protocol):

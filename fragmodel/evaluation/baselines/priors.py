@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median_low
 
 from fragmodel.data.prompts import grounding_answer, plain
-from fragmodel.data.records import GROUNDING_TASKS, Span
-from fragmodel.evaluation.inputs import Key, Reference
+from fragmodel.evaluation.references import Key, Reference
 from fragmodel.files import text_digest
+from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
 Texts = dict[Key, str]
 _Relative = tuple[float, float]  # start and length of a span, as parts of its window

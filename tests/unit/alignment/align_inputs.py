@@ -7,7 +7,8 @@ from tiny_models import HEADS, TinyModels, build_tiny_models
 from fragmodel.alignment.program import launch_alignment
 from fragmodel.alignment.texts import embed_texts
 from fragmodel.alignment.train import AlignmentRun
-from fragmodel.config import AdapterConfig, AlignmentConfig
+from fragmodel.config.alignment import AlignmentConfig
+from fragmodel.config.training import AdapterConfig
 from fragmodel.data.ingest import ingest
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.tables import RECORDS, read_rows

@@ -7,7 +7,7 @@ from tiny_models import HEADS, SEQUENCES, TinyModels, referring_record
 from fragmodel.alignment.adapters import AlignedAdapters
 from fragmodel.alignment.batches import epoch_batches
 from fragmodel.alignment.pairs import Batch, Pairs, read_pairs
-from fragmodel.config import AdapterConfig
+from fragmodel.config.training import AdapterConfig
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError

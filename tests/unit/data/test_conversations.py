@@ -1,11 +1,11 @@
 """Conversation records: markers, spans, classes, windows."""
 
 import pytest
-from raw import SAMPLE, SEQUENCE, reasons, run, run_files
+from raw_files import SAMPLE, SEQUENCE, reasons, run, run_files
 
 from fragmodel.data.answers import class_of, mark_spans, name_groups
 from fragmodel.data.prompts import FRAGMENT, PROTEIN, SPAN_CLOSE, SPAN_OPEN
-from fragmodel.data.records import Span
+from fragmodel.vocabulary import Span
 
 DOCUMENTED = {
     "sequence": SEQUENCE,

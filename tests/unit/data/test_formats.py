@@ -8,11 +8,11 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from raw import RAW, SAMPLE, protein, reasons, refused_file, run, run_files
+from raw_files import RAW, SAMPLE, protein, reasons, refused_file, run, run_files
 
 from fragmodel.data.readers import containers
-from fragmodel.data.records import TASK_TYPES
 from fragmodel.errors import UserError
+from fragmodel.vocabulary import TASK_TYPES
 
 POSITION_TASKS = TASK_TYPES[:4]
 # What a format without the collection's own description texts has in common with nested JSON.

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from raw import SAMPLE, SEQUENCE, protein, run, run_files
+from raw_files import SAMPLE, SEQUENCE, protein, run, run_files
 
 from fragmodel import tables
 from fragmodel.data.ingest import ingest, iter_records

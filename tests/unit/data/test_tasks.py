@@ -1,6 +1,6 @@
 """The records of each task, on hand-worked proteins."""
 
-from raw import SEQUENCE, protein, reasons, run
+from raw_files import SEQUENCE, protein, reasons, run
 
 from fragmodel.data import prompts
 from fragmodel.data.prompts import FRAGMENT, PROTEIN, SPAN_CLOSE, SPAN_OPEN

@@ -1,7 +1,7 @@
 """Every check and every named normalisation, from the raw file to the table."""
 
 import pytest
-from raw import SEQUENCE, place, protein, reasons, run
+from raw_files import SEQUENCE, place, protein, reasons, run
 
 from fragmodel.data.validate import LETTERS, REASONS, Invalid, clean_sequence
 
@@ -169,7 +169,7 @@ def test_every_reason_is_explained():
 
 
 def test_documentation_lists_every_reason_with_its_meaning():
-    from raw import ROOT
+    from raw_files import ROOT
 
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| `")]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fragmodel.data.records import Span
 from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.vocabulary import Span
 
 
 @st.composite

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from small_tables import grounding_record, record, write_records
 from system_tools import require_tool
 
-from fragmodel.data.records import Span
 from fragmodel.errors import UserError
-from fragmodel.evaluation.baselines import NAMES, run_baselines, search
+from fragmodel.evaluation.baselines import NAMES, run_baselines
 from fragmodel.evaluation.baselines.alignment import map_span
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span, scaled
-from fragmodel.evaluation.baselines.search import Hit
-from fragmodel.evaluation.inputs import read_references
 from fragmodel.evaluation.parse import parse_spans
+from fragmodel.evaluation.references import read_references
+from fragmodel.homology import search
+from fragmodel.homology.search import Hit
 from fragmodel.tables import PREDICTIONS, read_metadata, read_rows
+from fragmodel.vocabulary import Span
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 

@@ -9,7 +9,7 @@ from fragmodel.evaluation.generate import generate
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
-from fragmodel.prediction.standalone import merge
+from fragmodel.prediction.merged_model import merge
 from fragmodel.tables import PREDICTIONS, RECORDS, read_rows, write_table
 
 ROWS = [make(number) for number in range(5) for make in (referring_record, grounding_record)]

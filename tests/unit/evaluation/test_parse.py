@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN, grounding_answer, plain
-from fragmodel.data.records import Span
 from fragmodel.evaluation.parse import ClassNames, normalise, parse_spans
+from fragmodel.vocabulary import Span
 
 LENGTH = 300
 NAMES = st.text(max_size=20) | st.sampled_from(

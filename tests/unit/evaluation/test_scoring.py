@@ -7,7 +7,7 @@ import pytest
 from small_tables import grounding_record, prediction, record, write_predictions, write_records
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.bootstrap import estimate, resamples
+from fragmodel.evaluation.metrics.bootstrap import estimate, resamples
 from fragmodel.evaluation.score import gather, score
 from fragmodel.tables import LEAKAGE, SCORED, read_rows, write_table
 

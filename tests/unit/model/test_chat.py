@@ -10,10 +10,10 @@ from tiny_models import TEXTS, VOCAB
 from tokenizers import AddedToken
 
 from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN, format_spans
-from fragmodel.data.records import Span
 from fragmodel.errors import UserError
 from fragmodel.model.chat import PLAIN_TEMPLATE, ChatEncoder, add_control_tokens
 from fragmodel.model.stand_ins import train_tokenizer
+from fragmodel.vocabulary import Span
 
 RESIDUES, LATENT = 6, 3
 LLAMA3 = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>")

@@ -23,7 +23,7 @@ from fragmodel.errors import UserError
 from fragmodel.model import assemble
 from fragmodel.model.loading import load_parts
 from fragmodel.model.trained import save_trained
-from fragmodel.prediction.standalone import merge
+from fragmodel.prediction.merged_model import merge
 
 ROWS = [referring_record(0), grounding_record(1), referring_record(2, (10, 20), "serine protease")]
 ALL_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -10,7 +10,7 @@ from tiny_models import TEXTS, make_batch, make_dataset, make_packed, referring_
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from fragmodel.config import RunConfig, parse_config
+from fragmodel.config.run import RunConfig, parse_config
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.stand_ins import build_decoder
 from fragmodel.model.trained import ModelSpec

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fragmodel.cli import app
-from fragmodel.config import load_config, parse_config
+from fragmodel.config.run import load_config, parse_config
 from fragmodel.data.ingest import ingest, iter_records
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.planning.data import count, given

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import EsmModel, LlamaForCausalLM
 
-from fragmodel.config import ModelsConfig
+from fragmodel.config.models import ModelsConfig
 from fragmodel.errors import UserError
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
 

@@ -16,9 +16,9 @@ from fragmodel.errors import UserError
 from fragmodel.model.loading import Parts
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
+from fragmodel.prediction.merged_model import merge
 from fragmodel.prediction.model import FragModel
 from fragmodel.prediction.results import Annotation
-from fragmodel.prediction.standalone import merge
 
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDG"
 METRICS = {

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from fragmodel.errors import UserError
 from fragmodel.model.loading import load_trained
 from fragmodel.model.trained import save_trained
+from fragmodel.prediction.merged_model import merge
 from fragmodel.prediction.provenance import DATA_FILE, families, window_length
-from fragmodel.prediction.standalone import merge
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from report_run import HOSTILE
 
 from fragmodel.report import plots
-from fragmodel.report.figures import Gallery, style
 from fragmodel.report.labels import metric
-from fragmodel.report.results import Cell
+from fragmodel.report.metric_tables import Cell
+from fragmodel.report.style import Gallery, style
 
 
 def draw(folder, name="classes"):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fragmodel.config import AdapterConfig, LoraConfig, TrainingConfig
+from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.training.launch import launch, launch_command
 from fragmodel.training.slurm_job import claim

@@ -1,0 +1,1 @@
+"""The settings of a run; :mod:`fragmodel.config.run` joins the sections."""

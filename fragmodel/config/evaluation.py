@@ -1,0 +1,52 @@
+"""Sections of evaluation and report."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fragmodel.config.section import Positive, Section
+
+
+class EvaluationConfig(Section):
+    """Generation and scoring."""
+
+    split: Literal["valid", "test"] = "test"
+    """The split that is generated and scored."""
+    model: str | None = None
+    """Folder of a trained model to evaluate instead of training one: of another run, exported, or merged. Its encoder
+    must be `models.encoder`."""
+    max_new_tokens: Positive = 128
+    """Longest generated answer."""
+    batch_size: Positive = 32
+    """Records generated together."""
+    shards: Positive = 1
+    """Jobs among which the batches of each data set are dealt; a lost job repeats its own shard only."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    """GPUs that each generation job asks the cluster for; a visible GPU is used in any case."""
+    baselines: list[
+        Literal["majority", "nearest_embedding", "alignment", "position_prior", "random_span"]
+    ] = [
+        "majority",
+        "nearest_embedding",
+        "alignment",
+        "position_prior",
+        "random_span",
+    ]
+    """Baselines to score beside the model."""
+    bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
+    """Bootstrap resamples of the 95 % intervals; 0 leaves the intervals out."""
+    bertscore: str | None = None
+    """Local folder of a transformers encoder: adds BERTScore with it to the metrics of free text."""
+    clean_only: bool = False
+    """Score only test records without a relative in training (below the lowest of `identity_thresholds`)."""
+    identity_thresholds: list[Annotated[float, Field(gt=0, le=1)]] = [0.9, 0.5, 0.3]
+    """Sequence identities at which test proteins are checked for relatives in training."""
+
+
+class ReportConfig(Section):
+    """The HTML page."""
+
+    title: str = "fragmodel run"
+    """Heading of the page."""
+    examples: Positive = 12
+    """Examples for each task in the example browser, half of them the worst."""

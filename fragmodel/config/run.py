@@ -1,0 +1,111 @@
+"""The run's configuration: one typed model.
+
+It gives the defaults, the JSON schema for editors (``fragmodel config schema``), the reference page of the
+documentation and the error messages. Unknown keys are errors.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError, field_validator, model_validator
+
+from fragmodel.config.alignment import AlignmentConfig
+from fragmodel.config.datasets import DatasetConfig, IngestConfig
+from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
+from fragmodel.config.faults import explain
+from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
+from fragmodel.config.section import Section
+from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
+from fragmodel.errors import UserError
+from fragmodel.vocabulary import DESCRIBING_TASKS
+
+
+class RunConfig(Section):
+    """A whole run: `config.yaml`."""
+
+    results: str = "results"
+    """Folder of everything that the run makes."""
+    seed: int = 1
+    """Seed of every random choice."""
+    datasets: dict[str, DatasetConfig]
+    """Data sets by name; the name also tells the family (`VenusX_Dom`, `Venux_Act`, …)."""
+    models: ModelsConfig = ModelsConfig()
+    """Encoder and decoder."""
+    ingest: IngestConfig = IngestConfig()
+    """Validation and windows."""
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    """Encoder states."""
+    alignment: AlignmentConfig = AlignmentConfig()
+    """Alignment before training."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Modality and fragment adapter."""
+    lora: LoraConfig = LoraConfig()
+    """LoRA."""
+    training: TrainingConfig = TrainingConfig()
+    """Training."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluation."""
+    report: ReportConfig = ReportConfig()
+    """Report."""
+
+    @field_validator("datasets")
+    @classmethod
+    def _plain_names(cls, value: dict[str, DatasetConfig]) -> dict[str, DatasetConfig]:
+        if not value:
+            raise ValueError("name at least one data set")
+        for name in value:
+            # Data names become file names: no separators, no leading dot.
+            if not all(char.isalnum() or char in "_-" for char in name):
+                raise ValueError(f"data name {name!r} may hold letters, digits, '_' and '-' only")
+        return value
+
+    @model_validator(mode="after")
+    def _alignment_has_pairs(self) -> "RunConfig":
+        if self.alignment.enabled:
+            tasks = {task for dataset in self.datasets.values() for task in dataset.tasks}
+            if not tasks.intersection(DESCRIBING_TASKS):
+                raise ValueError(
+                    "alignment.enabled needs pairs: a data set with the task function or referring_desc"
+                )
+            if self.embeddings.mode != "store":
+                raise ValueError("alignment.enabled needs embeddings.mode: store")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "RunConfig":
+        stand_in = self.models.stand_in
+        for part in ("encoder", "decoder"):
+            dim, heads = getattr(stand_in, f"{part}_dim"), getattr(stand_in, f"{part}_heads")
+            if dim % (2 * heads):
+                raise ValueError(
+                    f"models.stand_in.{part}_dim ({dim}) must be an even multiple of {part}_heads ({heads})"
+                )
+        return self
+
+
+def parse_config(values: dict[str, Any], source: str = "config") -> RunConfig:
+    """Check plain values (from YAML or Snakemake). Raises :class:`UserError` listing every fault by key path."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {explain(fault, RunConfig)}" for fault in error.errors()]
+        raise UserError("\n".join([f"{source} is not valid:", *lines])) from None
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Read and check a YAML file."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected keys and values at the top level")
+    return parse_config(values, str(path))
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON schema of the configuration; `fragmodel/config.schema.json` is its copy."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunConfig.model_json_schema()}

@@ -1,0 +1,131 @@
+"""The one place that knows which metrics a task has: records and answers in, scores out."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fragmodel.evaluation import parse
+from fragmodel.evaluation.metrics.bootstrap import Values, Weights
+from fragmodel.evaluation.metrics.classification import ClassScores
+from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScores
+from fragmodel.evaluation.metrics.text import TextScores
+from fragmodel.evaluation.parse import ClassNames, ParsedSpans, normalise
+from fragmodel.evaluation.references import Reference
+from fragmodel.tables import RECORDS, read_rows
+from fragmodel.vocabulary import GROUNDING_TASKS, Span
+
+
+class Scores(Protocol):
+    """Scores of one system on the records of one task."""
+
+    def values(self, weights: Weights) -> Values:
+        """Metric -> [resamples], for weights [resamples, records]."""
+
+    def per_record(self) -> Values:
+        """Metric -> [records]; nan where it is undefined."""
+
+
+class Comparer(Protocol):
+    """Compares free texts by meaning."""
+
+    def metrics(
+        self, texts: Sequence[str], references: Sequence[str], classes: Sequence[str | None]
+    ) -> Values:
+        """Metric -> [records]; ``classes`` names the true class of each record where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A system's scores on a task, and what was read from each answer."""
+
+    scores: Scores
+    statuses: list[str]
+    groups: list[
+        list[tuple[str, list[Span]]]
+    ]  # predicted spans by class; a class without spans in classification
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What the training records tell: class names, and the descriptions of each class (by data set)."""
+
+    classes: set[str] = field(default_factory=set)
+    descriptions: dict[str, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(dict))
+
+
+def read_knowledge(train: Sequence[Path]) -> Knowledge:
+    """Class names and descriptions in RECORDS tables of the training split."""
+    knowledge = Knowledge()
+    for path in train:
+        for row in read_rows(path, RECORDS, ["data_name", "task_type", "classes", "answer"]):
+            knowledge.classes.update(row["classes"])
+            if row["task_type"] == "referring_desc" and row["classes"]:
+                described = knowledge.descriptions[row["data_name"]]
+                described.setdefault(row["classes"][0], []).append(row["answer"])
+    return knowledge
+
+
+def judge(
+    task: str,
+    references: Sequence[Reference],
+    texts: Sequence[str | None],
+    names: ClassNames,
+    comparers: Sequence[Comparer],
+) -> Judged:
+    """Score one system's ``texts`` (``None`` for a missing one) against ``references`` of one task.
+
+    ``names`` are the classes that an answer may name; ``comparers`` add metrics of free text.
+    """
+    if task in GROUNDING_TASKS:
+        return _judge_grounding(task, references, texts)
+    if task == "referring_class":
+        return _judge_class(references, texts, names)
+    return _judge_text(references, texts, comparers)
+
+
+def _judge_grounding(task: str, references: Sequence[Reference], texts: Sequence[str | None]) -> Judged:
+    answers = [
+        ParsedSpans(parse.MISSING) if text is None else parse.parse_spans(text, reference.length)
+        for reference, text in zip(references, texts, strict=True)
+    ]
+    items = [
+        GroundingItem(reference.groups, answer.groups, answer.status, reference.length)
+        for reference, answer in zip(references, answers, strict=True)
+    ]
+    scores = GroundingScores(items, grouped=task == "grounding_group")
+    return Judged(scores, [answer.status for answer in answers], [answer.groups for answer in answers])
+
+
+def _judge_class(references: Sequence[Reference], texts: Sequence[str | None], names: ClassNames) -> Judged:
+    predicted = [None if text is None else names.find(text) for text in texts]
+    exact = [
+        text is not None and normalise(text) in (normalise(reference.class_name), normalise(reference.answer))
+        for reference, text in zip(references, texts, strict=True)
+    ]
+    statuses = [
+        _text_status(text) if found or not (text or "").strip() else parse.UNKNOWN
+        for text, found in zip(texts, predicted, strict=True)
+    ]
+    groups = [[(name, [])] if name else [] for name in predicted]
+    return Judged(ClassScores([r.class_name for r in references], predicted, exact), statuses, groups)
+
+
+def _judge_text(
+    references: Sequence[Reference], texts: Sequence[str | None], comparers: Sequence[Comparer]
+) -> Judged:
+    plain = [text or "" for text in texts]
+    answers = [reference.answer for reference in references]
+    classes = [reference.classes[0] if reference.classes else None for reference in references]
+    extra: Values = {}
+    for comparer in comparers:
+        extra |= comparer.metrics(plain, answers, classes)
+    scores = TextScores(plain, answers, extra)
+    return Judged(scores, [_text_status(text) for text in texts], [[] for _ in texts])
+
+
+def _text_status(text: str | None) -> str:
+    if text is None:
+        return parse.MISSING
+    return parse.OK if text.strip() else parse.EMPTY

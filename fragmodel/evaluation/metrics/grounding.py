@@ -1,0 +1,181 @@
+"""Metrics of the grounding tasks; definitions and sources are in docs/metrics.md.
+
+`grounding_single` compares spans whatever the class that the answer names, since the question names it.
+`grounding_group` is class-aware: a span counts only for its own class. The same metrics without regard to
+classes have the prefix ``agnostic_``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from fragmodel.evaluation import parse
+from fragmodel.evaluation.metrics.bootstrap import Values, Weights
+from fragmodel.evaluation.metrics.ratios import divide, f1, matthews
+from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps
+from fragmodel.vocabulary import Span
+
+PARSE_FAILURES = (parse.EMPTY, parse.NO_SPAN, parse.MISSING)
+Groups = Sequence[tuple[str, Sequence[Span]]]
+
+
+@dataclass(frozen=True, slots=True)
+class GroundingItem:
+    """A record's true groups (class name, spans), what was read from the answer, and the window's length."""
+
+    true: Groups
+    predicted: Groups
+    status: str
+    length: int
+
+
+class GroundingScores:
+    """Counts of each record, from which any resample is computed."""
+
+    def __init__(self, items: Sequence[GroundingItem], *, grouped: bool) -> None:
+        self._prefixes = ("", "agnostic_") if grouped else ("",)
+        rows = []
+        for item in items:
+            row = {}
+            for prefix in self._prefixes:
+                aware = grouped and prefix == ""
+                predicted, true = label(item.predicted, aware), label(item.true, aware)
+                row |= {prefix + name: value for name, value in counts(predicted, true, item.length).items()}
+            row["parse_failure"] = float(item.status in PARSE_FAILURES)
+            row["out_of_range"] = float(item.status == parse.OUT_OF_RANGE)
+            row["reversed"] = float(item.status == parse.REVERSED)
+            rows.append(row)
+        self._names = list(rows[0]) if rows else []
+        self._counts = np.array([list(row.values()) for row in rows], dtype=np.float64)
+        self._classes = _ClassCounts(items, aware=grouped)
+        self._grouped = grouped
+
+    def values(self, weights: Weights) -> Values:
+        """Metrics of each resample."""
+        sums = dict(zip(self._names, (weights @ self._counts).T, strict=True))
+        result = self._ratios(sums)
+        for prefix in self._prefixes:
+            iou = self._counts[:, self._names.index(f"{prefix}iou")]
+            result[f"{prefix}iou_median"] = weighted_median(iou, weights)
+        if self._grouped:
+            result["ap_50"] = self._classes.average_precision(weights)
+        return result
+
+    def per_record(self) -> Values:
+        """Metrics of each record alone."""
+        result = self._ratios(dict(zip(self._names, self._counts.T, strict=True)))
+        renamed = {name.removesuffix("_rate").replace("iou_mean", "iou"): v for name, v in result.items()}
+        sizes = {f"spans_{side}": self._counts[:, self._names.index(side)] for side in ("true", "predicted")}
+        return renamed | sizes
+
+    def per_class(self) -> list[dict[str, str | float]]:
+        """A row for each class: spans, precision, recall and F1 at IoU 0.5."""
+        return self._classes.table()
+
+    def _ratios(self, sums: Values) -> Values:
+        result: Values = {}
+        for prefix in self._prefixes:
+            own = {
+                name.removeprefix(prefix): value for name, value in sums.items() if name.startswith(prefix)
+            }
+            result |= {prefix + name: value for name, value in _span_ratios(own).items()}
+        for name in ("parse_failure", "out_of_range", "reversed"):
+            result[f"{name}_rate"] = divide(sums[name], sums["records"])
+        return result
+
+
+def _span_ratios(sums: Values) -> Values:
+    result = {
+        "iou_mean": divide(sums["iou"], sums["records"]),
+        "iou_at_1": divide(sums["iou_at_1"], sums["records"]),
+        "all_hit_50": divide(sums["all_hit_50"], sums["records"]),
+        "all_hit_50_multi": divide(sums["all_hit_50_multi"], sums["multi"], empty=np.nan),
+    }
+    for percent in (50, 75, 95):
+        found = sums[f"hits_{percent}"]
+        result[f"precision_{percent}"] = divide(found, sums["predicted"])
+        result[f"recall_{percent}"] = divide(found, sums["true"])
+        result[f"f1_{percent}"] = f1(found, sums["predicted"], sums["true"])
+    tp, fp, fn, tn = (sums[name] for name in ("tp", "fp", "fn", "tn"))
+    return result | {
+        "residue_precision": divide(tp, tp + fp),
+        "residue_recall": divide(tp, tp + fn),
+        "residue_f1": f1(tp, tp + fp, tp + fn),
+        "residue_mcc": matthews(tp, fp, fn, tn),
+        "boundary_error": divide(sums["boundary"], sums["pairs"], empty=np.nan),
+    }
+
+
+def label(groups: Groups, aware: bool) -> list[Labelled]:
+    """Spans with their normalised class, or all with the same label when not ``aware`` of classes."""
+    return [
+        Labelled(parse.normalise(name) if aware else "", span) for name, spans in groups for span in spans
+    ]
+
+
+def weighted_median(values: np.ndarray, weights: Weights) -> np.ndarray:
+    """Median of ``values`` [records] repeated ``weights`` times, for each resample; nan without weight."""
+    order = np.argsort(values, kind="stable")
+    running = np.cumsum(weights[:, order], axis=1)
+    half = running[:, -1:] / 2
+    # With an even number of values the median is the mean of the two in the middle.
+    lower, upper = (running < half).sum(axis=1), (running <= half).sum(axis=1)
+    last = len(values) - 1
+    middle = (values[order][np.minimum(lower, last)] + values[order][np.minimum(upper, last)]) / 2
+    return np.where(half[:, 0] > 0, middle, np.nan)
+
+
+class _ClassCounts:
+    """Spans and hits at IoU 0.5 for each record and class."""
+
+    def __init__(self, items: Sequence[GroundingItem], aware: bool) -> None:
+        self._codes: dict[str, int] = {}
+        self.names: list[str] = []
+        entries = []
+        for record, item in enumerate(items):
+            asked = [name for name, _ in item.true]
+            true, predicted = list(item.true), list(item.predicted)
+            if not aware and asked:  # the question named the class: everything counts for it
+                predicted = [(asked[0], [span for _, spans in predicted for span in spans])]
+                true = [(asked[0], [span for _, spans in true for span in spans])]
+            for code in {self._code(name) for name, _ in (*true, *predicted)}:
+                guess, truth = (
+                    [Labelled("", s) for name, spans in side if self._code(name) == code for s in spans]
+                    for side in (predicted, true)
+                )
+                entries.append((record, code, len(guess), len(truth), hits(overlaps(guess, truth), 0.5)))
+        shape = (len(items), len(self.names))
+        record, code, *sums = np.array(entries, dtype=np.int64).reshape(-1, 5).T
+        self._sums = [sparse.csr_array((column, (record, code)), shape=shape) for column in sums]
+
+    def _code(self, name: str) -> int:
+        key = parse.normalise(name)
+        if key not in self._codes:
+            self._codes[key] = len(self.names)
+            self.names.append(name)
+        return self._codes[key]
+
+    def average_precision(self, weights: Weights) -> np.ndarray:
+        """Mean over the classes with a true span of precision × recall.
+
+        That is the area under the precision-recall curve of predictions that all have the same confidence.
+        """
+        predicted, true, found = (weights @ matrix for matrix in self._sums)
+        area = divide(found, predicted) * divide(found, true)
+        return divide(area.sum(axis=1), (true > 0).sum(axis=1), empty=np.nan)
+
+    def table(self) -> list[dict[str, str | float]]:
+        predicted, true, found = (matrix.sum(axis=0).astype(float) for matrix in self._sums)
+        scores = {
+            "precision_50": divide(found, predicted),
+            "recall_50": divide(found, true),
+            "f1_50": f1(found, predicted, true),
+        }
+        order = sorted(np.flatnonzero(true), key=lambda code: (-true[code], self.names[code]))
+        return [
+            {"class": self.names[code], "support": int(true[code])}
+            | {name: round(float(column[code]), 6) for name, column in scores.items()}
+            for code in order
+        ]

@@ -1,0 +1,90 @@
+"""Comparison of two lists of labelled spans: overlaps, matchings and the counts behind all metrics."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from fragmodel.vocabulary import Span
+
+THRESHOLDS = (0.5, 0.75, 0.95)
+
+
+class Labelled(NamedTuple):
+    """A span of a class; the label is any string."""
+
+    label: str
+    span: Span
+
+
+def overlaps(first: Sequence[Labelled], second: Sequence[Labelled]) -> np.ndarray:
+    """Intersection over union of each pair, 0 for different labels; float64 [first, second]."""
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    a, b = (np.array([item.span for item in items]) for items in (first, second))
+    shared = np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    shared = np.maximum(shared, 0)
+    union = (a[:, 1] - a[:, 0])[:, None] + (b[:, 1] - b[:, 0])[None] - shared
+    same = np.array([[x.label == y.label for y in second] for x in first])
+    return np.where(same, shared / union, 0.0)
+
+
+def best_pairs(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One-to-one pairs of the largest total IoU, as (rows, columns), without pairs that do not overlap."""
+    rows, columns = linear_sum_assignment(iou, maximize=True)
+    kept = iou[rows, columns] > 0
+    return rows[kept], columns[kept]
+
+
+def hits(iou: np.ndarray, threshold: float) -> int:
+    """Largest number of one-to-one pairs with an IoU of at least ``threshold``."""
+    enough = iou >= threshold
+    rows, columns = linear_sum_assignment(enough, maximize=True)
+    return int(enough[rows, columns].sum())
+
+
+def residue_counts(
+    predicted: Sequence[Labelled], true: Sequence[Labelled], length: int
+) -> tuple[int, int, int, int]:
+    """(TP, FP, FN, TN) over all residues of the window and all labels that occur on either side."""
+    labels = sorted({item.label for item in (*predicted, *true)})
+    planes = np.zeros((2, max(1, len(labels)), length), dtype=bool)
+    for side, items in enumerate((predicted, true)):
+        for label, span in items:
+            planes[side, labels.index(label), span.start : span.end] = True
+    guess, truth = planes
+    positive, both = int(guess.sum()), int((guess & truth).sum())
+    missed = int(truth.sum()) - both
+    return both, positive - both, missed, guess.size - positive - missed
+
+
+def counts(predicted: Sequence[Labelled], true: Sequence[Labelled], length: int) -> dict[str, float]:
+    """Everything that is summed over records, by name."""
+    iou = overlaps(predicted, true)
+    rows, columns = best_pairs(iou)
+    distance = sum(
+        abs(predicted[row].span.start - true[column].span.start)
+        + abs(predicted[row].span.end - true[column].span.end)
+        for row, column in zip(rows, columns, strict=True)
+    )
+    matched = {threshold: hits(iou, threshold) for threshold in THRESHOLDS}
+    all_hit = float(matched[0.5] == len(true))
+    tp, fp, fn, tn = residue_counts(predicted, true, length)
+    return {
+        "records": 1.0,
+        "iou": float(iou[rows, columns].sum()) / max(len(predicted), len(true), 1),
+        "iou_at_1": float(iou[0].max()) if predicted and true else 0.0,
+        "all_hit_50": all_hit,
+        "multi": float(len(true) > 1),
+        "all_hit_50_multi": all_hit * (len(true) > 1),
+        "predicted": len(predicted),
+        "true": len(true),
+        **{f"hits_{round(100 * threshold)}": number for threshold, number in matched.items()},
+        "boundary": distance / 2,
+        "pairs": len(rows),
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "tn": tn,
+    }

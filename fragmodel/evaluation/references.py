@@ -1,0 +1,210 @@
+"""What is scored: reference records, and answers of any origin matched to them one to one."""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fragmodel.errors import UserError
+from fragmodel.evaluation.parse import parse_spans
+from fragmodel.tables import RECORDS, read_rows
+from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
+
+_TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
+_COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd")
+_PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
+
+
+class Key(NamedTuple):
+    """A record: its id is unique within data set and task only."""
+
+    data_name: str
+    task_type: TaskType
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What scoring needs of a record. Spans are 0-based and half-open within the window."""
+
+    key: Key
+    uid: str
+    sequence: str  # the window
+    answer: str
+    classes: list[str]
+    position_ref: Span | None
+    groups: list[tuple[str, list[Span]]]  # true spans by class; grounding tasks
+
+    @property
+    def length(self) -> int:
+        """Residues of the window."""
+        return len(self.sequence)
+
+    @property
+    def class_name(self) -> str:
+        """The class that the record is about; the answer itself where the file names none."""
+        return self.classes[0] if self.classes else self.answer
+
+    @property
+    def fragment_length(self) -> float | None:
+        """Residues of the referred fragment, or the mean of the spans to be found; ``None`` without any."""
+        if self.position_ref is not None:
+            return self.position_ref.length
+        lengths = [span.length for _, spans in self.groups for span in spans]
+        return sum(lengths) / len(lengths) if lengths else None
+
+
+@dataclass(slots=True)
+class Answers:
+    """Texts by system and record, and all systems that were read."""
+
+    texts: dict[str, dict[Key, str]] = field(default_factory=lambda: defaultdict(dict))
+    prompts: dict[Key, str] = field(default_factory=dict)  # the question, where the predictions state it
+    seconds: dict[tuple[str, Key], float] = field(default_factory=dict)  # by system and record, where stated
+
+    def systems_for(self, keys: Iterable[Key]) -> list[str]:
+        """Systems to score on these records: the model always, a baseline where it has an answer at all."""
+        keys = list(keys)
+        found = [name for name, texts in self.texts.items() if name == MODEL or any(k in texts for k in keys)]
+        return sorted(found, key=lambda name: (name != MODEL, name))
+
+
+def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key, Reference]:
+    """Read RECORDS tables, in order; ``task`` keeps the records of one task type only.
+
+    Raises:
+        UserError: a record occurs twice, or none is left.
+    """
+    references: dict[Key, Reference] = {}
+    for path in paths:
+        for row in read_rows(path, RECORDS, _COLUMNS):
+            if task is not None and row["task_type"] != task:
+                continue
+            reference = _reference(row)
+            if reference.key in references:
+                raise UserError(f"{path}: record '{row['record_id']}' occurs twice; give each file once")
+            references[reference.key] = reference
+    if not references:
+        files = ", ".join(map(str, paths))
+        raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))
+    return references
+
+
+def _reference(row: Mapping[str, Any]) -> Reference:
+    groups = [[Span(*span) for span in group] for group in row["position_grd"] or []]
+    names = list(row["classes"])
+    if row["task_type"] in GROUNDING_TASKS and len(names) != len(groups):
+        # Conversation files state spans without class names; the reference answer has them.
+        names = [name for name, _ in parse_spans(row["answer"], len(row["sequence"])).groups]
+    if len(names) < len(groups):
+        names += [""] * (len(groups) - len(names))
+    return Reference(
+        key=Key(row["data_name"], row["task_type"], row["record_id"]),
+        uid=row["uid"],
+        sequence=row["sequence"],
+        answer=row["answer"],
+        classes=list(row["classes"]),
+        position_ref=Span(*row["position_ref"]) if row["position_ref"] is not None else None,
+        groups=list(zip(names, groups, strict=False)),
+    )
+
+
+def read_answers(
+    paths: Sequence[Path], references: Mapping[Key, Reference], task: str | None = None
+) -> Answers:
+    """Read PREDICTIONS tables, or Parquet or CSV files with at least ``record_id`` and ``text``.
+
+    Rows without ``system`` are the model's. Rows without ``data_name`` and ``task_type`` are matched by id
+    alone. With ``task``, rows that name another task type are passed over.
+
+    Raises:
+        UserError: a column is missing; an id is unknown, ambiguous or given twice for a system.
+    """
+    by_id: dict[str, list[Key]] = defaultdict(list)
+    for key in references:
+        by_id[key.record_id].append(key)
+    answers = Answers()
+    for path in paths:
+        for number, row in enumerate(_rows(path), start=1):
+            if task is not None and row.get("task_type") not in (task, None, ""):
+                continue
+            key = _match(row, by_id, f"{path}: row {number}")
+            system = row.get("system") or MODEL
+            texts = answers.texts[system]
+            if key in texts:
+                raise UserError(f"{path}: row {number}: a second answer to record '{key.record_id}'")
+            texts[key] = row["text"] or ""
+            if row.get("prompt"):
+                answers.prompts[key] = row["prompt"]
+            if seconds := _number(row.get("seconds")):
+                answers.seconds[system, key] = seconds
+    if not answers.texts:
+        raise UserError(f"{', '.join(map(str, paths))}: no predictions")
+    return answers
+
+
+def _match(row: Mapping[str, Any], by_id: Mapping[str, list[Key]], where: str) -> Key:
+    stated = {name: row[name] for name in ("data_name", "task_type") if row.get(name)}
+    keys = [
+        key
+        for key in by_id.get(row["record_id"], [])
+        if all(getattr(key, name) == value for name, value in stated.items())
+    ]
+    if not keys:
+        within = "".join(f", {name} '{value}'" for name, value in stated.items())
+        raise UserError(f"{where}: record_id '{row['record_id']}'{within} is not among the references")
+    if len(keys) > 1:
+        counts = Counter((key.data_name, key.task_type) for key in keys)
+        names = ", ".join(f"{data}/{task}" for data, task in counts)
+        raise UserError(
+            f"{where}: record_id '{row['record_id']}' occurs in {names}; add columns data_name and task_type"
+        )
+    return keys[0]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a Parquet or CSV file that has ``record_id`` and ``text``, as strings."""
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as handle:
+                reader = csv.DictReader(handle)
+                rows, names = list(reader), reader.fieldnames or []
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+        _require(path, names)
+        return rows
+    try:
+        with pq.ParquetFile(path) as parquet:
+            names = parquet.schema_arrow.names
+            _require(path, names)
+            table = parquet.read(columns=[name for name in _PREDICTED if name in names])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: neither Parquet nor named .csv ({error})") from None
+    return [{name: None if v is None else str(v) for name, v in row.items()} for row in table.to_pylist()]
+
+
+def _number(text: str | None) -> float | None:
+    """A number of a file made elsewhere; ``None`` where there is none."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _require(path: Path, names: Sequence[str]) -> None:
+    for name in ("record_id", "text"):
+        if name not in names:
+            given = ", ".join(names) or "none"
+            raise UserError(
+                f"{path}: column '{name}' is missing (columns: {given}); predictions have record_id and text"
+            )

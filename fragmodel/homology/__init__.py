@@ -1,0 +1,1 @@
+"""Relatives of proteins: the search, spans mapped through alignments, clusters, the leakage audit."""

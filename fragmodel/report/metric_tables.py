@@ -1,0 +1,227 @@
+"""From metrics.json to the tables and sentences of the report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fragmodel.report import labels
+from fragmodel.report.labels import Metric
+from fragmodel.vocabulary import MODEL, TASK_TYPES
+
+Metrics = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A metric's value and its 95 % interval, where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def read(cls, found: Any) -> "Cell":
+        """From a number or ``{"value", "low", "high"}``."""
+        if isinstance(found, Mapping):
+            return cls(float(found["value"]), found.get("low"), found.get("high"))
+        return cls(float(found))
+
+
+@dataclass(slots=True)
+class Row:
+    """A system's metrics on one data set; ``best`` names those in which no other system is better."""
+
+    data_name: str
+    system: str
+    n: int
+    cells: dict[str, Cell]
+    best: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class TaskTable:
+    """All systems on all data sets of a task."""
+
+    task: str
+    headline: list[Metric]
+    metrics: list[Metric]
+    rows: list[Row]
+
+    def groups(self) -> dict[str, list[Row]]:
+        """Rows by data set."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.data_name, []).append(row)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the model did on a task by its first metric: means over the data sets that both have."""
+
+    task: str
+    metric: Metric
+    model: float
+    baseline: float | None
+    baseline_name: str | None
+    wins: int  # data sets where the model is better than every baseline
+    clear_wins: int  # ... and where its interval lies above theirs
+    data_sets: int
+
+    @property
+    def difference(self) -> float | None:
+        """Model minus best baseline, positive when the model is better."""
+        if self.baseline is None:
+            return None
+        return (self.model - self.baseline) * (1 if self.metric.higher_is_better else -1)
+
+
+def tasks_of(metrics: Metrics) -> list[str]:
+    """Task types that were scored, in the package's order."""
+    found = {task for tasks in metrics.values() for task in tasks}
+    return [task for task in TASK_TYPES if task in found] + sorted(found - set(TASK_TYPES))
+
+
+def task_table(metrics: Metrics, task: str) -> TaskTable:
+    """The table of a task: for each data set the model, then the baselines."""
+    rows = [
+        row for name in sorted(metrics) if task in metrics[name] for row in _rows(name, metrics[name][task])
+    ]
+    found = {key for row in rows for key in row.cells}
+    headline = [key for key in labels.HEADLINE.get(task, ()) if key in found] or sorted(found)[:6]
+    return TaskTable(
+        task=task,
+        headline=[labels.metric(key) for key in headline],
+        metrics=[labels.metric(key) for key in [*headline, *sorted(found - set(headline))]],
+        rows=rows,
+    )
+
+
+def _rows(data_name: str, summary: Mapping[str, Any]) -> list[Row]:
+    systems = {MODEL: summary.get(MODEL, {}), **dict(sorted(summary.get("baselines", {}).items()))}
+    rows = [
+        Row(
+            data_name,
+            system,
+            int(summary.get("n", 0)),
+            {key: Cell.read(found) for key, found in values.items()},
+        )
+        for system, values in systems.items()
+        if values
+    ]
+    for key in {key for row in rows for key in row.cells}:
+        having = [row for row in rows if key in row.cells]
+        values = [row.cells[key].value for row in having]
+        best = max(values) if labels.metric(key).higher_is_better else min(values)
+        # Where all are equal, none is the best.
+        if len(set(values)) > 1:
+            for row in having:
+                if row.cells[key].value == best:
+                    row.best.add(key)
+    return rows
+
+
+def verdict(table: TaskTable) -> Verdict | None:
+    """Model against its best baseline; ``None`` when the model was not scored by the task's first metric."""
+    key = table.headline[0].key if table.headline else ""
+    groups = {
+        name: {row.system: row.cells[key] for row in rows if key in row.cells}
+        for name, rows in table.groups().items()
+    }
+    groups = {name: cells for name, cells in groups.items() if MODEL in cells}
+    if not groups:
+        return None
+    sign = 1 if table.headline[0].higher_is_better else -1
+    # A baseline that is missing on a data set cannot stand for all of them.
+    everywhere = set.intersection(*(set(cells) for cells in groups.values())) - {MODEL}
+    means = {
+        system: sum(cells[system].value for cells in groups.values()) / len(groups)
+        for system in (MODEL, *everywhere)
+    }
+    best = max(sorted(everywhere), key=lambda system: sign * means[system], default=None)
+    return Verdict(
+        task=table.task,
+        metric=table.headline[0],
+        model=means[MODEL],
+        baseline=means[best] if best else None,
+        baseline_name=best,
+        wins=sum(_beats(cells, sign) for cells in groups.values()),
+        clear_wins=sum(_clearly_beats(cells, sign) for cells in groups.values()),
+        data_sets=len(groups),
+    )
+
+
+def _beats(cells: Mapping[str, Cell], sign: int) -> bool:
+    others = [sign * cell.value for system, cell in cells.items() if system != MODEL]
+    return bool(others) and sign * cells[MODEL].value > max(others)
+
+
+def _clearly_beats(cells: Mapping[str, Cell], sign: int) -> bool:
+    edges = {
+        system: (cell.low, cell.high) if sign > 0 else (_minus(cell.high), _minus(cell.low))
+        for system, cell in cells.items()
+    }
+    low = edges.pop(MODEL)[0]
+    highs = [high for _, high in edges.values()]
+    return low is not None and bool(highs) and all(high is not None and high < low for high in highs)
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
+    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric."""
+    metric = labels.primary(task) if task in labels.HEADLINE else None
+    rows = []
+    for data_name, name, summary in _parts(metrics, task):
+        systems = {MODEL: summary.get(MODEL, {}), **summary.get("baselines", {})}
+        cells = {
+            system: Cell.read(v[metric.key]) for system, v in systems.items() if metric and metric.key in v
+        }
+        others = sorted((cell.value, system) for system, cell in cells.items() if system != MODEL)
+        if MODEL in cells:
+            best = (others[-1] if metric.higher_is_better else others[0]) if others else (None, None)
+            rows.append(
+                {"part": name, "data_name": data_name, "n": summary.get("n", 0), "model": cells[MODEL]}
+                | {"baseline": best[0], "baseline_name": best[1]}
+            )  # fmt: skip
+    return rows
+
+
+def _parts(metrics: Metrics, task: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for data_name in sorted(metrics):
+        for name, summary in metrics[data_name].get(task, {}).get("subsets", {}).items():
+            yield data_name, name, summary
+
+
+def per_class(metrics: Metrics, task: str) -> dict[str, list[Mapping[str, Any]]]:
+    """Rows of the per-class table by data set, the most frequent class first."""
+    found = {name: metrics[name].get(task, {}).get("per_class", []) for name in sorted(metrics)}
+    return {name: sorted(rows, key=lambda row: -_support(row)) for name, rows in found.items() if rows}
+
+
+def _support(row: Mapping[str, Any]) -> float:
+    return float(row.get("support", row.get("n", 0)))
+
+
+def csv_rows(table: TaskTable) -> tuple[list[str], list[Sequence[Any]]]:
+    """Header and rows of a task's full table: a row for each data set, system and metric."""
+    header = ["data_set", "task", "system", "n", "metric", "value", "low", "high", "best"]
+    rows = [
+        (
+            row.data_name,
+            table.task,
+            row.system,
+            row.n,
+            key,
+            cell.value,
+            cell.low,
+            cell.high,
+            int(key in row.best),
+        )
+        for row in table.rows
+        for key in (metric.key for metric in table.metrics)
+        if (cell := row.cells.get(key)) is not None
+    ]
+    return header, rows

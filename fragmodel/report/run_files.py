@@ -1,0 +1,177 @@
+"""Reads the files of a run into what the report's sections are made from."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fragmodel.errors import UserError
+from fragmodel.tables import RECORDS, REJECTS, SCORED, read_rows, read_table
+from fragmodel.vocabulary import GROUNDING_TASKS, TASK_TYPES
+
+_SPLITS = ("train", "valid", "test")
+
+
+@dataclass(slots=True)
+class SplitSummary:
+    """One RECORDS table in numbers. Lengths are in residues, int64 arrays."""
+
+    data_name: str
+    task_type: str
+    split: str
+    records: int
+    proteins: int
+    rejected: int
+    protein_lengths: np.ndarray  # of each record's whole protein [records]
+    fragment_lengths: np.ndarray  # of every span in the table [spans]
+    classes: Counter[str] = field(default_factory=Counter)  # records about each class
+
+
+@dataclass(slots=True)
+class Log:
+    """The training log by step; a step that was run again after a restart counts once, as run last."""
+
+    train: list[dict[str, float]]  # entries with a loss
+    valid: list[dict[str, float]]  # entries with eval_loss
+    well_formed: list[
+        dict[str, float]
+    ]  # entries with the well-formed part of generated answers, where logged
+
+
+def place_of(path: Path) -> tuple[str, str, str]:
+    """Data name, task type and split from a path ``…/{data_name}/{task}/{split}.parquet``."""
+    path = Path(path)
+    return path.parent.parent.name, path.parent.name, path.stem
+
+
+def by_place(paths: Sequence[Path]) -> list[Path]:
+    """Paths in the order of data name, task and split."""
+
+    def order(path: Path) -> tuple[str, int, int, str]:
+        data_name, task, split = place_of(path)
+        known = [
+            list(names).index(name) if name in names else 99
+            for name, names in ((task, TASK_TYPES), (split, _SPLITS))
+        ]
+        return data_name, known[0], known[1], str(path)
+
+    return sorted(map(Path, paths), key=order)
+
+
+def read_splits(records: Sequence[Path], rejects: Sequence[Path]) -> list[SplitSummary]:
+    """Summaries of RECORDS tables, with the number of rejects of the same data name, task and split."""
+    rejected = Counter()
+    for path in rejects:
+        rejected[place_of(path)] += read_table(path, REJECTS, ["reason"]).num_rows
+    return [_read_split(path, rejected[place_of(path)]) for path in by_place(records)]
+
+
+def _read_split(path: Path, rejected: int) -> SplitSummary:
+    table = read_table(path, RECORDS, ["uid", "full_length", "position_ref", "position_grd", "classes"])
+    data_name, task_type, split = place_of(path)
+    return SplitSummary(
+        data_name,
+        task_type,
+        split,
+        records=table.num_rows,
+        proteins=pc.count_distinct(table["uid"]).as_py(),
+        rejected=rejected,
+        protein_lengths=table["full_length"].to_numpy().astype(np.int64),
+        fragment_lengths=_span_lengths(table),
+        classes=Counter(pc.list_flatten(table["classes"]).to_pylist()),
+    )
+
+
+def _span_lengths(table: pa.Table) -> np.ndarray:
+    spans = [table["position_ref"].drop_null(), pc.list_flatten(pc.list_flatten(table["position_grd"]))]
+    lengths = [pc.subtract(pc.list_element(column, 1), pc.list_element(column, 0)) for column in spans]
+    return np.concatenate([column.to_numpy().astype(np.int64) for column in lengths])
+
+
+def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Rows by reason, the most frequent first: reason, fragments by data set, and the detail of the first."""
+    counts: dict[str, Counter[str]] = {}
+    details: dict[str, str] = {}
+    for path in by_place(paths):
+        for row in read_rows(path, REJECTS, ["source", "record", "reason", "detail"]):
+            counts.setdefault(row["reason"], Counter())[place_of(path)[0]] += 1
+            details.setdefault(row["reason"], f"{row['source']}, record {row['record']}: {row['detail']}")
+    order = sorted(counts, key=lambda reason: (-counts[reason].total(), reason))
+    return [{"reason": reason, "counts": counts[reason], "example": details[reason]} for reason in order]
+
+
+def read_log(path: Path | None) -> Log:
+    """Read the training log, empty where there is none. Raises :class:`UserError` for a line that is no JSON object."""
+    parts: dict[str, dict[float, dict[str, float]]] = {"loss": {}, "eval_loss": {}, "well_formed": {}}
+    for entry in read_lines(path) if path else []:
+        for key, entries in parts.items():
+            if isinstance(entry.get(key), int | float):
+                entries[entry["step"]] = entry
+    return Log(*([entries[step] for step in sorted(entries)] for entries in parts.values()))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Entries of a log. Raises :class:`UserError` for a line that is no JSON object with a step."""
+    entries = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            entries.append(entry | {"step": entry["step"]})
+        except (ValueError, TypeError, KeyError):
+            raise UserError(f"{path}: line {number} is not a JSON object with a step; remove it") from None
+    return entries
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises :class:`UserError` when it is none."""
+    try:
+        values = json.loads(_text(path))
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    return values
+
+
+def read_scored(paths: Sequence[Path]) -> pa.Table:
+    """All scored records of a run, in the order of the paths."""
+    tables = [read_table(path, SCORED).select(SCORED.names) for path in sorted(map(Path, paths))]
+    return pa.concat_tables(tables) if tables else SCORED.empty_table()
+
+
+def read_truths(records: Sequence[Path], scored: pa.Table) -> dict[tuple[str, str, str], int]:
+    """Residues to be found, by (data name, task, record id), for the scored grounding records."""
+    wanted = set(scored["record_id"].unique().to_pylist())
+    truths = {}
+    for path in by_place(records):
+        data_name, task, _ = place_of(path)
+        if task not in GROUNDING_TASKS:
+            continue
+        for row in read_rows(path, RECORDS, ["record_id", "position_grd"]):
+            if row["record_id"] in wanted:
+                truths[data_name, task, row["record_id"]] = residues(row["position_grd"])
+    return truths
+
+
+def residues(groups: Sequence[Sequence[Sequence[int]]] | None) -> int:
+    """Residues that the spans of all groups cover, each counted once."""
+    covered: set[int] = set()
+    for group in groups or []:
+        for start, end in group:
+            covered.update(range(start, end))
+    return len(covered)
+
+
+def _text(path: Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None

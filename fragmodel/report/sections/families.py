@@ -1,0 +1,67 @@
+"""Results by family: the records of all data sets of a family together."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fragmodel.evaluation.metrics.bootstrap import Values, Weights, estimate
+from fragmodel.report import labels
+from fragmodel.report.examples import RecordScore, record_scores
+from fragmodel.report.metric_tables import Cell
+from fragmodel.vocabulary import MODEL, family_of
+
+_SAMPLES, _SEED = 1000, 1
+
+
+class FamilyRow(NamedTuple):
+    """Mean of the task's first metric over the records of a family, by system."""
+
+    family: str
+    data_sets: int
+    n: int
+    cells: dict[str, Cell]
+
+
+def family_table(scored: pa.Table, task: str) -> list[FamilyRow]:
+    """Rows by family; the model first among the systems, which each answered records of the family.
+
+    The intervals are bootstraps over proteins, as everywhere. Metrics that belong to no single record, such as BLEU or
+    macro F1, cannot be pooled in this way.
+    """
+    systems = pc.unique(scored.filter(pc.equal(scored["task_type"], task))["system"]).to_pylist()
+    found: dict[str, dict[str, list[RecordScore]]] = {}
+    for system in sorted(systems, key=lambda name: (name != MODEL, name)):
+        for item in record_scores(scored, task, system):
+            found.setdefault(family_of(item.data_name), {}).setdefault(system, []).append(item)
+    return [
+        FamilyRow(
+            family,
+            len({item.data_name for items in of.values() for item in items}),
+            max(map(len, of.values())),
+            {system: _mean(items) for system, items in of.items()},
+        )
+        for family, of in sorted(found.items())
+    ]
+
+
+def csv_rows(rows: Sequence[FamilyRow], task: str) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows for papers: a row for each family and system."""
+    key = labels.RECORD_METRIC.get(task, "")
+    header = ["family", "data_sets", "n", "system", "metric", "value", "low", "high"]
+    return header, [
+        [row.family, row.data_sets, row.n, system, key, cell.value, cell.low, cell.high]
+        for row in rows
+        for system, cell in row.cells.items()
+    ]
+
+
+def _mean(items: Sequence[RecordScore]) -> Cell:
+    scores = np.array([item.score for item in items])
+
+    def mean(weights: Weights) -> Values:
+        return {"mean": weights @ scores / weights.sum(axis=1)}
+
+    return Cell.read(estimate(mean, [item.uid for item in items], samples=_SAMPLES, seed=_SEED)["mean"])

@@ -1,0 +1,1 @@
+"""What the Snakemake workflow needs of the package: digests of code, and what surrounds every job."""

@@ -1,0 +1,98 @@
+"""The configuration: defaults, messages, and the files that are made from it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fragmodel.cli import app
+from fragmodel.config.run import config_schema, load_config, parse_config
+from fragmodel.errors import UserError
+
+REPOSITORY = Path(__file__).parents[3]
+DATASETS = {"Mine_Dom": {"train": "a.json", "test": ["b.json", "c.json"]}}
+
+
+def message(values: dict) -> str:
+    with pytest.raises(UserError) as caught:
+        parse_config(values)
+    return str(caught.value)
+
+
+def test_little_is_required():
+    run = parse_config({"datasets": DATASETS})
+    assert run.datasets["Mine_Dom"].train == ["a.json"]
+    assert run.datasets["Mine_Dom"].tasks[0] == "referring_desc"
+    assert (run.lora.rank, run.lora.alpha, run.lora.dropout) == (32, 64, 0.1)  # as documented
+
+
+@pytest.mark.parametrize("path", ["config.yaml", "config/smollm2.yaml", "config/alignment.yaml"])
+def test_shipped_configs_are_valid_and_their_files_there(path):
+    run = load_config(REPOSITORY / path)
+    files = [
+        name for dataset in run.datasets.values() for name in dataset.train + dataset.valid + dataset.test
+    ]
+    assert files
+    assert not [name for name in files if not (REPOSITORY / name).is_file()]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"lora": {"rnk": 8}}, "lora.rnk: unknown key; did you mean 'rank'?"),
+        (
+            {"models": {"stand_in": {"depth": 1}}},
+            "models.stand_in.depth: unknown key; allowed: encoder_layers,",
+        ),
+        (
+            {"datasets": {"A": {"train": "a", "test": "b", "taks": []}}},
+            "datasets.A.taks: unknown key; did you mean 'tasks'?",
+        ),
+        ({"datasets": {"A": {"test": "b"}}}, "datasets.A.train: required key is missing"),
+        (
+            {"datasets": {"A": {"train": "a"}}},
+            "datasets.A: test: required key is missing (or set split: by_cluster)",
+        ),
+        (
+            {"datasets": {"A": {"train": "a", "test": "b", "split": "by_cluster"}}},
+            "datasets.A: split: by_cluster deals the files of train; leave valid and test out",
+        ),
+        ({"datasets": {"a/b": {"train": "a", "test": "b"}}}, "data name 'a/b' may hold letters"),
+        (
+            {"training": {"decoder_bits": 4, "parallel": "fsdp"}},
+            "training: decoder_bits: quantised weights cannot be sharded; set parallel: ddp",
+        ),
+        (
+            {"training": {"precision": "half"}},
+            "training.precision: must be 'float32', 'bfloat16' or 'float16'",
+        ),
+        ({"lora": {"dropout": 2}}, "lora.dropout: must be less than or equal to 1 (is 2)"),
+    ],
+)
+def test_faults_name_key_and_remedy(change, expected):
+    assert expected in message({"datasets": DATASETS} | change)
+
+
+def test_all_faults_are_listed():
+    text = message({"datasets": DATASETS, "sed": 1, "lora": {"rank": 0}})
+    assert "sed: unknown key; did you mean 'seed'?" in text
+    assert "lora.rank: must be greater than 0 (is 0)" in text
+
+
+@pytest.mark.parametrize("content", ["- a\n", "a: [\n", ""])
+def test_no_mapping_is_refused(tmp_path, content):
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"run\.yaml: "):
+        load_config(tmp_path / "run.yaml")
+
+
+def test_schema_file_is_the_model_s():
+    stored = json.loads((REPOSITORY / "fragmodel/config.schema.json").read_text())
+    assert stored == config_schema(), "run: fragmodel config schema > fragmodel/config.schema.json"
+
+
+def test_reference_page_is_the_model_s():
+    printed = CliRunner().invoke(app, ["config", "reference"]).stdout
+    stored = (REPOSITORY / "docs/configuration.md").read_text()
+    assert stored == printed, "run: fragmodel config reference > docs/configuration.md"

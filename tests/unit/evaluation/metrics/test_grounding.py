@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import auc
+
+from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScores, weighted_median
+from fragmodel.evaluation.metrics.spans import Labelled, hits, overlaps
+from fragmodel.vocabulary import Span
+
+LENGTH = 20
+GROUPS = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.lists(
+            st.tuples(st.integers(0, 15), st.integers(1, 5)).map(lambda s: Span(s[0], s[0] + s[1])),
+            min_size=1,
+            max_size=3,
+        ),
+    ),
+    max_size=3,
+    unique_by=lambda group: group[0],
+)
+ITEMS = st.lists(
+    st.builds(lambda true, guess: GroundingItem(true, guess, "ok", LENGTH), GROUPS.filter(bool), GROUPS),
+    min_size=1,
+    max_size=6,
+)
+
+
+def at_once(scores, size):
+    return {name: value[0] for name, value in scores.values(np.ones((1, size))).items()}
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3)), min_size=1))
+def test_weighted_median_is_the_median_of_repeated_values(pairs):
+    values, weights = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
+    got = weighted_median(values, weights[None])[0]
+    if weights.sum():
+        assert got == pytest.approx(np.median(np.repeat(values, weights.astype(int))))
+    else:
+        assert np.isnan(got)
+
+
+@given(ITEMS)
+def test_average_precision_is_the_area_under_the_curve_of_equal_confidences(items):
+    """The curve has one point; it is joined to recall 0 at the same precision, as interpolated AP does."""
+    areas = []
+    for name in sorted({name for item in items for name, _ in item.true}):
+        found = guessed = true = 0
+        for item in items:
+            sides = [
+                [Labelled("", span) for other, spans in side if other == name for span in spans]
+                for side in (item.predicted, item.true)
+            ]
+            found += hits(overlaps(*sides), 0.5)
+            guessed, true = guessed + len(sides[0]), true + len(sides[1])
+        precision, recall = (found / guessed if guessed else 0), found / true
+        areas.append(auc([0, recall], [precision, precision]))
+    got = at_once(GroundingScores(items, grouped=True), len(items))
+    assert got["ap_50"] == pytest.approx(np.mean(areas))
+
+
+@given(ITEMS, st.data())
+def test_weights_repeat_records(items, data):
+    weights = data.draw(st.lists(st.integers(0, 3), min_size=len(items), max_size=len(items)))
+    if not sum(weights):
+        weights[0] = 1
+    repeated = [item for item, weight in zip(items, weights, strict=True) for _ in range(weight)]
+    got = GroundingScores(items, grouped=True).values(np.array([weights], dtype=float))
+    expected = at_once(GroundingScores(repeated, grouped=True), len(repeated))
+    assert {name: value[0] for name, value in got.items()} == pytest.approx(expected, nan_ok=True)
+
+
+def test_hand_worked_group():
+    # The answer finds the right place of B under the name A, and A itself with an IoU of 8/10.
+    item = GroundingItem(
+        true=[("A", [Span(0, 10)]), ("B", [Span(20, 30)])],
+        predicted=[("a", [Span(0, 8), Span(20, 30)])],
+        status="ok",
+        length=50,
+    )
+    got = at_once(GroundingScores([item], grouped=True), 1)
+    assert got["iou_mean"] == pytest.approx(0.8 / 2)
+    assert got["agnostic_iou_mean"] == pytest.approx((0.8 + 1) / 2)
+    assert got["f1_50"] == pytest.approx(0.5)
+    assert got["agnostic_f1_50"] == 1
+    assert (got["all_hit_50"], got["agnostic_all_hit_50"]) == (0, 1)
+    assert got["ap_50"] == pytest.approx((1 / 2 * 1 + 0) / 2)  # A: precision 1/2, recall 1; B: 0
+    assert got["residue_recall"] == pytest.approx(8 / 20)
+    assert got["boundary_error"] == pytest.approx(1)
+
+
+def test_single_ignores_the_name_and_counts_faults():
+    items = [
+        GroundingItem([("A", [Span(0, 10)])], [("other", [Span(0, 10)])], "ok", 50),
+        GroundingItem([("A", [Span(0, 10)])], [], "no_span", 50),
+        GroundingItem([("B", [Span(0, 10)])], [("", [Span(40, 50)])], "out_of_range", 50),
+        GroundingItem([("B", [Span(0, 10)])], [], "missing", 50),
+    ]
+    scores = GroundingScores(items, grouped=False)
+    got = at_once(scores, 4)
+    assert got["iou_mean"] == 0.25
+    assert got["parse_failure_rate"] == 0.5
+    assert got["out_of_range_rate"] == 0.25
+    assert got["precision_50"] == 0.5
+    assert "ap_50" not in got and "all_hit_50_multi" in got and np.isnan(got["all_hit_50_multi"])
+    assert scores.per_class() == [
+        {
+            "class": "A",
+            "support": 2,
+            "precision_50": 1.0,
+            "recall_50": 0.5,
+            "f1_50": pytest.approx(2 / 3, abs=1e-6),
+        },
+        {"class": "B", "support": 2, "precision_50": 0.0, "recall_50": 0.0, "f1_50": 0.0},
+    ]
+    assert scores.per_record()["iou"].tolist() == [1, 0, 0, 0]

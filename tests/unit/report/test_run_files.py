@@ -1,0 +1,87 @@
+"""Reading the files of a run."""
+
+import json
+
+import numpy as np
+import pytest
+from report_run import build_run
+
+from fragmodel.errors import UserError
+from fragmodel.report import run_files
+from fragmodel.tables import RECORDS, read_rows
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return build_run(tmp_path_factory.mktemp("run"), ("VenusX_Dom",))
+
+
+def test_splits_agree_with_a_plain_count(run):
+    for part, path in zip(
+        run_files.read_splits(run["records"], run["rejects"]), run_files.by_place(run["records"]), strict=True
+    ):
+        rows = read_rows(path, RECORDS)
+        assert (part.data_name, part.task_type, part.split) == run_files.place_of(path)
+        assert part.records == len(rows)
+        assert part.proteins == len({row["uid"] for row in rows})
+        spans = [row["position_ref"] for row in rows if row["position_ref"]]
+        spans += [span for row in rows for group in row["position_grd"] or [] for span in group]
+        assert sorted(part.fragment_lengths) == sorted(end - start for start, end in spans)
+        assert part.classes.total() == sum(len(row["classes"]) for row in rows)
+
+
+def test_rejects_are_counted_by_reason(run):
+    rows = run_files.read_rejects(run["rejects"])
+    assert sum(row["counts"].total() for row in rows) == 24  # 3 + 0 + 3 in each of four tasks
+    assert [row["counts"].total() for row in rows] == [8, 8, 8]
+    assert rows[0]["example"].startswith("VenusX_Dom/train.json, record ")
+
+
+def test_a_step_that_ran_twice_counts_once_as_run_last(tmp_path):
+    path = tmp_path / "log.jsonl"
+    lines = [
+        {"step": 5, "loss": 3},
+        {"step": 10, "loss": 2},
+        {"step": 10, "eval_loss": 2.5},
+        {"step": 10, "loss": 1},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + "\n")
+    log = run_files.read_log(path)
+    assert [(entry["step"], entry["loss"]) for entry in log.train] == [(5, 3), (10, 1)]
+    assert [entry["eval_loss"] for entry in log.valid] == [2.5]
+    assert log.well_formed == []
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"loss": 2}'])
+def test_a_broken_log_line_is_named(tmp_path, line):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "loss": 2}\n' + line + "\n")
+    with pytest.raises(UserError, match="line 2"):
+        run_files.read_log(path)
+
+
+def test_missing_and_broken_json(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        run_files.read_json(tmp_path / "absent.json")
+    for text in ("{", "[]"):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(UserError, match=r"bad\.json"):
+            run_files.read_json(tmp_path / "bad.json")
+
+
+def test_residues_count_once():
+    assert run_files.residues([[[0, 5], [3, 8]], [[7, 9]]]) == 9
+    assert run_files.residues(None) == 0
+
+
+def test_truths_are_those_of_the_scored_records(run):
+    scored = run_files.read_scored(run["scored"])
+    truths = run_files.read_truths(run["records"], scored)
+    rows = read_rows(
+        run["scored"][0].parent.parent / "data/VenusX_Dom/grounding_single/test.parquet", RECORDS
+    )
+    for row in rows:
+        mask = np.zeros(len(row["sequence"]), bool)
+        for start, end in row["position_grd"][0]:
+            mask[start:end] = True
+        assert truths["VenusX_Dom", "grounding_single", row["record_id"]] == mask.sum()
