@@ -9,11 +9,12 @@ from typing import Any
 from fragmodel import tables
 from fragmodel.data import conversations
 from fragmodel.data.readers import Source, open_sources
-from fragmodel.data.records import Conversation, Fault, Protein, Reject
+from fragmodel.data.records import Conversation, Fault, Protein
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.data.validate import HARMLESS, check, refuse
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
+from fragmodel.tables import Record, Reject
 from fragmodel.vocabulary import LONGEST_WINDOW, SPLITS, TASK_TYPES, TaskType
 
 
@@ -83,10 +84,10 @@ def ingest(
                 summary.reasons[outcome.reason] = summary.reasons.get(outcome.reason, 0) + 1
                 summary.examples.setdefault(outcome.reason, outcome)
             else:
-                for row in outcome.rows:
-                    accepted.write(row)
+                for record in outcome.records:
+                    accepted.write(record._asdict())
                 summary.accepted += len(outcome.fragments)
-                summary.records += len(outcome.rows)
+                summary.records += len(outcome.records)
         summary.reasons = dict(sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0])))
         metadata["counts"] = {
             "accepted": summary.accepted,
@@ -108,15 +109,15 @@ def iter_records(
     split: str = "test",
     max_sequence_length: int = LONGEST_WINDOW,
     seed: int = 1,
-) -> Iterator[dict[str, Any] | Reject]:
-    """The rows of the records table and the rejects, in the order of the files; see :func:`ingest`."""
+) -> Iterator[Record | Reject]:
+    """The records and the rejects, in the order of the files; see :func:`ingest`."""
     settings = _settings(task, data_name, split, max_sequence_length, seed)
     sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
     for outcome in _outcomes(sources, settings):
         if isinstance(outcome, Reject):
             yield outcome
         else:
-            yield from outcome.rows
+            yield from outcome.records
 
 
 def _settings(task: TaskType, data_name: str, split: str, max_length: int, seed: int) -> Settings:
@@ -152,7 +153,7 @@ def _outcomes(
     sources: Sequence[Source], settings: Settings, members: Callable[[str], bool] | None = None
 ) -> Iterator[Made | Reject]:
     """What becomes of each fragment, source by source."""
-    records: set[str] = set()  # ids of the records so far
+    ids: set[str] = set()  # of the records so far
     sequences: dict[str, str] = {}  # uid → digest of its sequence
     for source in sources:
         for raw in source.read():
@@ -166,13 +167,13 @@ def _outcomes(
                 faults: list[Fault] = []
                 if isinstance(outcome, Fault):
                     faults = [outcome]
-                elif outcome.rows[0]["record_id"] in records:
+                elif outcome.records[0].record_id in ids:
                     text = "the same record came before in these files; this one is left out"
                     faults = [
                         fragment._replace(reason="duplicate", detail=text) for fragment in outcome.fragments
                     ]
                 else:
-                    records.update(row["record_id"] for row in outcome.rows)
+                    ids.update(record.record_id for record in outcome.records)
                     yield outcome
                 for fault in faults:
                     record = fault.record or raw.record

@@ -62,15 +62,15 @@ def generate(
         answers = greedy_answers(model, items, end=end, max_new_tokens=max_new_tokens)
         seconds = (time.perf_counter() - started) / len(indices)
         for index, ids in zip(indices, answers, strict=True):
-            record = dataset.records.slice(index, 1).to_pylist()[0]
+            record = dataset.record(index)
             rows[index] = {
                 "system": "model",
-                "record_id": record["record_id"],
-                "data_name": record["data_name"],
-                "task_type": record["task_type"],
-                "prompt": record["conversation"][-1]["content"],
+                "record_id": record.record_id,
+                "data_name": record.data_name,
+                "task_type": record.task_type,
+                "prompt": record.conversation[-1]["content"],
                 "text": chat.decode(ids),
-                "reference": record["answer"],
+                "reference": record.answer,
                 "stopped": len(ids) < max_new_tokens,
                 "tokens": len(ids),
                 "seconds": seconds,

@@ -12,11 +12,9 @@ import pyarrow.parquet as pq
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
-from fragmodel.tables import RECORDS, read_rows
+from fragmodel.tables import RECORDS, iter_columns
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
-_TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
-_COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd")
 _PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
 
 
@@ -26,6 +24,9 @@ class Key(NamedTuple):
     data_name: str
     task_type: TaskType
     record_id: str
+
+
+_COLUMNS = (*Key._fields, "uid", "sequence", "answer", "classes", "position_ref", "position_grd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,36 +83,30 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
     """
     references: dict[Key, Reference] = {}
     for path in paths:
-        for row in read_rows(path, RECORDS, _COLUMNS):
-            if task is not None and row["task_type"] != task:
+        for *names, uid, sequence, answer, classes, place, spans in iter_columns(path, RECORDS, _COLUMNS):
+            key = Key(*names)
+            if task is not None and key.task_type != task:
                 continue
-            reference = _reference(row)
-            if reference.key in references:
-                raise UserError(f"{path}: record '{row['record_id']}' occurs twice; give each file once")
-            references[reference.key] = reference
+            if key in references:
+                raise UserError(f"{path}: record '{key.record_id}' occurs twice; give each file once")
+            groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
+            references[key] = Reference(key, uid, sequence, answer, classes, place, groups)
     if not references:
         files = ", ".join(map(str, paths))
         raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))
     return references
 
 
-def _reference(row: Mapping[str, Any]) -> Reference:
-    groups = [[Span(*span) for span in group] for group in row["position_grd"] or []]
-    names = list(row["classes"])
-    if row["task_type"] in GROUNDING_TASKS and len(names) != len(groups):
+def _named(
+    groups: list[list[Span]], classes: list[str], task: TaskType, answer: str, length: int
+) -> list[tuple[str, list[Span]]]:
+    """True spans by class; a class that neither the record nor its answer names is ""."""
+    names = list(classes)
+    if task in GROUNDING_TASKS and len(names) != len(groups):
         # Conversation files state spans without class names; the reference answer has them.
-        names = [name for name, _ in parse_spans(row["answer"], len(row["sequence"])).groups]
-    if len(names) < len(groups):
-        names += [""] * (len(groups) - len(names))
-    return Reference(
-        key=Key(row["data_name"], row["task_type"], row["record_id"]),
-        uid=row["uid"],
-        sequence=row["sequence"],
-        answer=row["answer"],
-        classes=list(row["classes"]),
-        position_ref=Span(*row["position_ref"]) if row["position_ref"] is not None else None,
-        groups=list(zip(names, groups, strict=False)),
-    )
+        names = [name for name, _ in parse_spans(answer, length).groups]
+    names += [""] * (len(groups) - len(names))
+    return list(zip(names, groups, strict=False))
 
 
 def read_answers(

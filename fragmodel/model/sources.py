@@ -112,10 +112,9 @@ def _write_source(folder: Path, source: str, parameters: int, stand_in_name: str
 
 
 def _dialogues(records: Sequence[Path]) -> list[tuple[list[dict[str, str]], str]]:
-    from fragmodel.tables import RECORDS, read_rows
+    from fragmodel.tables import RECORDS, iter_columns
 
-    rows = (row for path in records for row in read_rows(path, RECORDS, ["conversation", "answer"]))
-    return [(row["conversation"], row["answer"]) for row in rows]
+    return [pair for path in records for pair in iter_columns(path, RECORDS, ["conversation", "answer"])]
 
 
 def _unpack_smollm2(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from fragmodel.data import prompts
 from fragmodel.report import labels
 from fragmodel.report.run_files import by_place, place_of
-from fragmodel.tables import RECORDS, read_table
+from fragmodel.tables import RECORDS, Record, read_table, record_at
 from fragmodel.vocabulary import MODEL, REFERRING_TASKS
 
 _MOST_TRACKS = 6
@@ -130,17 +130,16 @@ def make_examples(
     ]
 
 
-def _records(
-    paths: Sequence[Path], keys: set[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _records(paths: Sequence[Path], keys: set[tuple[str, str, str]]) -> dict[tuple[str, str, str], Record]:
     found = {}
     for path in by_place(paths):
         place = place_of(path)[:2]
         wanted = [record_id for *where, record_id in keys if tuple(where) == place]
         if wanted:
             table = read_table(path, RECORDS)
-            for row in table.filter(pc.is_in(table["record_id"], pa.array(wanted))).to_pylist():
-                found[*place, row["record_id"]] = row
+            for row in pc.indices_nonzero(pc.is_in(table["record_id"], pa.array(wanted))).to_pylist():
+                record = record_at(table, row)
+                found[*place, record.record_id] = record
     return found
 
 
@@ -157,32 +156,30 @@ def _answers(
     return found
 
 
-def _example(kind: str, place: float, record: dict[str, Any], answers: list[dict[str, Any]]) -> Example:
-    task, start, whole = record["task_type"], record["start"], record["full_length"]
-    length = len(record["sequence"])
-    classes = record["classes"]
+def _example(kind: str, place: float, record: Record, answers: list[dict[str, Any]]) -> Example:
+    task, start, whole = record.task_type, record.start, record.full_length
+    length = len(record.sequence)
     if task in REFERRING_TASKS:
-        groups = [("fragment", [record["position_ref"]])] if record["position_ref"] else []
+        groups = [("fragment", [record.position_ref])] if record.position_ref else []
     else:
-        names = classes if len(classes) == len(record["position_grd"] or []) else None
-        groups = [(names[i] if names else "", spans) for i, spans in enumerate(record["position_grd"] or [])]
+        spans = record.position_grd or []
+        named = len(record.classes) == len(spans)
+        groups = list(zip(record.classes if named else [""] * len(spans), spans, strict=True))
     truth = tracks(groups, start, whole)
     return Example(
         task=task,
-        data_name=record["data_name"],
-        record_id=record["record_id"],
-        uid=labels.printable(record["uid"]),
+        data_name=record.data_name,
+        record_id=record.record_id,
+        uid=labels.printable(record.uid),
         kind=kind,
         place=round(place, 4),
         start=start,
         end=start + length,
         full_length=whole,
         window=_percent(start, start + length, whole),
-        class_ids=[labels.printable(name) for name in dict.fromkeys(record["class_ids"]) if name],
-        question=readable(
-            next((t["content"] for t in record["conversation"][::-1] if t["role"] == "user"), "")
-        ),
-        reference=readable(record["answer"]),
+        class_ids=[labels.printable(name) for name in dict.fromkeys(record.class_ids) if name],
+        question=readable(next((t["content"] for t in record.conversation[::-1] if t["role"] == "user"), "")),
+        reference=readable(record.answer),
         truth=truth[:_MOST_TRACKS],
         left_out=max(0, len(truth) - _MOST_TRACKS),
         answers=[_answer(row, task, start, whole) for row in answers],

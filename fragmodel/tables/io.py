@@ -1,8 +1,8 @@
-"""The column contract of every Parquet table, and the only functions that read and write them.
+"""The only functions that read and write Parquet tables; each table is checked against its contract.
 
-Coordinates in every table are 0-based and half-open. Each file carries in its metadata the name and version of
-its contract, the version of fragmodel, the number of rows, and what the writer adds (digests of its inputs, counts).
-Bytes are deterministic: same rows and metadata, same file.
+Each file carries in its metadata the name and version of its contract, the version of fragmodel, the number of
+rows, and what the writer adds (digests of its inputs, counts). Bytes are deterministic: same rows and metadata,
+same file.
 """
 
 import json
@@ -17,133 +17,10 @@ import pyarrow.parquet as pq
 
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path
+from fragmodel.tables.contracts import SPAN, SPAN_GROUPS
+from fragmodel.vocabulary import Span
 
-_SPAN = pa.list_(pa.int32())  # [start, end]
-_SPAN_GROUPS = pa.list_(pa.list_(_SPAN))  # a group of spans for each class
 _METADATA_KEY = b"fragmodel"
-
-
-def _schema(name: str, contract_version: int, *fields: pa.Field) -> pa.Schema:
-    return pa.schema(
-        fields, metadata={b"contract": name.encode(), b"version": str(contract_version).encode()}
-    )
-
-
-def _required(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
-
-
-RECORDS = _schema(
-    "records",
-    1,
-    _required("record_id", pa.string()),  # unique within data name × task; the same in every input format
-    _required("uid", pa.string()),  # the protein's accession
-    _required("data_name", pa.string()),
-    _required("task_type", pa.string()),
-    _required("sequence", pa.string()),  # the window that is shown to the model
-    _required("start", pa.int32()),  # first residue of the window in the whole protein
-    _required("full_length", pa.int32()),  # residues of the whole protein
-    pa.field("position_ref", _SPAN),  # within the window; referring tasks
-    pa.field(
-        "position_grd", _SPAN_GROUPS
-    ),  # within the window; a group for each of `classes`; grounding tasks
-    _required("classes", pa.list_(pa.string())),  # class names that the record is about
-    _required("class_ids", pa.list_(pa.string())),  # e.g. InterPro accessions, aligned with `classes`
-    _required("conversation", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-    _required("answer", pa.string()),
-    _required("flags", pa.list_(pa.string())),  # named normalisations, e.g. "lower_case", "fragment_cut"
-)
-
-REJECTS = _schema(
-    "rejects",
-    1,
-    _required("source", pa.string()),  # file that was read
-    _required("record", pa.int64()),  # position of the record in that file, counted from 1
-    pa.field("uid", pa.string()),
-    pa.field("fragment", pa.string()),  # class and span as written in the file
-    _required("reason", pa.string()),  # code, see fragmodel.data.validate
-    _required("detail", pa.string()),  # a sentence that names the field and the remedy
-)
-
-WINDOWS = _schema(
-    "windows",
-    1,
-    _required("key", pa.string()),  # fragmodel.embeddings.store.sequence_key(sequence)
-    _required("sequence", pa.string()),
-    _required("length", pa.int32()),
-)
-
-SHARD_INDEX = _schema(
-    "shard_index",
-    1,
-    _required("key", pa.string()),
-    _required("length", pa.int32()),  # residues; the block has length + 2 rows (BOS and EOS)
-    _required("first_row", pa.int64()),
-    _required("checksum", pa.string()),  # of the block's bytes
-)
-
-EMBEDDED = _schema(
-    "embedded",
-    1,
-    _required("key", pa.string()),
-    _required("length", pa.int32()),  # residues
-    _required("fingerprint", pa.string()),  # folder of the store
-    _required("file", pa.string()),  # shard in that folder
-    _required("first_row", pa.int64()),
-)
-
-SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what RECORDS and WINDOWS share
-
-PREDICTIONS = _schema(
-    "predictions",
-    2,
-    _required("system", pa.string()),  # "model" or the name of a baseline
-    _required("record_id", pa.string()),
-    _required("data_name", pa.string()),
-    _required("task_type", pa.string()),
-    _required("prompt", pa.string()),
-    _required("text", pa.string()),
-    _required("reference", pa.string()),  # the right answer
-    _required("stopped", pa.bool_()),  # the model ended its turn itself
-    _required("tokens", pa.int32()),
-    _required("seconds", pa.float64()),  # share of its batch's wall time
-)
-
-SCORED = _schema(
-    "scored",
-    2,
-    _required("record_id", pa.string()),
-    _required("uid", pa.string()),
-    _required("data_name", pa.string()),
-    _required("task_type", pa.string()),
-    _required("system", pa.string()),  # "model" or the name of a baseline
-    pa.field("prompt", pa.string()),  # the last question, where the predictions state it
-    _required("reference", pa.string()),
-    _required("text", pa.string()),
-    _required("parse_status", pa.string()),  # "ok", or what was wrong with the answer
-    pa.field("predicted_classes", pa.list_(pa.string())),
-    pa.field("predicted_spans", _SPAN_GROUPS),  # aligned with predicted_classes
-    pa.field("seconds", pa.float64()),  # share of its batch's wall time, where the predictions state it
-    _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
-)
-
-LEAKAGE = _schema(
-    "leakage",
-    1,
-    _required("record_id", pa.string()),
-    _required("uid", pa.string()),
-    _required("data_name", pa.string()),
-    _required("task_type", pa.string()),
-    _required("identity", pa.float64()),  # highest to any training sequence, 0 when no relative was found
-)
-
-SPLIT_ASSIGNMENT = _schema(
-    "split_assignment",
-    2,
-    _required("data_name", pa.string()),
-    _required("uid", pa.string()),
-    _required("split", pa.string()),
-)
 
 
 def _metadata(schema: pa.Schema, rows: int, extra: Mapping[str, Any]) -> dict[bytes, bytes]:
@@ -237,20 +114,34 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
     with _open(path) as parquet:
         _check_columns(path, parquet, schema, columns)
         table = parquet.read(columns=list(columns) if columns else None)
-    for field in schema:
-        if field.name in table.column_names and not field.nullable and table[field.name].null_count:
-            raise UserError(f"{path}: column '{field.name}' of table '{_name(schema)}' has null values")
+    _check_nulls(path, table, schema)
     return table
 
 
-def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[Any]:
-    """Values of one column in order, a batch of rows in memory at a time. Raises as :func:`read_table`."""
+def iter_columns(path: str | Path, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Values of ``columns``, a tuple for each row in order, a batch of rows in memory at a time.
+
+    Spans come as :class:`Span`. Raises as :func:`read_table`.
+    """
     with _open(path) as parquet:
-        _check_columns(path, parquet, schema, [column])
-        for batch in parquet.iter_batches(columns=[column]):
-            if not schema.field(column).nullable and batch.column(0).null_count:
-                raise UserError(f"{path}: column '{column}' of table '{_name(schema)}' has null values")
-            yield from batch.column(0).to_pylist()
+        _check_columns(path, parquet, schema, columns)
+        for batch in parquet.iter_batches(columns=list(columns)):
+            _check_nulls(path, batch, schema)
+            yield from zip(*(_values(batch.column(c), schema.field(c).type) for c in columns), strict=True)
+
+
+def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[Any]:
+    """:func:`iter_columns` of a single column: the values themselves."""
+    return (value for (value,) in iter_columns(path, schema, [column]))
+
+
+def with_spans(value: Any, kind: pa.DataType) -> Any:
+    """A value as Arrow gives it, of a column of this type, with each ``[start, end]`` made a :class:`Span`."""
+    if value and kind == SPAN:
+        return Span(*value)
+    if value and kind == SPAN_GROUPS:
+        return [[Span(*span) for span in group] for group in value]
+    return value
 
 
 def read_rows(
@@ -273,6 +164,16 @@ def _open(path: str | Path) -> pq.ParquetFile:
         raise UserError(f"{path}: no such file") from None
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a Parquet file ({error})") from None
+
+
+def _values(column: pa.Array, kind: pa.DataType) -> list[Any]:
+    return [with_spans(value, kind) for value in column.to_pylist(maps_as_pydicts="strict")]
+
+
+def _check_nulls(path: str | Path, table: pa.Table | pa.RecordBatch, contract: pa.Schema) -> None:
+    for field in contract:
+        if field.name in table.schema.names and not field.nullable and table.column(field.name).null_count:
+            raise UserError(f"{path}: column '{field.name}' of table '{_name(contract)}' has null values")
 
 
 def _name(schema: pa.Schema) -> str:
