@@ -157,13 +157,16 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return json.loads(metadata.get(_METADATA_KEY, b"{}"))
 
 
-def _open(path: str | Path) -> pq.ParquetFile:
+@contextmanager
+def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
     try:
-        return pq.ParquetFile(path)
+        with pq.ParquetFile(path) as parquet:
+            yield parquet
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error})") from None
+    except (pa.ArrowInvalid, OSError) as error:  # an OSError where only a page is damaged
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: not a Parquet file, or a damaged one ({reason}); make it anew") from None
 
 
 def _values(column: pa.Array, kind: pa.DataType) -> list[Any]:

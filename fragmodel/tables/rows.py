@@ -32,9 +32,6 @@ class Record(NamedTuple):
     flags: list[str]
 
 
-_KINDS = {name: RECORDS.field(name).type for name in Record._fields}
-
-
 class Reject(NamedTuple):
     """A row of REJECTS: why a fragment, or a record without fragments, is left out."""
 
@@ -44,6 +41,9 @@ class Reject(NamedTuple):
     fragment: str | None
     reason: str
     detail: str
+
+
+_KINDS = {name: RECORDS.field(name).type for name in Record._fields}
 
 
 def record_at(table: pa.Table, index: int) -> Record:

@@ -50,6 +50,19 @@ def test_a_file_outside_the_contract_is_not_read(tmp_path, content, says):
         assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("first, last", [(0, None), (4, 40), (-60, -8)])  # all of it, a page, the footer
+def test_a_damaged_file_is_a_users_mistake(tmp_path, first, last):
+    path = tmp_path / "t.parquet"
+    write(path)
+    content = bytearray(path.read_bytes())
+    content[first:last] = b"\xff" * len(content[first:last])
+    path.write_bytes(content)
+    for read in (tables.read_table, lambda p, s: list(tables.iter_columns(p, s, ["key", "length"]))):
+        with pytest.raises(UserError, match=r"t\.parquet: not a Parquet file, or a damaged one") as caught:
+            read(path, tables.WINDOWS)
+        assert "\n" not in str(caught.value)
+
+
 def test_metadata_of_every_table(tmp_path):
     write(tmp_path / "t.parquet")
     about = tables.read_metadata(tmp_path / "t.parquet")
