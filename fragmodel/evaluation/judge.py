@@ -49,9 +49,9 @@ class Judged:
 
 @dataclass(slots=True)
 class Knowledge:
-    """What the training records tell: class names, and the descriptions of each class (by data set)."""
+    """What the training records of each data set tell: class names, and the descriptions of each class."""
 
-    classes: set[str] = field(default_factory=set)
+    classes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     descriptions: dict[str, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -60,7 +60,7 @@ def read_knowledge(train: Sequence[Path]) -> Knowledge:
     knowledge = Knowledge()
     for path in train:
         for row in read_rows(path, RECORDS, ["data_name", "task_type", "classes", "answer"]):
-            knowledge.classes.update(row["classes"])
+            knowledge.classes[row["data_name"]].update(row["classes"])
             if row["task_type"] == "referring_desc" and row["classes"]:
                 described = knowledge.descriptions[row["data_name"]]
                 described.setdefault(row["classes"][0], []).append(row["answer"])

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fragmodel.errors import UserError
 from fragmodel.evaluation.judge import Comparer, Judged, Knowledge, judge, read_knowledge
 from fragmodel.evaluation.metrics.bootstrap import estimate
 from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
@@ -75,7 +74,8 @@ def score(
     result: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for (data_name, task_type), group in _by_task(records).items():
-        names = ClassNames([*knowledge.classes, *(name for r in group for name in (r.classes or [r.answer]))])
+        asked = [name for reference in group for name in (reference.classes or [reference.answer])]
+        names = ClassNames([*knowledge.classes.get(data_name, ()), *asked])
         judged = {}
         for system in answers.systems_for(reference.key for reference in group):
             texts = [answers.texts[system].get(reference.key) for reference in group]
@@ -87,18 +87,6 @@ def score(
     if table_output is not None:
         write_table(table_output, SCORED, rows, {"seed": seed})
     return result
-
-
-def gather(metrics: Sequence[Path], output: Path) -> None:
-    """Merge the JSON files of several data sets. Raises :class:`UserError` when two hold the same task."""
-    merged: dict[str, Any] = {}
-    for path in metrics:
-        for data_name, tasks in json.loads(Path(path).read_text(encoding="utf-8")).items():
-            for task_type, summary in tasks.items():
-                if task_type in merged.setdefault(data_name, {}):
-                    raise UserError(f"{path}: {data_name}/{task_type} is already in another of the files")
-                merged[data_name][task_type] = summary
-    write_json(output, merged)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
