@@ -16,9 +16,7 @@ from fragmodel.evaluation.references import Answers, Key, Reference, read_answer
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.files import write_text
 from fragmodel.tables import SCORED, write_table
-from fragmodel.vocabulary import MODEL
-
-_TEXT_TASKS = ("referring_desc", "function")
+from fragmodel.vocabulary import DESCRIBING_TASKS, MODEL
 
 
 def score(
@@ -111,7 +109,7 @@ def _comparers(
     """What compares the texts of each data set that has free text to score."""
     texts: dict[str, set[str]] = defaultdict(set)
     for key, reference in records.items():
-        if key.task_type in _TEXT_TASKS:
+        if key.task_type in DESCRIBING_TASKS:
             texts[key.data_name].add(reference.answer)
             texts[key.data_name].update(given.get(key, "") for given in answers.texts.values())
     comparers: dict[str, list[Comparer]] = {name: [] for name in texts}
