@@ -17,4 +17,5 @@ with stage(snakemake.log[0]):
         fingerprint=fingerprint_of(snakemake.input.manifests) if store else None,
         output=Path(snakemake.output.predictions),
         seed=snakemake.params.seed,
+        threads=snakemake.threads,
     )
