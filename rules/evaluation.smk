@@ -69,7 +69,7 @@ rule baselines:
         code=code_digest("fragmodel.evaluation.baselines.run_baselines"),
     shell:
         COMMAND + " baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
-        " {params.store} {params.manifests} --seed {params.seed}"
+        " {params.store} {params.manifests} --seed {params.seed} --threads {threads}"
 
 
 rule score:

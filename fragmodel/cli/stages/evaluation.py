@@ -57,6 +57,7 @@ def baselines(
     store: Store = None,
     manifest: Manifests = None,
     seed: Annotated[int, typer.Option(help="Seed of random answers.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the search for relatives.")] = 1,
 ) -> None:
     """Answer records with systems that need no language model."""
     from fragmodel.embeddings.manifest import fingerprint_of
@@ -70,4 +71,5 @@ def baselines(
         fingerprint=fingerprint_of(manifest or []) if store else None,
         output=output,
         seed=seed,
+        threads=threads,
     )
