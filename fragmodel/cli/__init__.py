@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` is instant."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,19 @@ app = typer.Typer(
 class _Group(typer.core.TyperGroup):
     """Prints a :class:`UserError`, or what the system refused, as one message and exits with status 2."""
 
+    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]
+        words = [str(word) for word in args]
+        if words[:1] == ["--log"]:
+            words = words[2:]
+        ctx.meta["fragmodel.command"] = ["fragmodel", *words]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx):  # type: ignore[no-untyped-def]
+        if log := ctx.params["log"]:
+            from fragmodel.workflow.jobs import job_log
+
+            with job_log(log, ctx.meta["fragmodel.command"]):
+                return super().invoke(ctx)
         try:
             return super().invoke(ctx)
         except UserError as error:
@@ -48,6 +61,9 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    log: Annotated[
+        Path | None, typer.Option(help="Write all output of the command to this file; its jobs do so.")
+    ] = None,
 ) -> None:
     """Language models for protein fragments."""
 
@@ -75,3 +91,10 @@ from fragmodel.cli import predict as _predict  # noqa: E402, F401
 from fragmodel.cli import score as _score  # noqa: E402, F401
 from fragmodel.cli import store as _store  # noqa: E402, F401
 from fragmodel.cli import summary as _summary  # noqa: E402, F401
+from fragmodel.cli.stages import alignment as _alignment  # noqa: E402, F401
+from fragmodel.cli.stages import data as _data  # noqa: E402, F401
+from fragmodel.cli.stages import evaluation as _evaluation  # noqa: E402, F401
+from fragmodel.cli.stages import models as _models  # noqa: E402, F401
+from fragmodel.cli.stages import report as _report  # noqa: E402, F401
+from fragmodel.cli.stages import training as _training  # noqa: E402, F401
+from fragmodel.cli.stages import windows as _windows  # noqa: E402, F401

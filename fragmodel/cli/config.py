@@ -35,9 +35,9 @@ def schema() -> None:
 @commands.command()
 def reference() -> None:
     """Print every key with its values, default and meaning, as Markdown."""
-    from fragmodel.config.run import config_schema
+    from fragmodel.config.run import RunConfig
 
-    root = config_schema()
+    root = RunConfig.model_json_schema()
     print("\n".join([_PREAMBLE, *_section(root, "", "The run", root["$defs"])]))
 
 

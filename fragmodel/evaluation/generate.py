@@ -18,6 +18,7 @@ from fragmodel.files import file_digest
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
 from fragmodel.tables import PREDICTIONS, write_table
+from fragmodel.vocabulary import MODEL
 
 
 def generate(
@@ -64,7 +65,7 @@ def generate(
         for index, ids in zip(indices, answers, strict=True):
             record = dataset.record(index)
             rows[index] = {
-                "system": "model",
+                "system": MODEL,
                 "record_id": record.record_id,
                 "data_name": record.data_name,
                 "task_type": record.task_type,

@@ -49,9 +49,9 @@ class Judged:
 
 @dataclass(slots=True)
 class Knowledge:
-    """What the training records tell: class names, and the descriptions of each class (by data set)."""
+    """What the training records of each data set tell: class names, and the descriptions of each class."""
 
-    classes: set[str] = field(default_factory=set)
+    classes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     descriptions: dict[str, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -61,7 +61,7 @@ def read_knowledge(train: Sequence[Path]) -> Knowledge:
     for path in train:
         columns = ["data_name", "task_type", "classes", "answer"]
         for data_name, task, classes, answer in iter_columns(path, RECORDS, columns):
-            knowledge.classes.update(classes)
+            knowledge.classes[data_name].update(classes)
             if task == "referring_desc" and classes:
                 knowledge.descriptions[data_name].setdefault(classes[0], []).append(answer)
     return knowledge

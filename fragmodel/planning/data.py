@@ -35,6 +35,36 @@ class DataSize:
     pair_rows: float  # residues of the protein or fragment, mean of the pairs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """One record: residues of its window, tokens of its question and of its answer."""
+
+    residues: int
+    prompt: int
+    answer: int
+
+    @classmethod
+    def longest(cls, run: RunConfig, data: DataSize) -> "Lengths":
+        """The longest record that a batch can hold."""
+        return cls(
+            residues=data.longest, prompt=round(data.prompt_tokens), answer=run.training.max_text_tokens
+        )
+
+    @classmethod
+    def mean(cls, data: DataSize) -> "Lengths":
+        """The mean training record."""
+        return cls(
+            residues=round(data.record_residues),
+            prompt=round(data.prompt_tokens),
+            answer=max(round(data.answer_tokens), 1),
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Positions in the decoder: BOS, residues and EOS, then the text."""
+        return self.residues + 2 + self.prompt + self.answer
+
+
 def given(run: RunConfig, *, proteins: int, mean_length: float, records: int | None) -> DataSize:
     """Sizes as the user says them: ``proteins`` windows of ``mean_length`` residues.
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.data import prompts
+from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.report import labels
 from fragmodel.report.run_files import by_place, place_of
 from fragmodel.tables import RECORDS, Record, read_table, record_at
@@ -79,7 +80,7 @@ class Example:
 
 def record_scores(scored: pa.Table, task: str, system: str) -> list[RecordScore]:
     """Scores of a system by the task's first metric, where it is defined; the worst first, ties by name."""
-    values = pc.map_lookup(scored["metrics"], pa.scalar(labels.RECORD_METRIC.get(task, "")), "first")
+    values = pc.map_lookup(scored["metrics"], pa.scalar(RECORD_METRIC.get(task, "")), "first")
     wanted = pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], system))
     rows = pc.indices_nonzero(pc.and_kleene(wanted, pc.is_valid(values))).to_pylist()
     columns = (values, scored["data_name"], scored["uid"], scored["record_id"])
@@ -191,7 +192,7 @@ def _answer(row: dict[str, Any], task: str, start: int, whole: int) -> Answer:
     found = tracks([(name, spans) for name, spans in groups if spans], start, whole)
     return Answer(
         system=row["system"],
-        score=row["metrics"].get(labels.RECORD_METRIC.get(task, "")),
+        score=row["metrics"].get(RECORD_METRIC.get(task, "")),
         status=row["parse_status"],
         text=readable(row["text"]),
         tracks=found[:_MOST_TRACKS],

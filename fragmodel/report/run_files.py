@@ -13,9 +13,7 @@ import pyarrow.compute as pc
 
 from fragmodel.errors import UserError
 from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_table
-from fragmodel.vocabulary import GROUNDING_TASKS, TASK_TYPES
-
-_SPLITS = ("train", "valid", "test")
+from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ def by_place(paths: Sequence[Path]) -> list[Path]:
         data_name, task, split = place_of(path)
         known = [
             list(names).index(name) if name in names else 99
-            for name, names in ((task, TASK_TYPES), (split, _SPLITS))
+            for name, names in ((task, TASK_TYPES), (split, SPLITS))
         ]
         return data_name, known[0], known[1], str(path)
 

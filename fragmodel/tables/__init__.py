@@ -15,6 +15,7 @@ from fragmodel.tables.contracts import (
 )
 from fragmodel.tables.io import (
     TableWriter,
+    damage_told,
     iter_column,
     iter_columns,
     open_writer,

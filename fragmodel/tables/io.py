@@ -113,7 +113,8 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
     """
     with _open(path) as parquet:
         _check_columns(path, parquet, schema, columns)
-        table = parquet.read(columns=list(columns) if columns else None)
+        with damage_told(path):
+            table = parquet.read(columns=list(columns) if columns else None)
     _check_nulls(path, table, schema)
     return table
 
@@ -125,7 +126,12 @@ def iter_columns(path: str | Path, schema: pa.Schema, columns: Sequence[str]) ->
     """
     with _open(path) as parquet:
         _check_columns(path, parquet, schema, columns)
-        for batch in parquet.iter_batches(columns=list(columns)):
+        batches = parquet.iter_batches(columns=list(columns))
+        while True:
+            with damage_told(path):
+                batch = next(batches, None)
+            if batch is None:
+                return
             _check_nulls(path, batch, schema)
             yield from zip(*(_values(batch.column(c), schema.field(c).type) for c in columns), strict=True)
 
@@ -157,16 +163,21 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return json.loads(metadata.get(_METADATA_KEY, b"{}"))
 
 
+def _open(path: str | Path) -> pq.ParquetFile:
+    with damage_told(path):
+        return pq.ParquetFile(path)
+
+
 @contextmanager
-def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
+def damage_told(path: str | Path) -> Iterator[None]:
+    """Whatever Arrow raises over the bytes of a file becomes a :class:`UserError` of one line."""
     try:
-        with pq.ParquetFile(path) as parquet:
-            yield parquet
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:  # an OSError where only a page is damaged
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: not a Parquet file, or a damaged one ({reason}); make it anew") from None
+    except Exception as error:  # ArrowInvalid, OSError, UnicodeDecodeError, MemoryError, …: the bytes decide
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not a Parquet file, or a damaged one ({text}); make it anew") from None
 
 
 def _values(column: pa.Array, kind: pa.DataType) -> list[Any]:

@@ -4,9 +4,9 @@ import errno
 import os
 
 import pytest
+from fragmodel.workflow.stage import stage
 
 from fragmodel.errors import UserError
-from fragmodel.workflow.stage import stage
 
 
 def test_a_mistake_is_one_line_in_the_log_and_on_the_terminal(tmp_path, capsys):
