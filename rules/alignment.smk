@@ -26,6 +26,7 @@ rule embed_texts:
         runtime=minutes(240),
     params:
         # As the store of encoder states, the text vectors outlive the run.
+        packages=packages(EMBEDDING),
         alignment=of_texts(run.alignment),
         code=code_digest("fragmodel.alignment.texts.embed_texts", "fragmodel.alignment.pairs.read_pairs"),
     shell:
@@ -56,6 +57,7 @@ rule align_adapters:
         mem_mb=memory(4000, factor=10, of=["train"], processes=run.alignment.processes_per_node),
         runtime=1440,
     params:
+        packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("alignment/checkpoints"),
         store=run.embeddings.store,

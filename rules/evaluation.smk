@@ -2,7 +2,7 @@
 
 
 # What is evaluated: the model that the run trains, or one that is there already.
-TRAINED = run.evaluation.model or rules.train_model.output.model
+TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
 rule generate:
@@ -28,6 +28,8 @@ rule generate:
     params:
         store=option("--store", *([run.embeddings.store] if STORE else [])),
         manifests=option_of("--manifest", "manifests"),
+        packages=packages(ANSWERS),
+        contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
         max_new_tokens=run.evaluation.max_new_tokens,
         batch_size=run.evaluation.batch_size,
         shards=run.evaluation.shards,
@@ -60,6 +62,7 @@ rule baselines:
         mem_mb=memory(2500, factor=10),
         runtime=minutes(240),
     params:
+        packages=packages(BASELINES),
         names=option("--name", *run.evaluation.baselines),
         train=option_of("--train", "train"),
         test=option_of("--test", "test"),
@@ -96,6 +99,8 @@ rule score:
         mem_mb=memory(2500, factor=5),
         runtime=minutes(120),
     params:
+        packages=packages(SCORES),
+        bertscore_contents=contents.of(filter(None, [run.evaluation.bertscore])),
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
         clean_only="--clean-only" if run.evaluation.clean_only else "",
