@@ -228,13 +228,26 @@ def write_table(
     return writer.rows
 
 
+@contextmanager
+def open_parquet(path: str | Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of any columns. What pyarrow finds wrong with it within the block is a :class:`UserError`."""
+    try:
+        with pq.ParquetFile(path) as parquet:
+            yield parquet
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        what = " ".join(str(error).split())
+        raise UserError(f"{path}: not a Parquet file, or the Parquet file is damaged ({what})") from None
+
+
 def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table and check it against its contract.
 
     Extra columns are allowed and kept. Raises :class:`UserError` that names the file and the column when one is
     missing or of another type, when the file follows another version of the contract, or is no Parquet.
     """
-    with _open(path) as parquet:
+    with open_parquet(path) as parquet:
         _check_columns(path, parquet, schema, columns)
         table = parquet.read(columns=list(columns) if columns else None)
     for field in schema:
@@ -245,7 +258,7 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
 
 def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[Any]:
     """Values of one column in order, a batch of rows in memory at a time. Raises as :func:`read_table`."""
-    with _open(path) as parquet:
+    with open_parquet(path) as parquet:
         _check_columns(path, parquet, schema, [column])
         for batch in parquet.iter_batches(columns=[column]):
             if not schema.field(column).nullable and batch.column(0).null_count:
@@ -264,15 +277,6 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     """What the writer said of the file: contract, versions, digests of inputs, counts."""
     metadata = pq.read_metadata(path).metadata or {}
     return json.loads(metadata.get(_METADATA_KEY, b"{}"))
-
-
-def _open(path: str | Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error})") from None
 
 
 def _name(schema: pa.Schema) -> str:

@@ -16,7 +16,7 @@ _BELONGS = re.compile(
     r"^(?:(?:it|this(?: fragment)?|the fragment)\s+)?(?:belongs to|is classified as|is)\s+(?:the class\s+)?",
     re.IGNORECASE,
 )
-_NAME = "(.{1,1000}?)"  # bounded: what follows is looked for from every place where a question may begin
+_NAME = "(.{1,300}?)"  # bounded: what follows is looked for from every place where a question may begin
 _QUESTIONS = (
     re.compile(rf"\bwhere (?:is|are) {_NAME}(?: (?:located|found))? ?\?", re.IGNORECASE),
     re.compile(rf"\b(?:find|locate) {_NAME} in the protein\b", re.IGNORECASE),
