@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fragmodel import tables
-from fragmodel.data.readers.containers import is_parquet
 from fragmodel.data.readers.fasta import read_fasta
-from fragmodel.data.readers.text import head_of
+from fragmodel.data.text_files import head_of, is_parquet
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.errors import UserError
 

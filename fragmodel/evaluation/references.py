@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fragmodel.data.readers import delimited
-from fragmodel.data.readers.containers import is_parquet
-from fragmodel.data.readers.text import BadRow
+from fragmodel.data import delimited
+from fragmodel.data.text_files import BadRow, is_parquet
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
 from fragmodel.tables import RECORDS, open_parquet, read_rows

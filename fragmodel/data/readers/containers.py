@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from fragmodel.data.readers import delimited
-from fragmodel.data.readers.text import BadRow, Row, head_of, opened
+from fragmodel.data import delimited
+from fragmodel.data.text_files import BadRow, Row, head_of, is_parquet, opened
 from fragmodel.errors import UserError
 from fragmodel.tables import open_parquet
 
@@ -24,17 +24,6 @@ _ARRAY = re.compile(r"\s*\[")
 _SPACE = re.compile(r"\s*")
 _OPEN_OBJECT = re.compile(r"\s*\{\s*\n")  # an object that is spread over lines
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, as JSON may write it
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether the file starts as Parquet does."""
-    try:
-        with path.open("rb") as raw:
-            return raw.read(4) == b"PAR1"
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder, expected a file") from None
 
 
 def rows(path: Path) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-from fragmodel.data.readers.text import opened
+from fragmodel.data.text_files import opened
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.errors import UserError
 

@@ -5,8 +5,8 @@ import csv
 import pytest
 from raw_files import run
 
-from fragmodel.data.readers import delimited
-from fragmodel.data.readers.text import BadRow
+from fragmodel.data import delimited
+from fragmodel.data.text_files import BadRow
 from fragmodel.errors import UserError
 
 HEADER = "uid,interpro_id,seq_full,seq_fragment,start,end"

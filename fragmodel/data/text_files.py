@@ -1,4 +1,4 @@
-"""The text of a raw file, plain or gzip-compressed, and what its rows are.
+"""The text of a file that was made elsewhere, plain or gzip-compressed, and what its rows are.
 
 Faults of the whole file (missing, empty, damaged, another encoding) raise :class:`UserError` with its name.
 """
@@ -70,3 +70,14 @@ def text_flags(path: Path) -> tuple[str, ...]:
         head = binary.read(1 << 16)
     flags = ["bom"] if head.startswith(b"\xef\xbb\xbf") else []
     return tuple([*flags, "crlf"] if b"\r\n" in head else flags)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the file starts as Parquet does."""
+    try:
+        with path.open("rb") as raw:
+            return raw.read(4) == b"PAR1"
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder, expected a file") from None

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from fragmodel.data.readers.text import BadRow, Row, head_of, opened
+from fragmodel.data.text_files import BadRow, Row, head_of, opened
 from fragmodel.errors import UserError
 
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons"}
