@@ -228,28 +228,16 @@ def write_table(
     return writer.rows
 
 
-@contextmanager
-def open_parquet(path: str | Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of any columns. What pyarrow finds wrong with it within the block is a :class:`UserError`."""
-    try:
-        with pq.ParquetFile(path) as parquet:
-            yield parquet
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        what = " ".join(str(error).split())
-        raise UserError(f"{path}: not a Parquet file, or the Parquet file is damaged ({what})") from None
-
-
 def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table and check it against its contract.
 
     Extra columns are allowed and kept. Raises :class:`UserError` that names the file and the column when one is
     missing or of another type, when the file follows another version of the contract, or is no Parquet.
     """
-    with open_parquet(path) as parquet:
+    with _open(path) as parquet:
         _check_columns(path, parquet, schema, columns)
-        table = parquet.read(columns=list(columns) if columns else None)
+        with damage_told(path):
+            table = parquet.read(columns=list(columns) if columns else None)
     for field in schema:
         if field.name in table.column_names and not field.nullable and table[field.name].null_count:
             raise UserError(f"{path}: column '{field.name}' of table '{_name(schema)}' has null values")
@@ -258,9 +246,14 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
 
 def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[Any]:
     """Values of one column in order, a batch of rows in memory at a time. Raises as :func:`read_table`."""
-    with open_parquet(path) as parquet:
+    with _open(path) as parquet:
         _check_columns(path, parquet, schema, [column])
-        for batch in parquet.iter_batches(columns=[column]):
+        batches = parquet.iter_batches(columns=[column])
+        while True:
+            with damage_told(path):
+                batch = next(batches, None)
+            if batch is None:
+                return
             if not schema.field(column).nullable and batch.column(0).null_count:
                 raise UserError(f"{path}: column '{column}' of table '{_name(schema)}' has null values")
             yield from batch.column(0).to_pylist()
@@ -277,6 +270,23 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     """What the writer said of the file: contract, versions, digests of inputs, counts."""
     metadata = pq.read_metadata(path).metadata or {}
     return json.loads(metadata.get(_METADATA_KEY, b"{}"))
+
+
+def _open(path: str | Path) -> pq.ParquetFile:
+    with damage_told(path):
+        return pq.ParquetFile(path)
+
+
+@contextmanager
+def damage_told(path: str | Path) -> Iterator[None]:
+    """Whatever Arrow raises over the bytes of a file becomes a :class:`UserError` of one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Exception as error:  # ArrowInvalid, OSError, UnicodeDecodeError, MemoryError, …: the bytes decide
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not a Parquet file, or a damaged one ({text}); make it anew") from None
 
 
 def _name(schema: pa.Schema) -> str:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as pq
+
 from fragmodel.data import delimited
 from fragmodel.data.text_files import BadRow, is_parquet
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
-from fragmodel.tables import RECORDS, open_parquet, read_rows
+from fragmodel.tables import RECORDS, damage_told, read_rows
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
 _TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
@@ -176,10 +178,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     """
     path = Path(path)
     if path.suffix.lower() == ".parquet" or is_parquet(path):
-        with open_parquet(path) as parquet:
+        with damage_told(path):
+            parquet = pq.ParquetFile(path)
+        with parquet:
             names = parquet.schema_arrow.names
             _require(path, names)
-            rows = parquet.read(columns=[name for name in _PREDICTED if name in names]).to_pylist()
+            with damage_told(path):
+                rows = parquet.read(columns=[name for name in _PREDICTED if name in names]).to_pylist()
         for number, row in enumerate(rows, start=1):
             yield number, {name: None if value is None else str(value) for name, value in row.items()}
         return

@@ -14,7 +14,7 @@ from typing import IO, Any
 from fragmodel.data import delimited
 from fragmodel.data.text_files import BadRow, Row, head_of, is_parquet, opened
 from fragmodel.errors import UserError
-from fragmodel.tables import open_parquet
+from fragmodel.tables import damage_told
 
 _CHUNK = 1 << 20  # characters
 _RESULTS = re.compile(
@@ -45,8 +45,7 @@ def rows(path: Path) -> Iterator[Row]:
 def columns(path: Path) -> list[str] | None:
     """Column names of a table (CSV, Parquet); None for JSON, where each record has its own."""
     if is_parquet(path):
-        with open_parquet(path) as parquet:
-            return parquet.schema_arrow.names
+        return _parquet(path).schema_arrow.names
     if head_of(path).lstrip()[0] in "[{":
         return None
     return delimited.header(path)[0]
@@ -165,10 +164,22 @@ def _json_lines(path: Path) -> Iterator[Row]:
                 yield number, BadRow(f"the line is not valid JSON ({error})")
 
 
+def _parquet(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    with damage_told(path):
+        return pq.ParquetFile(path)
+
+
 def _parquet_rows(path: Path) -> Iterator[Row]:
     number = 0
-    with open_parquet(path) as parquet:
-        for batch in parquet.iter_batches(batch_size=256):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
+    batches = _parquet(path).iter_batches(batch_size=256)
+    while True:
+        with damage_told(path):
+            batch = next(batches, None)
+            items = [] if batch is None else batch.to_pylist()
+        if batch is None:
+            return
+        for row in items:
+            number += 1
+            yield number, row

@@ -93,5 +93,5 @@ def test_every_damaged_byte_of_a_parquet_file_ends_in_one_line(references, tmp_p
             refused += 1
     assert refused > 10
     path.write_bytes(whole[:-30])
-    with pytest.raises(UserError, match="the Parquet file is damaged"):
+    with pytest.raises(UserError, match="made: not a Parquet file, or a damaged one"):
         texts(path, references)
