@@ -1,6 +1,6 @@
 """FASTA, plain or gzip-compressed, one record in memory at a time: the reader of every command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class FastaRecord(NamedTuple):
 def read_fasta(path: Path, *, shown: str | Path | None = None, unique: bool = False) -> Iterator[FastaRecord]:
     """Records in the file's order, their sequences as :func:`fragmodel.data.validate.clean_sequence` leaves them.
 
-    Raises :class:`UserError` as :func:`raw_records` does, and for the first sequence that cannot be used.
+    Raises :class:`UserError` as :func:`records_in` does, and for the first sequence that cannot be used.
     """
     shown = path if shown is None else shown
     for uid, sequence, number in raw_records(path, shown=shown, unique=unique):
@@ -35,29 +35,34 @@ def read_fasta(path: Path, *, shown: str | Path | None = None, unique: bool = Fa
 def raw_records(
     path: Path, *, shown: str | Path | None = None, unique: bool = False
 ) -> Iterator[FastaRecord]:
-    """Records whose sequences are still to be checked.
+    """Records whose sequences are still to be checked; ``shown`` is the file's name in messages.
 
-    ``shown`` is the file's name in messages. Raises :class:`UserError` that names the record for a title without a
-    name, for prose among the residues (a server's message in a download that broke off), with ``unique`` for a name
-    that comes twice; and for a file that is not FASTA.
+    Raises :class:`UserError` as :func:`records_in` does.
     """
-    shown = path if shown is None else shown
-    seen: set[str] = set()
     with opened(path) as text:
-        for number, (title, sequence) in enumerate(SimpleFastaParser(_lines(text, shown)), start=1):
-            uid = _name(title)
-            if not uid:
-                raise UserError(f"{shown}: record {number} has no name; write one after '>'")
-            if uid in seen:
-                raise UserError(
-                    f"{shown}: record {number}: the name '{uid}' came before; names must be unique"
-                )
-            if unique:
-                seen.add(uid)
-            yield FastaRecord(uid, sequence, number)
+        yield from records_in(text, path if shown is None else shown, unique=unique)
 
 
-def _lines(text: Iterator[str], shown: str | Path) -> Iterator[str]:
+def records_in(text: Iterable[str], shown: str | Path, *, unique: bool = False) -> Iterator[FastaRecord]:
+    """Unchecked records of lines of FASTA, such as the last section of a GFF3 file.
+
+    Raises :class:`UserError` that names the record for a title without a name, for prose among the residues (a
+    server's message in a download that broke off), with ``unique`` for a name that comes twice; and for a text that
+    is not FASTA.
+    """
+    seen: set[str] = set()
+    for number, (title, sequence) in enumerate(SimpleFastaParser(_lines(text, shown)), start=1):
+        uid = _name(title)
+        if not uid:
+            raise UserError(f"{shown}: record {number} has no name; write one after '>'")
+        if uid in seen:
+            raise UserError(f"{shown}: record {number}: the name '{uid}' came before; names must be unique")
+        if unique:
+            seen.add(uid)
+        yield FastaRecord(uid, sequence, number)
+
+
+def _lines(text: Iterable[str], shown: str | Path) -> Iterator[str]:
     """The filled lines; the first begins a record."""
     number, title = 0, ""
     for line in text:
