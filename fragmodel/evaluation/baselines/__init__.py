@@ -1,7 +1,7 @@
 """Systems without a language model, whose answers are scored like the model's.
 
 Each baseline is a function of the training and the test records of one task; it gives an answer text for each
-test record, in the format of :mod:`fragmodel.data.prompts`, or nothing at all when the task makes no sense
+test record, in the format of :mod:`fragmodel.data.grammar`, or nothing at all when the task makes no sense
 to it.
 """
 
