@@ -67,7 +67,12 @@ rule align_adapters:
         adapter=slice_of(run.adapter),
         alignment=slice_of(run.alignment),
         seed=run.seed,
-        code=code_digest("fragmodel.alignment.program.main", "fragmodel.alignment.program.launch_alignment"),
+        code=code_digest(
+            "fragmodel.alignment.program.main",
+            "fragmodel.alignment.program.launch_alignment",
+            "fragmodel.alignment.texts.fingerprint_in",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
     shell:
         COMMAND
         + " align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
@@ -103,7 +108,11 @@ rule score_alignment:
         adapter=slice_of(run.adapter),
         alignment=slice_of(run.alignment),
         seed=run.seed,
-        code=code_digest("fragmodel.alignment.evaluate.evaluate"),
+        code=code_digest(
+            "fragmodel.alignment.evaluate.evaluate",
+            "fragmodel.alignment.texts.fingerprint_in",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
     shell:
         COMMAND + " score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"
         " --decoder {input.decoder:q} --store {params.store:q} {params.manifests} --texts {input.texts:q}"

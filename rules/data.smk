@@ -74,7 +74,7 @@ for data_name, dataset in run.datasets.items():
             max_sequence_length=run.ingest.max_sequence_length,
             max_rejected_fraction=run.ingest.max_rejected_fraction,
             seed=run.seed,
-            code=code_digest("fragmodel.data.ingest.ingest_tasks"),
+            code=code_digest("fragmodel.data.ingest.ingest_tasks", "fragmodel.data.ingest.TaskTables"),
         shell:
             COMMAND + " ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
             " --format {params.format:q} {params.tasks} {params.outputs} {params.rejects} {params.assignment}"

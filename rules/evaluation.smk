@@ -37,7 +37,11 @@ rule generate:
         check_encoder=lambda wildcards, input: option(
             "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
         ),
-        code=code_digest("fragmodel.evaluation.generate.generate", without=RAW_READING),
+        code=code_digest(
+            "fragmodel.evaluation.generate.generate",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+            without=RAW_READING,
+        ),
     shell:
         COMMAND + " generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
         " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
@@ -69,7 +73,10 @@ rule baselines:
         store=option("--store", *([run.embeddings.store] if STORE else [])),
         manifests=option_of("--manifest", "manifests"),
         seed=run.seed,
-        code=code_digest("fragmodel.evaluation.baselines.run_baselines"),
+        code=code_digest(
+            "fragmodel.evaluation.baselines.run_baselines",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
     shell:
         COMMAND + " baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
         " {params.store} {params.manifests} --seed {params.seed} --threads {threads}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 
 if TYPE_CHECKING:
     from fragmodel.workflow.environment import Package

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 from fragmodel.cli.stages import PANEL, section
 
 Shapes = Annotated[str, typer.Option(help="Section `models.stand_in` of the config as JSON.")]
