@@ -26,6 +26,7 @@ rule embed_texts:
         runtime=minutes(240),
     params:
         # As the store of encoder states, the text vectors outlive the run.
+        packages=packages(EMBEDDING),
         alignment=of_texts(run.alignment),
         code=code_digest("fragmodel.alignment.texts.embed_texts", "fragmodel.alignment.pairs.read_pairs"),
     shell:
@@ -56,6 +57,7 @@ rule align_adapters:
         mem_mb=memory(4000, factor=10, of=["train"], processes=run.alignment.processes_per_node),
         runtime=1440,
     params:
+        packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("alignment/checkpoints"),
         store=run.embeddings.store,
@@ -65,7 +67,12 @@ rule align_adapters:
         adapter=slice_of(run.adapter),
         alignment=slice_of(run.alignment),
         seed=run.seed,
-        code=code_digest("fragmodel.alignment.program.main", "fragmodel.alignment.program.launch_alignment"),
+        code=code_digest(
+            "fragmodel.alignment.program.main",
+            "fragmodel.alignment.program.launch_alignment",
+            "fragmodel.alignment.texts.fingerprint_in",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
     shell:
         COMMAND
         + " align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
@@ -101,7 +108,11 @@ rule score_alignment:
         adapter=slice_of(run.adapter),
         alignment=slice_of(run.alignment),
         seed=run.seed,
-        code=code_digest("fragmodel.alignment.evaluate.evaluate"),
+        code=code_digest(
+            "fragmodel.alignment.evaluate.evaluate",
+            "fragmodel.alignment.texts.fingerprint_in",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
     shell:
         COMMAND + " score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"
         " --decoder {input.decoder:q} --store {params.store:q} {params.manifests} --texts {input.texts:q}"

@@ -17,7 +17,9 @@ if PACKAGE:
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
+from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
 from fragmodel.workflow.code_digest import code_digest
+from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, tell_jobs_of_force
 
 jobs_run_with(sys.executable, PACKAGE)
@@ -29,6 +31,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = run.results
+contents = Contents(Path(RESULTS, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}
     training = {
@@ -73,11 +76,26 @@ def describing(split=None):
     return [path for path in records_of(split=split) if Path(path).parent.name in DESCRIBING_TASKS]
 
 
-def raw_files(dataset):
+def raw_files(dataset, split):
     """Raw files of a split; proteins without published splits are all in the files of `train`."""
-    if dataset.split == "by_cluster":
-        return dataset.train
-    return lambda wildcards: getattr(dataset, wildcards.split)
+    return getattr(dataset, "train" if dataset.split == "by_cluster" else split)
+
+
+def unchanging(paths):
+    """Input files whose times do not matter: a param holds the digest of their contents."""
+    return [ancient(path) for path in paths]
+
+
+def contents_of_raw(data_name, split):
+    """Digest of all files that are read for a split: with those beside the raw files and in folders."""
+    dataset = run.datasets[data_name]
+    files = raw_files(dataset, split)
+    return raw_contents(contents, files, format=dataset.format, data_name=data_name, split=split)
+
+
+def packages(names):
+    """The installed versions of packages, where the config wants a change of them to rerun."""
+    return versions_of(names) if run.packages == "rerun" else ""
 
 
 def slice_of(section, *leave_out):

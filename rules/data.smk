@@ -4,9 +4,9 @@
 rule assign_splits:
     input:
         # All data sets: a protein that is dealt follows its relatives whose split is published.
-        raw=[
+        raw=unchanging(
             path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)
-        ],
+        ),
     output:
         assignment=results("splits/assignment.parquet"),
     log:
@@ -26,6 +26,13 @@ rule assign_splits:
                 for name, dataset in run.datasets.items()
             }
         ),
+        contents=[
+            contents_of_raw(name, split)
+            for name, dataset in run.datasets.items()
+            for split in SPLITS
+            if getattr(dataset, split)
+        ],
+        packages=packages(SEARCH),
         seed=run.seed,
         code=code_digest("fragmodel.homology.splits.assign_splits"),
     shell:
@@ -41,7 +48,7 @@ for data_name, dataset in run.datasets.items():
         name:
             f"ingest_{data_name}"
         input:
-            raw=raw_files(dataset),
+            raw=lambda wildcards, name=data_name: unchanging(raw_files(run.datasets[name], wildcards.split)),
             assignment=rules.assign_splits.output.assignment if dataset.split == "by_cluster" else [],
         output:
             records=[results(f"data/{data_name}/{task}/{{split}}.parquet") for task in dataset.tasks],
@@ -61,12 +68,13 @@ for data_name, dataset in run.datasets.items():
             outputs=lambda wildcards, output: option("--output", *as_list(output.records)),
             rejects=lambda wildcards, output: option("--rejects", *as_list(output.rejects)),
             assignment=option_of("--assignment", "assignment"),
+            contents=lambda wildcards, name=data_name: contents_of_raw(name, wildcards.split),
             data_name=data_name,
             format=dataset.format,
             max_sequence_length=run.ingest.max_sequence_length,
             max_rejected_fraction=run.ingest.max_rejected_fraction,
             seed=run.seed,
-            code=code_digest("fragmodel.data.ingest.ingest_tasks"),
+            code=code_digest("fragmodel.data.ingest.ingest_tasks", "fragmodel.data.ingest.TaskTables"),
         shell:
             COMMAND + " ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
             " --format {params.format:q} {params.tasks} {params.outputs} {params.rejects} {params.assignment}"
@@ -94,6 +102,7 @@ rule audit_leakage:
     params:
         train=option_of("--train", "train"),
         test=option_of("--test", "test"),
+        packages=packages(SEARCH),
         thresholds=option("--identity", *run.evaluation.identity_thresholds),
         code=code_digest("fragmodel.homology.leakage.audit_leakage"),
     shell:

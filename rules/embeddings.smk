@@ -40,6 +40,7 @@ rule embed_shard:
         runtime=minutes(240),
     params:
         # The store outlives the job and the run: it is no declared output, which Snakemake would delete.
+        packages=packages(EMBEDDING),
         store=run.embeddings.store,
         shards=run.embeddings.shards,
         dtype=run.embeddings.dtype,

@@ -2,7 +2,7 @@
 
 
 # What is evaluated: the model that the run trains, or one that is there already.
-TRAINED = run.evaluation.model or rules.train_model.output.model
+TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
 rule generate:
@@ -28,6 +28,8 @@ rule generate:
     params:
         store=option("--store", *([run.embeddings.store] if STORE else [])),
         manifests=option_of("--manifest", "manifests"),
+        packages=packages(ANSWERS),
+        contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
         max_new_tokens=run.evaluation.max_new_tokens,
         batch_size=run.evaluation.batch_size,
         shards=run.evaluation.shards,
@@ -35,7 +37,11 @@ rule generate:
         check_encoder=lambda wildcards, input: option(
             "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
         ),
-        code=code_digest("fragmodel.evaluation.generate.generate", without=RAW_READING),
+        code=code_digest(
+            "fragmodel.evaluation.generate.generate",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+            without=RAW_READING,
+        ),
     shell:
         COMMAND + " generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
         " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
@@ -60,13 +66,17 @@ rule baselines:
         mem_mb=memory(2500, factor=10),
         runtime=minutes(240),
     params:
+        packages=packages(BASELINES),
         names=option("--name", *run.evaluation.baselines),
         train=option_of("--train", "train"),
         test=option_of("--test", "test"),
         store=option("--store", *([run.embeddings.store] if STORE else [])),
         manifests=option_of("--manifest", "manifests"),
         seed=run.seed,
-        code=code_digest("fragmodel.evaluation.baselines.run_baselines"),
+        code=code_digest(
+            "fragmodel.evaluation.baselines.run_baselines",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
     shell:
         COMMAND + " baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
         " {params.store} {params.manifests} --seed {params.seed} --threads {threads}"
@@ -96,6 +106,8 @@ rule score:
         mem_mb=memory(2500, factor=5),
         runtime=minutes(120),
     params:
+        packages=packages(SCORES),
+        bertscore_contents=contents.of(filter(None, [run.evaluation.bertscore])),
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
         clean_only="--clean-only" if run.evaluation.clean_only else "",

@@ -17,11 +17,13 @@ rule encoder:
         runtime=minutes(60),
     params:
         source=run.models.encoder,
+        contents=source_contents(contents, run.models.encoder),
+        revision=option("--revision", *filter(None, [run.models.encoder_revision])),
         stand_in=slice_of(run.models.stand_in),
         seed=run.seed,
         code=code_digest("fragmodel.model.sources.make_encoder"),
     shell:
-        COMMAND + " make-encoder {params.source:q} --output {output.folder:q}"
+        COMMAND + " make-encoder {params.source:q} {params.revision} --output {output.folder:q}"
         " --stand-in {params.stand_in:q} --seed {params.seed}"
 
 
@@ -44,10 +46,13 @@ rule decoder:
         runtime=minutes(60),
     params:
         source=run.models.decoder,
+        contents=source_contents(contents, run.models.decoder),
+        revision=option("--revision", *filter(None, [run.models.decoder_revision])),
         records=option_of("--records", "records"),
         stand_in=slice_of(run.models.stand_in),
         seed=run.seed,
         code=code_digest("fragmodel.model.sources.make_decoder"),
     shell:
-        COMMAND + " make-decoder {params.source:q} --output {output.folder:q} {params.records}"
+        COMMAND
+        + " make-decoder {params.source:q} {params.revision} --output {output.folder:q} {params.records}"
         " --stand-in {params.stand_in:q} --seed {params.seed}"

@@ -35,6 +35,7 @@ rule train_model:
         # Not longer at a new attempt, which goes on at the last checkpoint: partitions have a limit.
         runtime=1440,
     params:
+        packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("training/checkpoints"),
         store=option("--store", *([run.embeddings.store] if STORE else [])),
@@ -50,6 +51,7 @@ rule train_model:
         training=slice_of(run.training),
         seed=run.seed,
         code=code_digest(
+            "fragmodel.embeddings.manifest.fingerprint_of",
             "fragmodel.training.launch.launch",
             "fragmodel.training.run.main",
             (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.prompts import grounding_answer
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.records import Fragment, Protein
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.evaluation.score import score

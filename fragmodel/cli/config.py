@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 
 commands = typer.Typer(
     help="Check a run's configuration, or print its JSON schema or reference.", no_args_is_help=True

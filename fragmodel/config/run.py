@@ -5,7 +5,7 @@ documentation and the error messages. Unknown keys are errors.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError, field_validator, model_validator
@@ -28,6 +28,9 @@ class RunConfig(Section):
     """Folder of everything that the run makes."""
     seed: int = 1
     """Seed of every random choice."""
+    packages: Literal["report", "rerun"] = "report"
+    """What another version of a package that decides a stage's numbers (torch, transformers, MMseqs2 …) does: \
+`report` tells of it in the report and in `fragmodel doctor`, `rerun` repeats the stages that it concerns."""
     datasets: dict[str, DatasetConfig]
     """Data sets by name; the name also tells the family (`VenusX_Dom`, `Venux_Act`, …)."""
     models: ModelsConfig = ModelsConfig()

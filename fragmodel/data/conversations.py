@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from fragmodel.data import prompts
 from fragmodel.data.answers import broken, class_of, mark_spans, name_groups, stated_spans
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.data.records import Conversation, Fault
 from fragmodel.data.tasks import Labels, Made, Settings, record_of
@@ -157,7 +158,7 @@ def _grounding_records(
             if stated_spans(answer) != set(spans):
                 flags.add("answer_spans_differ")
         else:
-            text = prompts.grounding_answer(settings.task, shown)
+            text = grounding_answer(settings.task, shown)
             flags.add("answer_rebuilt")
         records.append(
             record_of(

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from fragmodel.data import prompts
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.windows import clip, window_for, windows_for
 from fragmodel.files import text_digest
@@ -150,7 +151,7 @@ def _grounding(
                 in_protein,
                 settings,
                 position_grd=[places for _, places in shown],
-                answer=prompts.grounding_answer(settings.task, answer_groups),
+                answer=grounding_answer(settings.task, answer_groups),
                 flags=flags,
             )
         )

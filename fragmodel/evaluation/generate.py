@@ -18,6 +18,7 @@ from fragmodel.files import file_digest
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
 from fragmodel.tables import PREDICTIONS, write_table
+from fragmodel.versions import ANSWERS, versions_of
 from fragmodel.vocabulary import MODEL
 
 
@@ -83,6 +84,7 @@ def generate(
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,
+        "environment": versions_of(ANSWERS),
     }
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
 

@@ -16,6 +16,7 @@ from fragmodel.evaluation.references import Answers, Key, Reference, read_answer
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.files import write_text
 from fragmodel.tables import SCORED, write_table
+from fragmodel.versions import SCORES, versions_of
 from fragmodel.vocabulary import DESCRIBING_TASKS, MODEL
 
 
@@ -83,7 +84,7 @@ def score(
         result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
     write_json(metrics_output, result)
     if table_output is not None:
-        write_table(table_output, SCORED, rows, {"seed": seed})
+        write_table(table_output, SCORED, rows, {"seed": seed, "environment": versions_of(SCORES)})
     return result
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fragmodel import tables
 from fragmodel.files import file_digest, write_text
 from fragmodel.homology.search import BIOPYTHON, MMSEQS, relatives, tool
+from fragmodel.versions import SEARCH, versions_of
 
 _NOTES = {
     MMSEQS: "MMseqs2 easy-search; the alignment covers at least half of the shorter sequence.",
@@ -77,6 +78,11 @@ def audit_leakage(
     inputs = {
         kind: [file_digest(path) for path in paths] for kind, paths in (("train", train), ("test", test))
     }
-    tables.write_table(table_output, tables.LEAKAGE, rows, {"inputs": inputs, "method": used})
+    tables.write_table(
+        table_output,
+        tables.LEAKAGE,
+        rows,
+        {"inputs": inputs, "method": used, "environment": versions_of(SEARCH)},
+    )
     write_text(json_output, json.dumps(summary, indent=2) + "\n")
     return summary

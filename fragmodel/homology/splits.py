@@ -11,6 +11,7 @@ from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.files import file_digest, text_digest
 from fragmodel.homology.clusters import Name, cluster_relatives
 from fragmodel.homology.search import tool
+from fragmodel.versions import SEARCH, versions_of
 from fragmodel.vocabulary import SPLITS
 
 SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True))  # of the proteins of each data set
@@ -78,7 +79,13 @@ def assign_splits(
     split_of = split_by_cluster(sequences, identity=identity, published=published, seed=seed, threads=threads)
     rows = ({**name._asdict(), "split": split} for name, split in sorted(split_of.items()))
     dealing = {name: identity[name] for name in identity if datasets[name].split == "by_cluster"}
-    metadata = {"inputs": inputs, "identity": dealing, "seed": seed, "method": tool()}
+    metadata = {
+        "inputs": inputs,
+        "identity": dealing,
+        "seed": seed,
+        "environment": versions_of(SEARCH),
+        "method": tool(),
+    }
     tables.write_table(output, tables.SPLIT_ASSIGNMENT, rows, metadata)
     counts = Counter((name.data_name, split) for name, split in split_of.items())
     return {name: {split: counts[name, split] for split in SPLITS} for name in dealing}

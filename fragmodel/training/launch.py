@@ -18,6 +18,7 @@ from fragmodel.files import file_digest, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
+from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -111,7 +112,16 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
         print(f"This very run has finished before; its model is taken from {folder}")
         return folder, True
     write_text(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True))
+    _note_environment(folder)
     return folder, False
+
+
+def _note_environment(folder: Path) -> None:
+    """Add the versions that train from here on to those of the attempts before."""
+    path = folder / ENVIRONMENT_FILE
+    noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if (here := versions_of(TRAINING)) not in noted:
+        write_text(path, json.dumps([*noted, here], indent=2))
 
 
 def finish(folder: Path) -> None:

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 from fragmodel.cli.stages import PANEL, section
 
 Shapes = Annotated[str, typer.Option(help="Section `models.stand_in` of the config as JSON.")]
 Output = Annotated[Path, typer.Option(help="Folder to write.")]
+Revision = Annotated[str | None, typer.Option(help="Commit, tag or branch, where SOURCE is a hub id.")]
 Seed = Annotated[int, typer.Option(help="Seed of a stand-in's weights.")]
 
 
@@ -17,6 +18,7 @@ Seed = Annotated[int, typer.Option(help="Seed of a stand-in's weights.")]
 def make_encoder(
     source: Annotated[str, typer.Argument(help="As `models.encoder` in the config.")],
     output: Output,
+    revision: Revision = None,
     stand_in: Shapes = "",
     seed: Seed = 1,
 ) -> None:
@@ -32,6 +34,7 @@ def make_encoder(
         dim=shape.encoder_dim,
         heads=shape.encoder_heads,
         seed=seed,
+        revision=revision,
     )
 
 
@@ -43,6 +46,7 @@ def make_decoder(
         list[Path] | None,
         typer.Option(help="Records whose text a stand-in learns; repeat for several tables."),
     ] = None,
+    revision: Revision = None,
     stand_in: Shapes = "",
     seed: Seed = 1,
 ) -> None:
@@ -61,4 +65,5 @@ def make_decoder(
         heads=shape.decoder_heads,
         epochs=shape.decoder_epochs,
         seed=seed,
+        revision=revision,
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 from fragmodel.cli.stages import PANEL
 
 
@@ -40,8 +40,11 @@ def report(
 
     from fragmodel.model.sources import describe_run
     from fragmodel.report.page import make_report
+    from fragmodel.workflow.environment import recorded_packages
 
     settings = json.loads(config)
+    run = describe_run(settings, encoder=encoder, decoder=decoder, model=model)
+    run["packages"] = recorded_packages(output.parent)
     make_report(
         records=records,
         rejects=[rejects.joinpath(*path.parts[-3:]) for path in records],
@@ -54,6 +57,6 @@ def report(
         tables_dir=tables,
         title=settings["report"]["title"],
         examples=settings["report"]["examples"],
-        run=describe_run(settings, encoder=encoder, decoder=decoder, model=model),
+        run=run,
         alignment=(alignment_log, alignment_metrics) if alignment_log and alignment_metrics else None,
     )

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from fragmodel.data.prompts import grounding_answer, plain
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median_low
 
-from fragmodel.data.prompts import grounding_answer, plain
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import plain
 from fragmodel.evaluation.references import Key, Reference
 from fragmodel.files import text_digest
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span

@@ -4,16 +4,18 @@ import errno
 import os
 
 import pytest
-from fragmodel.workflow.stage import stage
 
 from fragmodel.errors import UserError
+from fragmodel.workflow.jobs import job_log
+
+COMMAND = ["fragmodel", "embed", "a b.fasta"]
 
 
 def test_a_mistake_is_one_line_in_the_log_and_on_the_terminal(tmp_path, capsys):
-    with pytest.raises(SystemExit), stage(str(tmp_path / "logs/a.log")):
+    with pytest.raises(SystemExit), job_log(tmp_path / "logs/a.log", COMMAND):
         raise UserError("no such file")
     assert capsys.readouterr().err == "error: no such file\n"
-    assert (tmp_path / "logs/a.log").read_text() == "error: no such file\n"
+    assert (tmp_path / "logs/a.log").read_text() == "fragmodel embed 'a b.fasta'\nerror: no such file\n"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ def test_a_mistake_is_one_line_in_the_log_and_on_the_terminal(tmp_path, capsys):
     ],
 )
 def test_a_full_or_protected_file_system_is_named_on_the_terminal(error, tmp_path, capsys):
-    with pytest.raises(type(error)), stage(str(tmp_path / "a.log")):
+    with pytest.raises(type(error)), job_log(tmp_path / "a.log", COMMAND):
         raise error
     line = capsys.readouterr().err
     assert line.startswith("error: ")
@@ -34,6 +36,6 @@ def test_a_full_or_protected_file_system_is_named_on_the_terminal(error, tmp_pat
 
 
 def test_another_fault_is_left_to_its_traceback(tmp_path, capsys):
-    with pytest.raises(ValueError), stage(str(tmp_path / "a.log")):
+    with pytest.raises(ValueError), job_log(tmp_path / "a.log", COMMAND):
         raise ValueError("a defect")
     assert not capsys.readouterr().err
