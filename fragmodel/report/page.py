@@ -8,7 +8,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fragmodel import vocabulary
 from fragmodel.files import atomic_path, write_text
 from fragmodel.report import labels, metric_tables, run_files, style
 from fragmodel.report.examples import make_examples
@@ -18,6 +17,7 @@ from fragmodel.report.sections.run import run_section
 from fragmodel.report.sections.summary import summary_section
 from fragmodel.report.sections.task import task_section
 from fragmodel.report.sections.training import training_section
+from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, STAND_IN, family_of
 
 
 def make_report(
@@ -99,8 +99,8 @@ def _environment() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["labels"] = labels
-    environment.globals["vocabulary"] = vocabulary
-    environment.filters["family"] = vocabulary.family_of
+    environment.globals |= {"MODEL": MODEL, "STAND_IN": STAND_IN, "GROUNDING_TASKS": GROUNDING_TASKS}
+    environment.filters["family"] = family_of
     # Style and script are our own files, and no markup of theirs is to be escaped.
     environment.globals["own_file"] = lambda name: Markup(loader.get_source(environment, name)[0])
     return environment
