@@ -1,4 +1,7 @@
 # From raw annotation files to a trained, evaluated model. What a run is: config.yaml; how it works: docs/.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -6,6 +9,10 @@ min_version("9.0")
 
 # A config file given on the command line replaces the default one: merging would mix their data sets.
 if not workflow.overwrite_configfiles:
+    if not Path("config.yaml").is_file() and "datasets" not in config:  # a module is given its config
+        raise WorkflowError(
+            f"no config.yaml in {Path.cwd()}: name the run's config with --configfile FILE, or start in its folder"
+        )
 
     configfile: "config.yaml"
 

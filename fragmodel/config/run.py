@@ -15,7 +15,7 @@ from fragmodel.config.datasets import DatasetConfig, IngestConfig
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
-from fragmodel.config.section import Folder, Section, is_plain_path, number_schema
+from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import DESCRIBING_TASKS
@@ -125,17 +125,14 @@ def load_config(path: str | Path) -> RunConfig:
 def config_schema() -> dict[str, Any]:
     """The JSON schema of the configuration for editors; `fragmodel/config.schema.json` is its copy."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return _with_spellings({**schema, **RunConfig.model_json_schema()})
+    return _with_texts({**schema, **RunConfig.model_json_schema()})
 
 
-def _with_spellings(schema: Any) -> Any:
-    """The schema with the spelling of numbers that YAML 1.1 takes for text, where a key has a number for its value."""
-    if isinstance(schema, list):
-        return [_with_spellings(part) for part in schema]
+def _with_texts(schema: Any) -> Any:
+    """The schema with the texts that stand for numbers and truth values."""
     if not isinstance(schema, dict):
         return schema
-    parts = {key: _with_spellings(value) for key, value in schema.items() if key != "properties"}
-    for key, value in schema.get("properties", {}).items():
-        number = value.get("type") == "number"
-        parts.setdefault("properties", {})[key] = number_schema(value) if number else _with_spellings(value)
+    parts = {key: _with_texts(value) for key, value in schema.items() if key != "properties"}
+    if properties := schema.get("properties"):
+        parts["properties"] = {key: with_texts(value) for key, value in properties.items()}
     return parts

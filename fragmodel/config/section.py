@@ -2,7 +2,8 @@
 
 import os
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -17,17 +18,60 @@ from pydantic import (
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-# A number with an exponent and without a point is text in YAML 1.1, which Snakemake reads.
-_EXPONENT = r"^[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+$"
+# Values that arrive as text: from `snakemake --config 'training={max_steps: 3}'` all of them, from YAML 1.1, which
+# Snakemake reads, numbers with an exponent and without a point.
+_TEXTS = {
+    "integer": r"^[+-]?[0-9]+$",
+    "number": r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$",
+    "boolean": r"^([Tt]rue|[Ff]alse)$",
+}
+_CONVERTED: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "boolean": lambda text: text.lower() == "true",
+}
+_KINDS = {int: "integer", float: "number", bool: "boolean"}
 
 
-def number_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a number, with the spelling that YAML 1.1 takes for text."""
-    return {"anyOf": [schema, {"type": "string", "pattern": _EXPONENT}]}
+def with_texts(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a value, and of the texts that stand for it."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [with_texts(part) for part in schema["anyOf"]]}
+    if schema.get("type") == "array" and "items" in schema:
+        return {**schema, "items": with_texts(schema["items"])}
+    kind = (
+        "integer"
+        if all(isinstance(choice, int) for choice in schema.get("enum", "-"))
+        else schema.get("type")
+    )
+    if pattern := _TEXTS.get(kind or ""):
+        return {"anyOf": [schema, {"type": "string", "pattern": pattern}]}
+    return schema
 
 
-def _as_number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) and re.match(_EXPONENT, value) else value
+def _from_text(value: Any, annotation: Any) -> Any:
+    """``value``, or what a text stands for where the key's type is no text."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if isinstance(value, list) and get_origin(annotation) is list:
+        return [_from_text(item, get_args(annotation)[0]) for item in value]
+    if not isinstance(value, str):
+        return value
+    for kind in _types(annotation):
+        if (name := _KINDS.get(kind)) and re.match(_TEXTS[name], value):
+            return _CONVERTED[name](value)
+    return value
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    """The types of an annotation: itself, those of a union, those of a literal's choices."""
+    if get_origin(annotation) is Literal:
+        yield from (type(choice) for choice in get_args(annotation))
+    elif parts := get_args(annotation):
+        for part in parts:
+            yield from _types(part)
+    else:
+        yield annotation
 
 
 def _as_list(value: Any) -> Any:
@@ -69,8 +113,8 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _numbers_in_any_spelling(cls, values: Any) -> Any:
+    def _values_from_texts(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        numbers = {name for name, field in cls.model_fields.items() if field.annotation is float}
-        return {name: _as_number(value) if name in numbers else value for name, value in values.items()}
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: _from_text(value, kinds.get(name)) for name, value in values.items()}

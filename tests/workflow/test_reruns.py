@@ -38,6 +38,10 @@ def edited(module: str) -> Change:
     return lambda workflow: change_functions(workflow.folder / "fragmodel" / module)
 
 
+def several(*modules: str) -> Change:
+    return lambda workflow: [edited(module)(workflow) for module in modules] and None
+
+
 def everywhere(edit: Callable[[Path], None]) -> Change:
     return lambda workflow: [edit(path) for path in (workflow.folder / "fragmodel").rglob("*.py")] and None
 
@@ -159,13 +163,15 @@ TABLE: dict[str, Change] = {
     "results moved beside a fresh clone": cloned,
     "keys set to their defaults": defaults,
     "the results folder in another spelling (`./results/`)": setting("results", "./results/"),
-    "code of a command, of the config's messages, of `doctor` or `plan`": lambda workflow: [
-        edited(module)(workflow) for module in ("cli/score.py", "config/faults.py", "planning/doctor.py", "planning/plan.py")
-    ] and None,
+    "code of a command, of the config's messages, of `doctor` or `plan`": several(
+        "cli/score.py", "config/faults.py", "planning/doctor.py", "planning/plan.py"
+    ),
     "the other training loop": edited("training/loop.py"),
     "settings of a stage that is off (`alignment`)": setting("alignment.learning_rate", 0.5),
     "a report module": edited("report/sections/task.py"),
-    "a template of the report": lambda workflow: add_remark(workflow.folder / "fragmodel/report/templates/style.css"),
+    "a template of the report": lambda workflow: add_remark(
+        workflow.folder / "fragmodel/report/templates/style.css"
+    ),
     "a new key of the section `report`, with its default": new_key,
     "`report.title`": setting("report.title", "another"),
     "a metric": edited("evaluation/metrics/grounding.py"),

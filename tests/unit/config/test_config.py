@@ -123,3 +123,25 @@ def test_stores_follow_the_results_folder_in_one_spelling(results, folder):
 def test_a_results_folder_that_rules_cannot_have_is_one_fault(results):
     first, *others = message({"datasets": DATASETS, "results": results}).splitlines()[1:]
     assert first.startswith("  results: ") and not others
+
+
+def test_values_of_the_command_line_arrive_as_texts():
+    """`snakemake --config 'training={max_steps: 3}'` hands on nothing but texts."""
+    texts = {
+        "training": {"max_steps": "-1", "decoder_bits": "4", "gradient_checkpointing": "true", "epochs": "2"},
+        "alignment": {"layer": "-1"},
+        "evaluation": {"identity_thresholds": ["0.5", "1"]},
+        "report": {"title": "12"},
+    }
+    run = parse_config({"datasets": DATASETS, "seed": "7", **texts})
+    assert (run.seed, run.training.max_steps, run.training.decoder_bits, run.alignment.layer) == (
+        7,
+        -1,
+        4,
+        -1,
+    )
+    assert run.training.gradient_checkpointing is True and run.training.epochs == 2.0
+    assert run.evaluation.identity_thresholds == [0.5, 1.0] and run.report.title == "12"
+    assert "training.max_steps: must be a valid integer (is 'three')" in message(
+        {"datasets": DATASETS, "training": {"max_steps": "three"}}
+    )
