@@ -7,12 +7,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# The package beside the Snakefile is the code that runs, here and in every job, whatever else is installed. A module
-# that is fetched from elsewhere has none: then it is the installed one.
-REPOSITORY = Path(str(workflow.current_basedir)).parent
-PACKAGE = REPOSITORY if (REPOSITORY / "fragmodel").is_dir() else None
-if PACKAGE:
-    sys.path.insert(0, str(PACKAGE))
+# The package beside the Snakefile is the code that runs, here and in every job, whatever else is installed.
+REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
+sys.path.insert(0, REPOSITORY)
 
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
@@ -22,7 +19,7 @@ from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, tell_jobs_of_force
 
-jobs_run_with(sys.executable, PACKAGE)
+jobs_run_with(sys.executable, REPOSITORY)
 leave_signals_to_jobs()
 
 try:

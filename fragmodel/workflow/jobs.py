@@ -43,14 +43,13 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
 
 
-def jobs_run_with(python: str, package: Path | None) -> None:
-    """Let jobs that are started from here find this ``python`` first, and the package in ``package`` where given.
+def jobs_run_with(python: str, folder: str) -> None:
+    """Let jobs that are started from here find this ``python`` first, and import their packages from ``folder`` first.
 
-    The folder of a conda environment or a container comes before it.
+    The programs of a conda environment or a container come before it.
     """
     _put_first("PATH", str(Path(python).parent))
-    if package:
-        _put_first("PYTHONPATH", str(package))
+    _put_first("PYTHONPATH", folder)
 
 
 def _put_first(variable: str, folder: str) -> None:
