@@ -52,5 +52,8 @@ format: setup ## put code into the house style
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-clean: ## remove results and the virtual environment
-	rm -rf results results-smollm2 .snakemake $(VENV)
+clean: ## remove the demos' results (but not their stores, which other runs may share) and the virtual environment
+	for run in results results-*; do \
+		[ ! -d $$run ] || find $$run -mindepth 1 -maxdepth 1 ! -name store ! -name texts -exec rm -rf {} +; \
+	done
+	rm -rf .snakemake $(VENV)
