@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from code_edits import change_functions
 from on_cluster import STEPS, OnCluster
 from one_node import ACCOUNT
 
@@ -36,8 +37,8 @@ def test_each_job_is_submitted_once_and_small_ones_stay_local(jobs):
         "score",
         "report",
     ]
-    several = ["ingest_task"] * 3 + ["embed_shard"] * 2 + ["generate"] * 2
-    assert sorted(job["rule"] for job in jobs) == sorted(rules + several), "metrics is local"
+    several = ["ingest_VenusX_Dom"] * 3 + ["embed_shard"] * 2 + ["generate"] * 2
+    assert sorted(job["rule"] for job in jobs) == sorted(rules + several)
     assert {job["State"] for job in jobs} == {"COMPLETED"}
 
 
@@ -103,15 +104,14 @@ def test_a_setting_a_module_and_a_data_set_submit_exactly_what_depends_on_them(f
     run = finished.copy(tmp_path)
     evaluation = run.workflow.config["evaluation"] | {"bootstrap_samples": 10}
     run.workflow.configure(run.workflow.config | {"evaluation": evaluation})
-    module = run.folder / "fragmodel/evaluation/baselines/__init__.py"
-    module.write_text(module.read_text() + "\nEDITED = True\n")
+    change_functions(run.folder / "fragmodel/evaluation/baselines/__init__.py")
     assert newly_submitted(run, "--until", "score") == ["baselines", "score"]
     datasets = {
         **run.workflow.config["datasets"],
         "VenusX_Act": run.workflow.config["datasets"]["VenusX_Dom"],
     }
     run.workflow.configure(run.workflow.config | {"datasets": datasets})
-    assert newly_submitted(run, "--until", "windows") == ["ingest_task"] * 3 + ["windows"]
+    assert newly_submitted(run, "--until", "windows") == ["ingest_VenusX_Act"] * 3 + ["windows"]
 
 
 def test_doctor_finds_what_the_cluster_has(finished):
