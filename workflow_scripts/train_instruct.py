@@ -2,8 +2,9 @@
 
 import sys
 
+from fragmodel.training.flags import INSTRUCT
 from fragmodel.training.loop import train
 from fragmodel.training.run import main
 
 if __name__ == "__main__":
-    sys.exit(main(train, sys.argv[1:]))
+    sys.exit(main(INSTRUCT, train, sys.argv[1:]))

@@ -25,6 +25,15 @@ from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 
 ADAPTERS = ("modality_adapter", "fragment_adapter")
+LINEAR_LAYERS = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+)  # of the decoder
 
 
 def load_decoder(

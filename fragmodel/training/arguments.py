@@ -2,14 +2,18 @@
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
 from fragmodel.errors import UserError
+from fragmodel.model.assemble import LINEAR_LAYERS
 from fragmodel.model.trained import ModelSpec
+from fragmodel.training.flags import TRAINER, refuse_unread
 from fragmodel.vocabulary import LONGEST_WINDOW, TASK_TYPES
 
 
@@ -22,7 +26,10 @@ class ModelArguments:
     )
     llama_path: str = field(metadata={"help": "LLaMA decoder: transformers folder or hub id"})
     load_model_checkpoint_path: str | None = field(
-        default=None, metadata={"help": "initialise modality and fragment adapter from these safetensors"}
+        default=None,
+        metadata={
+            "help": "initialise modality and fragment adapter from these safetensors; LoRA and span markers start anew"
+        },
     )
     load_adapter_checkpoint_dir: str | None = field(
         default=None, metadata={"help": "start from the trained weights of this checkpoint (fresh optimizer)"}
@@ -55,8 +62,8 @@ class LoraArguments:
     lora_alpha: int = field(default=64, metadata={"help": "the update is scaled by alpha / rank"})
     lora_dropout: float = field(default=0.1, metadata={"help": "dropout on the input of the update"})
     target_modules: list[str] = field(
-        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        metadata={"help": "linear layers of the decoder that get an update"},
+        default_factory=lambda: list(LINEAR_LAYERS),
+        metadata={"help": "linear layers of the decoder that get an update", "choices": LINEAR_LAYERS},
     )
 
 
@@ -105,6 +112,10 @@ class FragTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(default=False)
     prediction_loss_only: bool = field(default=True)
     logging_nan_inf_filter: bool = field(default=False)
+    include_num_input_tokens_seen: str = field(default="non_padding")
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "remove the checkpoints of an earlier run from --output_dir first"}
+    )
     micro_batch_tokens: int = field(
         default=0,
         metadata={
@@ -114,12 +125,16 @@ class FragTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        # The collator makes the columns; without this the Trainer would drop the proteins.
-        self.remove_unused_columns = False
         if self.micro_batch_tokens < 0:
             raise UserError(f"--micro_batch_tokens {self.micro_batch_tokens}: must not be negative")
-        self.include_num_input_tokens_seen = "non_padding"
         super().__post_init__()
+        if self.n_gpu > 1:
+            # The Trainer would cut each batch for them along its first dimension, where packed records lie.
+            print(
+                f"note: of {self.n_gpu} visible GPUs the first is used; for all of them: "
+                f"torchrun --nproc-per-node {self.n_gpu} {sys.argv[0]} …"
+            )
+            self._n_gpu = 1
         # On a CPU the activations of one long record fill the caches; a GPU needs many rows to be busy.
         self.micro_batch_tokens = self.micro_batch_tokens or (1024 if self.device.type == "cpu" else 16_384)
         if self.fsdp:
@@ -135,6 +150,11 @@ class Arguments:
     lora: LoraArguments
     data: DataArguments
     training: FragTrainingArguments
+
+    @property
+    def order_seed(self) -> int:
+        """Seed of the order of the records."""
+        return self.training.seed if self.training.data_seed is None else self.training.data_seed
 
     def spec(self) -> ModelSpec:
         """What the model is made of."""
@@ -155,8 +175,11 @@ class Arguments:
         )
 
 
-def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Parse a documented command line. Raises :class:`UserError` with the remedy for what cannot work."""
+def parse_arguments(argv: Sequence[str], program: str = TRAINER) -> Arguments:
+    """Parse a documented command line of ``program``.
+
+    Raises :class:`UserError` with the remedy for what cannot work or would have no effect.
+    """
     argv = modernise(argv)
     if _switched_on(argv, "--fp16") and not torch.cuda.is_available():
         raise UserError("--fp16 needs a GPU and none is visible; on a CPU use --bf16 or neither")
@@ -164,9 +187,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     if (several or _switched_on(argv, "--bf16")) and not torch.cuda.is_available():
         # Without it transformers refuses bfloat16 where there is no GPU, and lets each process train alone.
         argv += ["--use_cpu"]
-    parser = _Parser((ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
     try:
-        model, lora, data, training = parser.parse_args_into_dataclasses(argv)
+        model, lora, data, training = argument_parser(program).parse_args_into_dataclasses(argv)
     except ValueError as error:
         raise UserError(str(error)) from None
     if not data.train_files and not (data.root_dir and data.data_name and data.task_type):
@@ -191,24 +213,24 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     return Arguments(model=model, lora=lora, data=data, training=training)
 
 
-_TRAINER_ONLY = (
-    *("load_best_model_at_end", "push_to_hub", "auto_find_batch_size", "neftune_noise_alpha", "deepspeed"),
-    *("label_smoothing_factor", "torch_compile", "eval_on_start"),
-)
-
-
-def refuse_trainer_only(training: TrainingArguments) -> None:
-    """Raise :class:`UserError` for an option that our own loop would pass over in silence."""
-    unknown = [name for name in _TRAINER_ONLY if getattr(training, name)]
-    if training.train_sampling_strategy != "random":
-        unknown.append("train_sampling_strategy")
-    if unknown:
-        raise UserError(
-            f"--{unknown[0]} is an option of train_trainer.py; train_instruct.py does not have it"
-        )
+def argument_parser(program: str) -> HfArgumentParser:
+    """Parser of all options; it raises :class:`UserError` for those that ``program`` does not read."""
+    return _Parser(program, (ModelArguments, LoraArguments, DataArguments, FragTrainingArguments))
 
 
 class _Parser(HfArgumentParser):
+    """Refuses by name what its program does not read, before transformers acts on it."""
+
+    def __init__(self, program: str, *args: Any) -> None:
+        super().__init__(*args)
+        self._program = program
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> tuple[Namespace, list[str]]:
+        """As argparse's."""
+        parsed, rest = super().parse_known_args(*args, **kwargs)
+        refuse_unread(self._program, self, parsed, {option.name for option in fields(TrainingArguments)})
+        return parsed, rest
+
     def error(self, message: str) -> None:
         """One line; argparse would print the usage of 200 options before it."""
         raise UserError(f"{message} (--help lists all options)")
@@ -227,24 +249,21 @@ def modernise(argv: Sequence[str]) -> list[str]:
     modern: list[str] = []
     for flag, values, glued in _flags(argv):
         name = flag.replace("-", "_").replace("__", "--", 1)
-        new = [flag, *values]
+        new, taken = [flag, *values], ""
         if name in _RENAMED:
             new = [_RENAMED[name], *values]
         elif name == "--warmup_ratio":
             new = ["--warmup_steps", _fraction(flag, values)]  # a number below 1 means a part of all steps
-        elif name == "--overwrite_output_dir":
-            new = []
         elif name == "--logging_dir":
             os.environ["TENSORBOARD_LOGGING_DIR"] = _only(flag, values)
-            new = []
+            new, taken = [], "TENSORBOARD_LOGGING_DIR"
         elif name == "--group_by_length":
-            new = ["--train_sampling_strategy", "group_by_length"] if not _is_false(values) else []
+            new, taken = [], "nothing, since packed batches have no padding to save"
         else:
             modern += [f"{flag}={values[0]}"] if glued else [flag, *values]
             continue
         if int(os.environ.get("RANK", "0")) == 0:
-            taken = " ".join(new) or ("TENSORBOARD_LOGGING_DIR" if name == "--logging_dir" else "nothing")
-            print(f"note: {flag} is no option of transformers 5; taken as: {taken}")
+            print(f"note: {flag} is no option of transformers 5; taken as: {taken or ' '.join(new)}")
         modern += new
     return modern
 

@@ -19,8 +19,8 @@ OUT_OF_MEMORY = (
 )
 
 
-def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str]) -> int:
-    """Parse, prepare, train; returns the exit status.
+def main(program: str, train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str]) -> int:
+    """Parse the command line of ``program``, prepare, train; returns the exit status.
 
     0: trained to the end; 75: interrupted by a signal after writing a checkpoint (run again to go on);
     2: a mistake that the printed line explains.
@@ -29,7 +29,7 @@ def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str])
     try:
         # Of several processes the first speaks; errors come from all.
         with redirect_stdout(sys.stdout if os.environ.get("RANK", "0") == "0" else None):
-            arguments = parse_arguments(argv)
+            arguments = parse_arguments(argv, program)
             finished = train(prepare(arguments), arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

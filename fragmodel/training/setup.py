@@ -16,7 +16,9 @@ from fragmodel.files import text_digest
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.trained import ModelSpec, load_adapter_weights, load_projectors
 from fragmodel.training.arguments import Arguments
+from fragmodel.training.checkpoints import check_output
 from fragmodel.training.mixture import MixtureSampler
+from fragmodel.training.optimizer import check_optimizer
 from fragmodel.training.probe import Probe
 
 
@@ -39,7 +41,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     """Load everything and print what a user wants to see before a long run."""
     spec = arguments.spec()
     data = arguments.data
-    _check_paths(arguments)
+    _check_at_once(arguments)
     store = EmbeddingStore(data.store, data.store_fingerprint) if data.store else None
     model, tokenizer = spec.build(include_encoder=store is None)
     _check_store(model, store)
@@ -51,7 +53,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     chat = ChatEncoder(tokenizer, spec.perceiver_latent_size)
     names, groups = _datasets(arguments, "train", chat, store)
     weights = data.sampling_weights or [1.0] * len(groups)
-    sampler = MixtureSampler([len(group) for group in groups], weights, arguments.training.seed)
+    sampler = MixtureSampler([len(group) for group in groups], weights, arguments.order_seed)
     evaluate = arguments.training.eval_strategy != "no" or arguments.training.do_eval
     eval_groups = _validation(arguments, chat, store) if evaluate else []
     train_dataset = ConcatDataset(groups)
@@ -77,7 +79,10 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     )
 
 
-def _check_paths(arguments: Arguments) -> None:
+def _check_at_once(arguments: Arguments) -> None:
+    """What can be told before any weight is read."""
+    check_output(arguments)
+    check_optimizer(arguments.training)
     data = arguments.data
     files = [("--train_files", p) for p in data.train_files] + [("--eval_files", p) for p in data.eval_files]
     for flag, path in files:

@@ -1,0 +1,158 @@
+"""Every option of the pinned transformers, in both programs: read, or refused by name."""
+
+import ast
+import inspect
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import (
+    DefaultFlowCallback,
+    Trainer,
+    TrainerState,
+    TrainingArguments,
+    trainer_callback,
+    trainer_optimizer,
+)
+from transformers.integrations import integration_utils
+
+import fragmodel.training
+from fragmodel.errors import UserError
+from fragmodel.training.arguments import FragTrainingArguments, argument_parser, parse_arguments
+from fragmodel.training.flags import INSTRUCT, READ, TRAINER
+
+PROGRAMS = (TRAINER, INSTRUCT)
+NAMES = [field.name for field in fields(TrainingArguments)]
+REQUIRED = ["--esm_path", "e", "--llama_path", "l"]
+BASIC = [*REQUIRED, "--train_files", "a.parquet", "--output_dir", "/tmp/out"]
+WORDS = {
+    "debug": "underflow_overflow",
+    "gradient_checkpointing_kwargs": '{"use_reentrant": false}',
+    "activation_checkpointing_kwargs": '{"use_reentrant": false}',
+}
+
+
+def another_value(parser: Any, name: str) -> str:
+    """A value that the option takes and that is not its default."""
+    (action,) = [
+        action for action in parser._actions if action.dest == name and f"--{name}" in action.option_strings
+    ]
+    if action.choices:
+        default = getattr(action.default, "value", action.default)
+        return next(str(choice) for choice in action.choices if choice != default)
+    kind = getattr(action.type, "__name__", "str")
+    if kind == "string_to_bool":
+        return str(not action.default)
+    return WORDS.get(name, {"int": "7", "float": "7", "dict": ""}.get(kind, "word"))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_option_is_read_or_refused_in_a_line(program: str) -> None:
+    parser = argument_parser(program)
+    assert len(NAMES) > 100
+    for name in NAMES:
+        words = [*REQUIRED, f"--{name}", another_value(parser, name)]
+        if name in READ[program]:
+            parsed, rest = parser.parse_known_args(words)
+            assert getattr(parsed, name) != parser.get_default(name) and not rest, name
+            continue
+        with pytest.raises(UserError) as caught:
+            parser.parse_known_args(words)
+        message = str(caught.value)
+        if name != "parallelism_config":  # it has no spelling on a command line
+            assert message.startswith(f"--{name}: {program} does not read this option; "), message
+        assert ("train_trainer.py does, or" in message) == (program == INSTRUCT and name in READ[TRAINER])
+        assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_defaults_are_never_refused(program: str) -> None:
+    assert parse_arguments([*BASIC, "--remove_unused_columns", "False"], program).training.seed == 42
+
+
+def attributes(*sources: str) -> set[str]:
+    """Names of all attributes that the code reads."""
+    return {
+        node.attr
+        for source in sources
+        for node in ast.walk(ast.parse(textwrap.dedent(source)))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def test_what_is_said_to_be_read_is() -> None:
+    """The loop's own code, and what of transformers it calls; for the Trainer its module too."""
+    folder = Path(fragmodel.training.__file__).parent
+    ours = [path.read_text() for path in folder.glob("*.py") if path.name not in ("trainer.py", "launch.py")]
+    called = [
+        inspect.getsource(part)
+        for part in (DefaultFlowCallback, TrainerState, trainer_optimizer, integration_utils)
+    ]
+    devices = [
+        inspect.getsource(TrainingArguments._setup_devices.func),
+        inspect.getsource(TrainingArguments.get_warmup_steps),
+        inspect.getsource(TrainingArguments._process_fsdp_args),
+    ]
+    read = attributes(*ours, *called, *devices)
+    by_transformers = {"tf32", "do_train", "gradient_checkpointing_kwargs", "activation_checkpointing_kwargs"}
+    by_transformers |= {"activation_checkpointing"}  # mirrored to and from the name that the loop reads
+    assert READ[INSTRUCT] - by_transformers <= read
+    trainer = [inspect.getsource(inspect.getmodule(Trainer)), (folder / "trainer.py").read_text()]
+    shared = [
+        inspect.getsource(inspect.getmodule(part))
+        for part in (TrainingArguments, trainer_callback.TrainerState)
+    ]
+    assert READ[TRAINER] - by_transformers <= attributes(*ours, *called, *trainer, *shared)
+    assert not READ[TRAINER] - set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--neftune_noise_alpha", "5"], "--neftune_noise_alpha"),
+        (["--label_smoothing_factor", "0.1"], "--label_smoothing_factor"),
+        (["--deepspeed", "zero2.json"], "--deepspeed"),
+        (["--remove_unused_columns", "True"], "--remove_unused_columns"),
+        (["--train_sampling_strategy", "group_by_length"], "--train_sampling_strategy"),
+        (["--gradient_checkpointing_kwargs", '{"use_reentrant": true}'], "must be {'use_reentrant': false}"),
+        (["--activation_checkpointing_kwargs", '{"every_n_layers": 2}'], "must be {'use_reentrant': false}"),
+        (["--target_modules", "q_proj", "v_porj"], "v_porj"),
+        (["--target_modules", "embed_tokens"], "embed_tokens"),
+    ],
+)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_neither_program_does_is_named(program: str, words: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_arguments([*BASIC, *words], program)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--lr_scheduler_type", "reduce_lr_on_plateau"],
+        ["--lr_scheduler_type", "greedy"],
+        ["--save_strategy", "best"],
+    ],
+)
+def test_values_that_only_the_trainer_knows(words: list[str]) -> None:
+    argument_parser(TRAINER).parse_known_args([*REQUIRED, *words])
+    with pytest.raises(UserError, match="cannot do this; train_trainer"):
+        argument_parser(INSTRUCT).parse_known_args([*REQUIRED, *words])
+
+
+def test_the_defaults_that_are_ours_are_those_that_the_programs_rely_on() -> None:
+    ours, theirs = (
+        {f.name: f.default for f in fields(kind)} for kind in (FragTrainingArguments, TrainingArguments)
+    )
+    changed = {name: ours[name] for name in theirs if ours[name] != theirs[name]}
+    assert changed == {
+        "report_to": "tensorboard",
+        "remove_unused_columns": False,
+        "prediction_loss_only": True,
+        "logging_nan_inf_filter": False,
+        "include_num_input_tokens_seen": "non_padding",
+    }
