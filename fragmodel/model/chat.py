@@ -24,6 +24,9 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
 
+# Put before a template. Some (Llama 3.2's, for one) write today's date; a prompt is to be the same on every day.
+FIXED_DATE = "{% set date_string = '26 Jul 2024' %}{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+
 
 def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """Ids of the control tokens by name; those that the tokenizer lacks are added to it.
@@ -32,7 +35,10 @@ def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """
     tokenizer.add_tokens([_special(marker) for marker in MARKERS], special_tokens=True)
     if tokenizer.chat_template is None:
-        tokenizer.chat_template = PLAIN_TEMPLATE
+        begins = tokenizer.bos_token_id is not None and tokenizer("")["input_ids"][:1] == [
+            tokenizer.bos_token_id
+        ]
+        tokenizer.chat_template = "{{ bos_token }}" * begins + PLAIN_TEMPLATE
     if tokenizer.eos_token_id is None:
         raise UserError("the decoder's tokenizer has no end-of-turn token (eos_token); set it in its config")
     if tokenizer.pad_token_id is None:
@@ -132,6 +138,7 @@ class ChatEncoder:
                 ],
                 tokenize=False,
                 add_generation_prompt=True,
+                chat_template=FIXED_DATE + self.tokenizer.get_chat_template(),
             )
             self._templates[roles] = [
                 sentinels.index(piece)

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import TEXTS, VOCAB
 from tokenizers import AddedToken
+from tokenizers.processors import TemplateProcessing
 
 from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN, format_spans
 from fragmodel.errors import UserError
@@ -214,6 +215,39 @@ def test_a_base_model_gets_a_template_and_padding() -> None:
     chat = ChatEncoder(tokenizer, LATENT)
     text = tokenizer.decode(chat.prompt(turns("Be brief.", f"What is {FRAGMENT}?"), RESIDUES))
     assert text == f"system: Be brief.\nuser: What is {FRAGMENT * LATENT}?\nassistant: "
+
+
+def test_a_base_model_begins_as_its_tokenizer_begins_a_text() -> None:
+    """LLaMA's puts a BOS before every text; others have one and do not use it."""
+    tokenizer = stand_in()
+    tokenizer.chat_template = None
+    bos = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|bos|> $A", special_tokens=[("<|bos|>", bos)]
+    )
+    assert tokenizer("x")["input_ids"][0] == bos
+    add_control_tokens(tokenizer)
+    ids = ChatEncoder(tokenizer, LATENT).prompt(turns("Be brief.", "What is it?"), RESIDUES)
+    assert ids[0] == bos and ids.count(bos) == 1
+    assert tokenizer.decode(ids[1:]).startswith("system: Be brief.")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+        "Today Date: {{ date_string }}\n",
+        "Today Date: {{ strftime_now('%d %b %Y') }}\n",
+        "{% if not date_string is defined %}{% set date_string = '1 Apr 2020' %}{% endif %}"
+        "Today Date: {{ date_string }}\n",
+    ],
+)
+def test_a_prompt_is_the_same_on_every_day(template: str) -> None:
+    tokenizer = stand_in()
+    tokenizer.chat_template = template + PLAIN_TEMPLATE
+    add_control_tokens(tokenizer)
+    ids = ChatEncoder(tokenizer, LATENT).prompt(turns("Be brief.", "What is it?"), RESIDUES)
+    assert tokenizer.decode(ids).startswith("Today Date: 26 Jul 2024\nsystem: Be brief.")
 
 
 def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
