@@ -35,9 +35,10 @@ def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """
     tokenizer.add_tokens([_special(marker) for marker in MARKERS], special_tokens=True)
     if tokenizer.chat_template is None:
-        begins = tokenizer.bos_token_id is not None and tokenizer("")["input_ids"][:1] == [
+        first = tokenizer("")["input_ids"][:1]
+        begins = first == [
             tokenizer.bos_token_id
-        ]
+        ]  # LLaMA's puts a BOS before every text; not all that have one do
         tokenizer.chat_template = "{{ bos_token }}" * begins + PLAIN_TEMPLATE
     if tokenizer.eos_token_id is None:
         raise UserError("the decoder's tokenizer has no end-of-turn token (eos_token); set it in its config")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the launcher looks for checkpoints and needs no torch
 
 RUN_FILE = "run.json"
 OPTIMIZER_FILE = "optimizer.pt"
+SCALER_FILE = "scaler.pt"  # of the losses in float16
 STATE_FILE = "trainer_state.json"
 
 

@@ -29,6 +29,7 @@ from fragmodel.training.arguments import Arguments
 from fragmodel.training.callbacks import Log, StopInOrder
 from fragmodel.training.checkpoints import (
     OPTIMIZER_FILE,
+    SCALER_FILE,
     STATE_FILE,
     announce,
     begin_checkpoint,
@@ -201,7 +202,8 @@ class InstructLoop:
         )
         self.gradient_norm, self.learning_rate = float(norm), self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
-        self.scheduler.step()
+        if not self.accelerator.optimizer_step_was_skipped:  # in float16, after an overflow
+            self.scheduler.step()
         self.optimizer.zero_grad()
         self.state.num_input_tokens_seen += int(tokens)
         return self.accelerator.reduce(total, "mean").item()
@@ -218,6 +220,8 @@ class InstructLoop:
             write_identity(folder, self.identity)
             torch.save(optimizer, folder / OPTIMIZER_FILE)
             torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
+            if self.accelerator.scaler is not None:
+                torch.save(self.accelerator.scaler.state_dict(), folder / SCALER_FILE)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.state.save_to_json(str(folder / STATE_FILE))
@@ -234,6 +238,8 @@ class InstructLoop:
     def _load_checkpoint(self, folder: Path) -> None:
         load_optimizer(self.optimizer, folder / OPTIMIZER_FILE)
         self.scheduler.load_state_dict(torch.load(folder / "scheduler.pt", weights_only=True))
+        if self.accelerator.scaler is not None and (folder / SCALER_FILE).is_file():
+            self.accelerator.scaler.load_state_dict(torch.load(folder / SCALER_FILE, weights_only=True))
         saved = TrainerState.load_from_json(str(folder / STATE_FILE))
         self.state.global_step = self._resumed_step = saved.global_step
         self.state.num_input_tokens_seen = saved.num_input_tokens_seen

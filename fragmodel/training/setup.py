@@ -120,17 +120,15 @@ def _check_encoder(store: EmbeddingStore, arguments: Arguments) -> None:
 
 def _check_sequences(store: EmbeddingStore, datasets: Sequence[FragRefDataset]) -> None:
     """Refuse a store without all sequences. It is open from then on, which data loading processes inherit."""
-    sequences = {
-        sequence: record
-        for dataset in datasets
-        for sequence, record in zip(
-            *(dataset.records.column(name).to_pylist() for name in ("sequence", "record_id")), strict=True
-        )
-    }
-    if missing := store.missing(sequences):
+    records: dict[str, str] = {}  # of each sequence the first
+    for dataset in datasets:
+        columns = (dataset.records.column(name).to_pylist() for name in ("sequence", "record_id"))
+        for sequence, record_id in zip(*columns, strict=True):
+            records.setdefault(sequence, record_id)
+    if missing := store.missing(records):
         raise UserError(
-            f"--store {store.root}: lacks {len(missing)} of {len(sequences)} sequences, among them that of record "
-            f"{sequences[missing[0]]}; add them with `fragmodel embed FILE --encoder ENCODER --store {store.root}`"
+            f"--store {store.root}: lacks {len(missing)} of {len(records)} sequences, among them that of record "
+            f"{records[missing[0]]}; add them with `fragmodel embed FILE --encoder ENCODER --store {store.root}`"
         )
 
 
