@@ -28,7 +28,16 @@ def make_optimizer(model: PreTrainedModel, arguments: TrainingArguments) -> torc
         {"params": [w for name, w in trained if name in decayed], "weight_decay": arguments.weight_decay},
         {"params": [w for name, w in trained if name not in decayed], "weight_decay": 0.0},
     ]
-    return kind(groups, **options)
+    return skipping_seen(kind(groups, **options))
+
+
+def skipping_seen(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer, with float16's overflows seen by who calls it.
+
+    A fused one would skip such a step by itself, and the schedule go on without it.
+    """
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
 
 
 def make_scheduler(

@@ -25,6 +25,7 @@ from fragmodel.training.checkpoints import (
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.mixture import MixtureSampler
+from fragmodel.training.optimizer import skipping_seen
 from fragmodel.training.setup import TrainingSetup
 from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
 from fragmodel.training.validation import validation_loss
@@ -48,6 +49,10 @@ class FragTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler | None:
         return self.setup.sampler
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """As ``--optim`` says."""
+        return skipping_seen(super().create_optimizer(*args, **kwargs))
 
     def training_step(
         self,
