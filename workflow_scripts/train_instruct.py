@@ -3,8 +3,7 @@
 import sys
 
 from fragmodel.training.flags import INSTRUCT
-from fragmodel.training.loop import train
 from fragmodel.training.run import main
 
 if __name__ == "__main__":
-    sys.exit(main(INSTRUCT, train, sys.argv[1:]))
+    sys.exit(main(INSTRUCT, sys.argv[1:]))

@@ -4,7 +4,6 @@ import sys
 
 from fragmodel.training.flags import TRAINER
 from fragmodel.training.run import main
-from fragmodel.training.trainer import train
 
 if __name__ == "__main__":
-    sys.exit(main(TRAINER, train, sys.argv[1:]))
+    sys.exit(main(TRAINER, sys.argv[1:]))

@@ -25,17 +25,9 @@ from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.packed_decoder import check_decoder
+from fragmodel.vocabulary import LINEAR_LAYERS
 
 ADAPTERS = ("modality_adapter", "fragment_adapter")
-LINEAR_LAYERS = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-)  # of the decoder
 
 
 def load_decoder(
@@ -172,7 +164,7 @@ def add_lora(
 ) -> PeftModel:
     """LoRA on the decoder's named linear layers; both adapters and the span markers' rows are trained in full.
 
-    Raises :class:`UserError` for other names than those of :data:`LINEAR_LAYERS`.
+    Raises :class:`UserError` for other names than those of :data:`fragmodel.vocabulary.LINEAR_LAYERS`.
     """
     if unknown := [name for name in target_modules if name not in LINEAR_LAYERS]:
         raise UserError(

@@ -16,6 +16,7 @@ from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_
 from fragmodel.errors import UserError
 
 CONTROL_NAMES = {PROTEIN: "protein", FRAGMENT: "fragment", SPAN_OPEN: "span_open", SPAN_CLOSE: "span_close"}
+BLOCK = 4096  # texts that are tokenised at once
 ROLES = ("system", "user", "assistant")
 
 # Used for a decoder whose tokenizer brings no chat template of its own.
@@ -71,9 +72,11 @@ class ChatEncoder:
         """Tokenise these messages now, all together, so that data loading processes find it done."""
         pieces = {piece for text in set(texts) for piece, is_marker in split_markers(text) if not is_marker}
         todo = sorted(pieces - self._texts.keys())
-        if todo:
-            rows = self.tokenizer(todo, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-            self._texts.update(zip(todo, (array("i", row) for row in rows), strict=True))
+        # In blocks: beside the ids of a text the tokenizer holds much more, which ends with its block.
+        for first in range(0, len(todo), BLOCK):
+            block = todo[first : first + BLOCK]
+            rows = self.tokenizer(block, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            self._texts.update(zip(block, (array("i", row) for row in rows), strict=True))
 
     def prompt(self, conversation: Sequence[dict[str, str]], residues: int) -> list[int]:
         """Ids up to and with the start of the assistant's turn, with all placeholders in place.

@@ -12,7 +12,8 @@ from transformers import AutoConfig
 
 from fragmodel import Esm2LlamaInstructForCausalLM
 from fragmodel.errors import UserError
-from fragmodel.model.assemble import LINEAR_LAYERS, load_decoder
+from fragmodel.model.assemble import load_decoder
+from fragmodel.vocabulary import LINEAR_LAYERS
 
 
 def changed(tiny: TinyModels, folder: Path, **values: Any) -> Path:

@@ -259,6 +259,7 @@ def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_texts_are_tokenised_once_and_together_as_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fragmodel.model.chat.BLOCK", 5)
     texts = [*DANGEROUS, "zinc finger", "(3,9)", f"{PROTEIN} and {FRAGMENT}", "", "zinc  finger\n"]
     alone = {text: encoder({"stand_in": stand_in, "llama3": llama3}[name]).answer(text) for text in texts}
     chat = encoder({"stand_in": stand_in, "llama3": llama3}[name])

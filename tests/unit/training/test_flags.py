@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 import textwrap
 from dataclasses import fields
 from pathlib import Path
@@ -21,12 +23,15 @@ from transformers.integrations import integration_utils
 import fragmodel.training
 from fragmodel.errors import UserError
 from fragmodel.training.arguments import FragTrainingArguments, argument_parser, parse_arguments
+from fragmodel.training.command_line import check_command_line, quick_parser, transformers_options
 from fragmodel.training.flags import INSTRUCT, READ, TRAINER
 
 PROGRAMS = (TRAINER, INSTRUCT)
+ROOT = Path(__file__).parents[3]
 NAMES = [field.name for field in fields(TrainingArguments)]
-REQUIRED = ["--esm_path", "e", "--llama_path", "l"]
-BASIC = [*REQUIRED, "--train_files", "a.parquet", "--output_dir", "/tmp/out"]
+REQUIRED = ["--esm_path", "e", "--llama_path", "l", "--train_files", "a.parquet"]
+BASIC = [*REQUIRED, "--output_dir", "/tmp/out"]
+PARSERS = {"quick": quick_parser, "real": argument_parser}  # before and after torch has been imported
 WORDS = {
     "debug": "underflow_overflow",
     "gradient_checkpointing_kwargs": '{"use_reentrant": false}',
@@ -48,12 +53,17 @@ def another_value(parser: Any, name: str) -> str:
     return WORDS.get(name, {"int": "7", "float": "7", "dict": ""}.get(kind, "word"))
 
 
+@pytest.mark.parametrize("make", PARSERS)
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_each_option_is_read_or_refused_in_a_line(program: str) -> None:
-    parser = argument_parser(program)
+def test_each_option_is_read_or_refused_in_a_line(
+    program: str, make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")  # for --fsdp
+    parser, real = PARSERS[make](program), argument_parser(program)
     assert len(NAMES) > 100
     for name in NAMES:
-        words = [*REQUIRED, f"--{name}", another_value(parser, name)]
+        evaluated = ["--eval_files", "b.parquet"]
+        words = [*REQUIRED, *evaluated, f"--{name}", another_value(real, name)]
         if name in READ[program]:
             parsed, rest = parser.parse_known_args(words)
             assert getattr(parsed, name) != parser.get_default(name) and not rest, name
@@ -65,6 +75,64 @@ def test_each_option_is_read_or_refused_in_a_line(program: str) -> None:
             assert message.startswith(f"--{name}: {program} does not read this option; "), message
         assert ("train_trainer.py does, or" in message) == (program == INSTRUCT and name in READ[TRAINER])
         assert len(message.splitlines()) == 1
+
+
+def test_the_quick_parser_knows_the_options_of_the_real_one() -> None:
+    assert [option.name for option in transformers_options()] == NAMES
+    quick, real = quick_parser(TRAINER), argument_parser(TRAINER)
+    for parser, other in ((quick, real), (real, quick)):
+        assert not parser._option_string_actions.keys() - other._option_string_actions.keys()
+    required = [{action.dest for action in parser._actions if action.required} for parser in (quick, real)]
+    assert required[0] == required[1] == {"esm_path", "llama_path"}
+    for action in real._actions:
+        if action.choices and action.dest not in NAMES:
+            (ours,) = (a for a in quick._actions if a.dest == action.dest)
+            assert list(ours.choices) == list(action.choices)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--fsdp"],
+        ["--bf16", "--gradient_checkpointing", "True", "--no_dataloader_pin_memory"],
+        ["--report_to", "none", "--learning-rate=1e-4", "--save_steps", "0.1", "--max_steps", "-1"],
+        ["--sampling_weights", "2", "--lr_scheduler_kwargs", '{"num_cycles": 2}', "--decoder_bits", "4"],
+    ],
+)
+def test_what_the_real_parser_takes_the_quick_one_takes(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--decoder_bits" not in words:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+    check_command_line(TRAINER, [*REQUIRED, *words])
+    argument_parser(TRAINER).parse_known_args([*REQUIRED, *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--help"], 0, "--num_perceiver_layers"),
+        (["--help"], 0, "residues of the longest window (default: 1021)"),
+        ([*REQUIRED, "--lora_rnak", "8"], 2, "error: unknown option --lora_rnak (--help lists all options)"),
+        ([*REQUIRED, "--lora_rank", "many"], 2, "error: argument --lora_rank/--lora-rank: invalid int value"),
+        (REQUIRED[2:], 2, "error: the following arguments are required: --esm_path"),
+        (REQUIRED[:4], 2, "error: say what to train on"),
+        (
+            [*REQUIRED, "--deepspeed", "z.json"],
+            2,
+            "error: --deepspeed: train_instruct.py does not read this option",
+        ),
+        ([*REQUIRED, "--target_modules", "v_porj"], 2, "invalid choice: 'v_porj'"),
+    ],
+)
+def test_mistakes_and_help_come_before_torch(words: list[str], status: int, said: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from fragmodel.training.run import main; sys.exit(main('train_instruct.py', sys.argv[1:]))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == status, ended.stderr
+    assert said in " ".join((ended.stdout + ended.stderr).split())
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -42,7 +42,7 @@ def edit(path: Path) -> None:
     ("edited", "changed"),
     [
         ("evaluation/metrics/grounding.py", {SCORE}),
-        ("training/trainer.py", set()),  # one of the two loops, which the rule names itself
+        ("training/trainer.py", {TRAINING}),
         ("training/arguments.py", {TRAINING}),
         ("data/readers/nested.py", {INGEST, TRAINING}),  # training reads raw files too
         ("report/templates/style.css", {REPORT}),
