@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from tiny_models import TinyModels
 
 from fragmodel.errors import UserError
@@ -20,6 +21,7 @@ from fragmodel.training.checkpoints import (
     run_identity,
     write_identity,
 )
+from fragmodel.training.random_state import load_random_state, save_random_state
 
 
 def arguments(output: Path, *words: str) -> Arguments:
@@ -160,6 +162,27 @@ def test_what_an_earlier_version_did_not_note_is_said(
     assert json.loads((folder / "run.json").read_text()) == old
     assert resume_point(parsed, identity) == folder
     assert "does not say its learning_rate; it is taken to be 5e-05" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_random_states_of_gpus_are_laid_out_as_the_trainers(
+    processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is alone keeps the state of its own GPU, and may go on where fewer are visible."""
+    accelerator: Any = SimpleNamespace(num_processes=processes, process_index=0)
+    set_to: list[Any] = []
+    for name, value in {
+        "is_available": lambda: True,
+        "get_rng_state": lambda: torch.ones(2),
+        "get_rng_state_all": lambda: [torch.ones(2)] * 4,
+        "set_rng_state": set_to.append,
+        "set_rng_state_all": set_to.append,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    save_random_state(tmp_path, accelerator)
+    load_random_state(tmp_path, accelerator)
+    (found,) = set_to
+    assert isinstance(found, torch.Tensor) if processes == 1 else len(found) == 4
 
 
 def test_a_checkpoint_without_its_optimizer_cannot_be_resumed(tmp_path: Path) -> None:
