@@ -47,6 +47,8 @@ rule train_model:
             "fragmodel.embeddings.manifest",
             "fragmodel.training.launch",
             "fragmodel.training.run",
+            "fragmodel.training.trainer",
+            "fragmodel.training.loop",
         ),
     script:
         "../workflow_scripts/train.py"
