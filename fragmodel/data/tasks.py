@@ -7,12 +7,14 @@ the protein, the task and the seed alone, never on other records.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fragmodel.data import prompts
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.windows import clip, window_for, windows_for
 from fragmodel.files import text_digest
+from fragmodel.tables import Record
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 
@@ -28,11 +30,9 @@ class Settings:
 
 
 class Made(NamedTuple):
-    """Rows of the records table (several for one record when it became several windows) and what they are
-    about.
-    """
+    """Records (several for one question when its protein became several windows) and what they are about."""
 
-    rows: list[dict[str, Any]]
+    records: list[Record]
     fragments: list[Fault]  # the fragments asked for, as faults to be should the record turn out a duplicate
 
 
@@ -82,7 +82,7 @@ def _function(protein: Protein, settings: Settings) -> Made | Fault:
     middle = Span(length // 2, length // 2 + 1)
     window = window_for(middle, length, settings.max_length, uid=protein.uid, seed=settings.seed)
     flags = {*protein.flags, *(["window"] if window != whole else [])}
-    row = record_row(
+    record = record_of(
         protein.uid,
         protein.sequence,
         window,
@@ -92,7 +92,7 @@ def _function(protein: Protein, settings: Settings) -> Made | Fault:
         answer=prompts.plain(protein.function),
         flags=flags,
     )
-    return Made([row], [Fault("", "", None)])
+    return Made([record], [Fault("", "", None)])
 
 
 def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Settings) -> Made:
@@ -105,7 +105,7 @@ def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Sett
         *fragment.flags,
         *(["fragment_cut"] if shown.length < fragment.span.length else []),
     }
-    row = record_row(
+    record = record_of(
         protein.uid,
         protein.sequence,
         window,
@@ -116,7 +116,7 @@ def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Sett
         answer=prompts.plain(answer),
         flags=flags,
     )
-    return Made([row], [_as_fault(fragment)])
+    return Made([record], [_as_fault(fragment)])
 
 
 def _grounding(
@@ -125,7 +125,7 @@ def _grounding(
     fragments = [fragment for _, members in groups for fragment in members]
     spans = [fragment.span for fragment in fragments]
     length = len(protein.sequence)
-    rows = []
+    records = []
     for window in windows_for(spans, length, settings.max_length, uid=protein.uid, seed=settings.seed):
         shown: list[tuple[Fragment, list[Span]]] = []  # first fragment of each class and all its places
         in_protein: list[Span] = []
@@ -142,8 +142,8 @@ def _grounding(
             if places:
                 shown.append((members[0], places))
         answer_groups = [(fragment.class_name, places) for fragment, places in shown]
-        rows.append(
-            record_row(
+        records.append(
+            record_of(
                 protein.uid,
                 protein.sequence,
                 window,
@@ -151,14 +151,14 @@ def _grounding(
                 in_protein,
                 settings,
                 position_grd=[places for _, places in shown],
-                answer=prompts.grounding_answer(settings.task, answer_groups),
+                answer=grounding_answer(settings.task, answer_groups),
                 flags=flags,
             )
         )
-    return Made(rows, [_as_fault(fragment) for fragment in fragments])
+    return Made(records, [_as_fault(fragment) for fragment in fragments])
 
 
-def record_row(
+def record_of(
     uid: str,
     sequence: str,
     window: Span,
@@ -173,8 +173,8 @@ def record_row(
     turns: list[dict[str, str]] | None = None,
     start: int = 0,
     full_length: int | None = None,
-) -> dict[str, Any]:
-    """A row of the records table.
+) -> Record:
+    """The record of a window.
 
     ``sequence`` is all that the file has of the protein: from residue ``start`` of ``full_length``.
     ``window`` and ``spans`` count along ``sequence``, the positions along the window. Without ``turns`` the
@@ -189,24 +189,22 @@ def record_row(
             template = int(text_digest("template", str(settings.seed), uid, size=8), 16) % count
         name = labels.names[0] if settings.task == "grounding_single" else ""
         turns = prompts.conversation(settings.task, settings.data_name, window.length, name, template)
-    return {
-        "record_id": record_id,
-        "uid": uid,
-        "data_name": settings.data_name,
-        "task_type": settings.task,
-        "sequence": sequence[window.start : window.end],
-        "start": start + window.start,
-        "full_length": full_length if full_length is not None else start + len(sequence),
-        "position_ref": None if position_ref is None else list(position_ref),
-        "position_grd": None
-        if position_grd is None
-        else [[list(s) for s in group] for group in position_grd],
-        "classes": labels.names,
-        "class_ids": labels.ids,
-        "conversation": turns,
-        "answer": answer,
-        "flags": sorted(flags),
-    }
+    return Record(
+        record_id=record_id,
+        uid=uid,
+        data_name=settings.data_name,
+        task_type=settings.task,
+        sequence=sequence[window.start : window.end],
+        start=start + window.start,
+        full_length=full_length if full_length is not None else start + len(sequence),
+        position_ref=position_ref,
+        position_grd=position_grd,
+        classes=labels.names,
+        class_ids=labels.ids,
+        conversation=turns,
+        answer=answer,
+        flags=sorted(flags),
+    )
 
 
 def _record_id(

@@ -5,31 +5,18 @@ encoding, nothing in it) raise :class:`UserError` with the file's name and the p
 """
 
 import ast
-import csv
-import gzip
-import io
 import json
 import re
-import zlib
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
+from fragmodel.data import delimited
+from fragmodel.data.text_files import BadRow, Row, head_of, is_parquet, opened
 from fragmodel.errors import UserError
-
-
-class BadRow(NamedTuple):
-    """A row of which nothing can be read, and why."""
-
-    detail: str
-
-
-Row = tuple[int, dict[str, Any] | BadRow]  # position in the file, counted from 1, and what stands there
+from fragmodel.tables import damage_told
 
 _CHUNK = 1 << 20  # characters
-_GZIP = b"\x1f\x8b"
 _RESULTS = re.compile(
     r'\s*\{(?:\s*"[\w-]+"\s*:\s*"[^"]*"\s*,)*\s*"results"\s*:\s*\['
 )  # InterProScan, UniProt
@@ -37,62 +24,6 @@ _ARRAY = re.compile(r"\s*\[")
 _SPACE = re.compile(r"\s*")
 _OPEN_OBJECT = re.compile(r"\s*\{\s*\n")  # an object that is spread over lines
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, as JSON may write it
-
-
-def _binary(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked when they are gzip's."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
-    return gzip.open(path) if packed else path.open("rb")
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[str]]:
-    """The file's text (UTF-8, byte order mark removed, line ends as they are); faults become
-    :class:`UserError`.
-    """
-    try:
-        with _binary(path) as binary:
-            head = binary.read(4)
-            binary.seek(0)
-            if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise UserError(f"{path}: the text is UTF-16; convert it to UTF-8")
-            yield io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder, expected a file") from None
-    except UnicodeDecodeError as error:
-        wrong = error.object[error.start]
-        raise UserError(f"{path}: not UTF-8 text (byte 0x{wrong:02x}); convert it to UTF-8") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: the gzip stream is damaged or cut short ({error})") from None
-
-
-def head_of(path: Path, size: int = 1 << 16) -> str:
-    """The first characters of the text; raises :class:`UserError` when there is nothing but space."""
-    with opened(path) as text:
-        head = text.read(size)
-    if not head.strip():
-        raise UserError(f"{path}: the file is empty")
-    return head
-
-
-def text_flags(path: Path) -> tuple[str, ...]:
-    """Normalisations that reading the file as text takes: "bom" and "crlf"."""
-    with _binary(path) as binary:
-        head = binary.read(1 << 16)
-    flags = ["bom"] if head.startswith(b"\xef\xbb\xbf") else []
-    return tuple([*flags, "crlf"] if b"\r\n" in head else flags)
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether the file starts as Parquet does."""
-    try:
-        with path.open("rb") as raw:
-            return raw.read(4) == b"PAR1"
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
 
 
 def rows(path: Path) -> Iterator[Row]:
@@ -108,20 +39,16 @@ def rows(path: Path) -> Iterator[Row]:
         return _one_object(path)
     if head.lstrip().startswith("{"):
         return _json_lines(path)
-    return _csv_rows(path, head)
+    return delimited.rows(path)
 
 
 def columns(path: Path) -> list[str] | None:
     """Column names of a table (CSV, Parquet); None for JSON, where each record has its own."""
     if is_parquet(path):
         return _parquet(path).schema_arrow.names
-    head = head_of(path)
-    if head.lstrip()[0] in "[{":
+    if head_of(path).lstrip()[0] in "[{":
         return None
-    names = _header(head)[0]
-    if double := sorted(name for name, count in Counter(names).items() if name and count > 1):
-        raise UserError(f"{path}: column '{double[0]}' stands in the header twice; remove one of them")
-    return names
+    return delimited.header(path)[0]
 
 
 def parsed(value: Any) -> Any:
@@ -237,49 +164,22 @@ def _json_lines(path: Path) -> Iterator[Row]:
                 yield number, BadRow(f"the line is not valid JSON ({error})")
 
 
-def _header(head: str) -> tuple[list[str], str]:
-    """Column names and the delimiter that gives most of them."""
-    line = head.lstrip("\r\n").splitlines()[0]
-    delimiter = max(",\t;", key=line.count)
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))], delimiter
-
-
-def _csv_rows(path: Path, head: str) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)  # residue labels of a long protein are longer than the default limit
-    names, delimiter = _header(head)
-    with opened(path) as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        try:
-            number = -1  # the header has no number
-            for values in reader:
-                if not values:
-                    continue
-                number += 1
-                if number == 0:
-                    continue
-                if len(values) == len(names):
-                    yield number, dict(zip(names, values, strict=True))
-                else:
-                    yield number, BadRow(f"the row has {len(values)} fields, the header {len(names)}")
-        except csv.Error as error:
-            raise UserError(
-                f"{path}: line {reader.line_num}: not valid CSV ({error}); is the file cut short?"
-            ) from None
-
-
 def _parquet(path: Path) -> Any:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with damage_told(path):
         return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: the Parquet file is damaged ({error})") from None
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
     number = 0
-    for batch in _parquet(path).iter_batches(batch_size=256):
-        for row in batch.to_pylist():
+    batches = _parquet(path).iter_batches(batch_size=256)
+    while True:
+        with damage_told(path):
+            batch = next(batches, None)
+            items = [] if batch is None else batch.to_pylist()
+        if batch is None:
+            return
+        for row in items:
             number += 1
             yield number, row

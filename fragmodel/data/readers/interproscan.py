@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel.data.readers.containers import BadRow, Row, opened
+from fragmodel.data.readers.fasta import raw_records
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.readers.interpro import Entry, entries_beside
 from fragmodel.data.readers.nested import of_family, unreadable
@@ -103,15 +104,6 @@ def read_tsv(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protei
         )
 
 
-def fasta_records(path: Path) -> Iterator[tuple[str, str]]:
-    """Names (the header's first word) and sequences of a FASTA file."""
-    from Bio.SeqIO.FastaIO import SimpleFastaParser
-
-    with opened(path) as text:
-        for title, sequence in SimpleFastaParser(text):
-            yield (title.split() or [""])[0], sequence
-
-
 def is_tsv(head: str) -> bool:
     """Whether a text starts as InterProScan's TSV does: name, MD5, length, …"""
     values = head.split("\n", 1)[0].split("\t")
@@ -120,7 +112,7 @@ def is_tsv(head: str) -> bool:
 
 def _parts(path: Path, fastas: Sequence[Path]) -> Iterator[tuple[str, Any]]:
     for fasta in fastas:
-        yield from fasta_records(fasta)
+        yield from ((record.uid, record.sequence) for record in raw_records(fasta))
     with opened(path) as text:
         for number, row in enumerate(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
             if not row:

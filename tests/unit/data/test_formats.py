@@ -313,7 +313,7 @@ def test_interproscan_fasta_of_another_run(tmp_path):
         (b"hello world\nthis is text\n", "format not recognised"),
         (b'{"a": 1}\n', "format not recognised"),
         (b"{\n", "neither a JSON array nor one JSON object a line|ends early"),
-        (b"PAR1 and no more", "Parquet file is damaged"),
+        (b"PAR1 and no more", "not a Parquet file, or a damaged one"),
         (b'<?xml version="1.0"?>\n<uniprot/>', "XML is not read"),
         (b">P1\nMKTV\n", "FASTA has no annotations"),
         (b"ID   X_Y   Reviewed;  4 AA.\nAC   P1;\n", "ends inside the entry"),
