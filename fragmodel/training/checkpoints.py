@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # the launcher looks for checkpoints and needs no torch
     from transformers import TrainingArguments
 
     from fragmodel.training.arguments import Arguments
-    from fragmodel.training.setup import TrainingSetup
 
 RUN_FILE = "run.json"
 OPTIMIZER_FILE = "optimizer.pt"
@@ -37,14 +36,14 @@ _OF_THE_WEIGHTS = (
 FREE = "how often to log, validate and save; workers, memory and the number of processes"
 
 
-def run_identity(arguments: "Arguments", setup: "TrainingSetup", world_size: int) -> dict[str, Any]:
+def run_identity(arguments: "Arguments", data_digest: str, world_size: int) -> dict[str, Any]:
     """What must be the same for a resumed run to continue the interrupted one, as JSON has it."""
     training = arguments.training
     per_process = training.per_device_train_batch_size * training.gradient_accumulation_steps
     steps = training.max_steps if training.max_steps > 0 else None
     identity = {
-        "model": setup.spec.model_dump(),
-        "data_digest": setup.data_digest,
+        "model": arguments.spec().model_dump(),
+        "data_digest": data_digest,
         "max_text_tokens": arguments.data.max_text_tokens,
         "seed": arguments.order_seed,
         "records_per_step": per_process * world_size,

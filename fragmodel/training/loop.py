@@ -60,7 +60,7 @@ class InstructLoop:
             fsdp_plugin=plugin,
         )
         set_seed(args.seed)
-        self.identity = run_identity(arguments, setup, self.accelerator.num_processes)
+        self.identity = run_identity(arguments, setup.data_digest, self.accelerator.num_processes)
         self.resumed = resume_point(arguments, self.identity)
         if self.resumed:
             load_adapter_weights(setup.model, self.resumed)

@@ -3,14 +3,20 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 
 from fragmodel.errors import UserError, cannot_write
 from fragmodel.training.command_line import check_command_line
-from fragmodel.training.flags import TRAINER
 from fragmodel.training.interrupt import EXIT_STATUS
 from fragmodel.training.spellings import modernise
+
+if TYPE_CHECKING:
+    from fragmodel.training.arguments import Arguments
+    from fragmodel.training.setup import TrainingSetup
+
+Train = Callable[["TrainingSetup", "Arguments"], bool]
 
 OUT_OF_MEMORY = (
     "out of memory: lower --per_device_train_batch_size and raise --gradient_accumulation_steps by as much, "
@@ -18,8 +24,10 @@ OUT_OF_MEMORY = (
 )
 
 
-def main(program: str, argv: Sequence[str]) -> int:
+def main(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> int:
     """Parse the command line of ``program``, prepare, train; returns the exit status.
+
+    ``loop`` imports the function that trains, which is not done for a command line that is refused.
 
     0: trained to the end; 75: interrupted by a signal after writing a checkpoint (run again to go on);
     2: a mistake that the printed line explains.
@@ -30,7 +38,7 @@ def main(program: str, argv: Sequence[str]) -> int:
         with redirect_stdout(sys.stdout if os.environ.get("RANK", "0") == "0" else None):
             argv = modernise(argv)
             check_command_line(program, argv)
-            finished = _train(program, argv)
+            finished = _train(program, loop, argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -49,14 +57,11 @@ def main(program: str, argv: Sequence[str]) -> int:
     return 0 if finished else EXIT_STATUS
 
 
-def _train(program: str, argv: Sequence[str]) -> bool:
+def _train(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> bool:
     from fragmodel.training.arguments import parse_arguments
     from fragmodel.training.setup import prepare
 
-    if program == TRAINER:
-        from fragmodel.training.trainer import train
-    else:
-        from fragmodel.training.loop import train
+    train = loop()
     arguments = parse_arguments(argv, program)
     return train(prepare(arguments), arguments)
 

@@ -45,7 +45,7 @@ class FragTrainer(Trainer):
             processing_class=setup.tokenizer,
             **kwargs,
         )
-        self.identity = run_identity(arguments, setup, arguments.training.world_size)
+        self.identity = run_identity(arguments, setup.data_digest, arguments.training.world_size)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler | None:
         return self.setup.sampler

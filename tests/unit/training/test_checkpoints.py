@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import TinyModels
 
 from fragmodel.errors import UserError
 from fragmodel.training.arguments import Arguments, parse_arguments
@@ -39,8 +38,7 @@ def make_checkpoint(output: Path, step: int, identity: dict[str, Any] | None = N
 
 
 def identity_of(parsed: Arguments, processes: int = 1) -> dict[str, Any]:
-    setup: Any = SimpleNamespace(spec=TinyModels(*map(Path, "eul")).spec(), data_digest="0")
-    return run_identity(parsed, setup, processes)
+    return run_identity(parsed, "0", processes)
 
 
 def names(output: Path) -> set[str]:
@@ -110,7 +108,8 @@ def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(tmp_path: Pat
         ("--weight_decay 0.1", "weight_decay", "0.0 there, 0.1 here"),
         ("--max_grad_norm 2", "max_grad_norm", "1.0 there, 2.0 here"),
         ("--bf16", "bf16", "False there, True here"),
-        ("--seed 5", "seed", "42 there, 5 here"),
+        ("--seed 5", "model", "seed: 42 there, 5 here"),
+        ("--lora_alpha 8", "model", "lora_alpha: 64 there, 8 here"),
         ("--data_seed 5", "seed", "42 there, 5 here"),
         ("--per_device_train_batch_size 4", "records_per_step", "8 there, 4 here"),
         ("--max_text_tokens 4", "max_text_tokens", "512 there, 4 here"),

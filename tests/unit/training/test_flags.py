@@ -128,7 +128,7 @@ def test_what_the_real_parser_takes_the_quick_one_takes(
 def test_mistakes_and_help_come_before_torch(words: list[str], status: int, said: str) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from fragmodel.training.run import main; sys.exit(main('train_instruct.py', sys.argv[1:]))"
+        "from fragmodel.training.run import main; sys.exit(main('train_instruct.py', None, sys.argv[1:]))"
     )
     ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode == status, ended.stderr
