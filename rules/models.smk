@@ -1,6 +1,12 @@
 # The two pretrained models: stand-ins are built here, others are brought into one place.
 
 
+def stand_in(*prefixes):
+    """The shape of one stand-in."""
+    shapes = run.models.stand_in.model_dump()
+    return json.dumps({key: value for key, value in shapes.items() if key.startswith(prefixes)})
+
+
 rule encoder:
     output:
         folder=directory(results("models/encoder")),
@@ -19,7 +25,7 @@ rule encoder:
         source=run.models.encoder,
         contents=source_contents(contents, run.models.encoder),
         revision=option("--revision", *filter(None, [run.models.encoder_revision])),
-        stand_in=slice_of(run.models.stand_in),
+        stand_in=stand_in("encoder"),
         seed=run.seed,
         code=code_digest("fragmodel.model.sources.make_encoder"),
     shell:
@@ -49,7 +55,7 @@ rule decoder:
         contents=source_contents(contents, run.models.decoder),
         revision=option("--revision", *filter(None, [run.models.decoder_revision])),
         records=option_of("--records", "records"),
-        stand_in=slice_of(run.models.stand_in),
+        stand_in=stand_in("decoder", "vocab_size"),
         seed=run.seed,
         code=code_digest("fragmodel.model.sources.make_decoder"),
     shell:

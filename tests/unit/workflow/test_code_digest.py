@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from code_edits import change_functions, change_looks
 from typer.main import get_command
 
 import fragmodel
@@ -53,15 +54,6 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     forget()
 
 
-def functions_changed(text: str) -> str:
-    """The module with a statement more in each of its functions."""
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            node.body.append(ast.parse("edited = 1").body[0])
-    return ast.unparse(tree)
-
-
 @pytest.mark.parametrize(
     ("edited", "changed"),
     [
@@ -81,7 +73,8 @@ def functions_changed(text: str) -> str:
 )
 def test_an_edit_concerns_those_who_can_run_it(package: Path, edited: str, changed: set[str]) -> None:
     before = {stage: code_digest(stage) for stage in STAGES}
-    rewrite(package / edited, functions_changed)
+    change_functions(package / edited)
+    forget()
     assert {stage for stage in STAGES if before[stage] != code_digest(stage)} == changed
 
 
@@ -117,15 +110,7 @@ def test_comments_docstrings_layout_and_annotations_are_no_code(package: Path) -
     entries = [entry for _, _, names in rules() for entry in names]
     before = {entry: code_digest(entry) for entry in entries}
     for path in package.rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                node.returns = ast.Name("Other")
-                for argument in node.args.args:
-                    argument.annotation = ast.Constant("another")
-            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node):
-                node.body[0].value = ast.Constant("Says something else.")
-        path.write_text("# a remark\n" + ast.unparse(tree).replace("\n", "\n\n\n"))
+        change_looks(path)
     forget()
     assert before == {entry: code_digest(entry) for entry in entries}
 
