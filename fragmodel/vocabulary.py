@@ -21,6 +21,15 @@ FAMILIES = {
     "motif": "motif",
 }
 
+LINEAR_LAYERS = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+)  # of a decoder's layer
 STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from

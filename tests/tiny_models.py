@@ -24,6 +24,15 @@ from fragmodel.tables import RECORDS
 from fragmodel.vocabulary import Span
 
 DIM, HEADS, LAYERS, VOCAB = 48, 4, 2, 400
+# As Llama 3.1's, for contexts so short that a record's rotary turns are of all three kinds: kept, mixed and slowed.
+ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 256,
+}
 TEXTS = [
     "You annotate protein sequences. Answer from the residues that you are shown.",
     "Protein of 120 residues: where is the kinase domain? It lies at (12,57).",
@@ -68,7 +77,7 @@ def build_tiny_models(folder: Path) -> TinyModels:
 
 
 def _write_decoder(folder: Path, *, tied: bool) -> None:
-    """A LLaMA whose tokenizer does not know the control tokens."""
+    """A LLaMA with grouped key heads whose tokenizer does not know the control tokens."""
     tokenizer = train_tokenizer(TEXTS, VOCAB)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -76,6 +85,9 @@ def _write_decoder(folder: Path, *, tied: bool) -> None:
         intermediate_size=2 * DIM,
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
+        num_key_value_heads=HEADS // 2,
+        rope_parameters=ROPE,
+        max_position_embeddings=2048,
         initializer_range=DIM**-0.5,
         tie_word_embeddings=tied,
         bos_token_id=tokenizer.bos_token_id,
@@ -84,7 +96,13 @@ def _write_decoder(folder: Path, *, tied: bool) -> None:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        model = LlamaForCausalLM(config)
+        for name, weight in model.named_parameters():
+            if (
+                "norm" in name
+            ):  # which begin as ones: a norm that is left out or taken for another would not be seen
+                torch.nn.init.normal_(weight, mean=1.0, std=0.2)
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

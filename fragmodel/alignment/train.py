@@ -176,7 +176,7 @@ class Aligner:
             torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
             torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
             write_text(folder / STATE_FILE, json.dumps({"global_step": self.step}))
-            remove_old(self.folder, keep=self.args.keep_checkpoints)
+            remove_old(folder, keep=self.args.keep_checkpoints)
         if self.processes > 1:
             distributed.barrier()  # the first to leave would have the others killed
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, EsmModel
+from transformers import AutoConfig, EsmConfig, EsmModel
 
 from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.fair_esm import read_checkpoint
@@ -38,11 +38,25 @@ def load_encoder(
 
 def open_encoder(source: str | Path) -> EsmModel:
     """The encoder as it is stored, which is what its digest is made of; see :func:`load_encoder`."""
+    path = _fair_esm_file(source)
+    return _from_fair_esm(path) if path else _from_transformers(source)
+
+
+def read_config(source: str | Path) -> EsmConfig:
+    """The encoder's configuration without its weights; see :func:`load_encoder`."""
+    path = _fair_esm_file(source)
+    config = read_checkpoint(path)[0] if path else _transformers_config(source)
+    config._attn_implementation = "sdpa"
+    return config
+
+
+def _fair_esm_file(source: str | Path) -> Path | None:
+    """The fair-esm file that ``source`` names; None for a transformers folder or hub id."""
     path = Path(source)
     if path.is_dir():
-        return _from_transformers(source)
+        return None
     if path.suffix == ".pt" or path.is_file():
-        return _from_fair_esm(path)
+        return path
     if _FAIR_ESM_NAME.fullmatch(str(source)):
         cached = Path(torch.hub.get_dir()) / "checkpoints" / f"{source}.pt"
         if not cached.is_file():
@@ -50,13 +64,13 @@ def open_encoder(source: str | Path) -> EsmModel:
                 f"encoder '{source}' is not in the torch hub cache: download "
                 f"https://dl.fbaipublicfiles.com/fair-esm/models/{source}.pt to {cached}"
             )
-        return _from_fair_esm(cached)
+        return cached
     if not _HUB_ID.fullmatch(str(source)):  # said at once: the hub's client would first try for half a minute
         raise UserError(
             f"encoder '{source}': no such file or folder, and neither the name of a fair-esm model (as "
             "esm2_t33_650M_UR50D) nor a hub id (as facebook/esm2_t33_650M_UR50D)"
         )
-    return _from_transformers(source)
+    return None
 
 
 def prepare_encoder(
@@ -195,10 +209,8 @@ def _from_fair_esm(path: Path) -> EsmModel:
 
 
 def _from_transformers(source: str | Path) -> EsmModel:
+    config = _transformers_config(source)
     try:
-        config = AutoConfig.from_pretrained(source)
-        if config.model_type != "esm" or getattr(config, "is_folding_model", False):
-            raise UserError(f"{source}: holds a '{config.model_type}' model, expected an ESM encoder")
         model, report = EsmModel.from_pretrained(
             source,
             config=config,
@@ -208,14 +220,27 @@ def _from_transformers(source: str | Path) -> EsmModel:
             output_loading_info=True,
         )
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"encoder '{source}' is neither a fair-esm .pt file, nor a transformers folder, nor a hub id "
-            f"that can be fetched ({reason})"
-        ) from None
+        raise _not_loaded(source, error) from None
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith(_NOT_USED)):
         raise UserError(f"{source}: weights are missing, among them {missing[0]}")
+    return model
+
+
+def _transformers_config(source: str | Path) -> EsmConfig:
+    try:
+        config = AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(source, error) from None
+    if config.model_type != "esm" or getattr(config, "is_folding_model", False):
+        raise UserError(f"{source}: holds a '{config.model_type}' model, expected an ESM encoder")
     ids = (config.vocab_size, config.pad_token_id, config.mask_token_id)
     if ids != (alphabet.VOCAB_SIZE, alphabet.PAD, alphabet.MASK):
         raise UserError(f"{source}: its vocabulary is not that of ESM-1b and ESM-2")
-    return model
+    return config
+
+
+def _not_loaded(source: str | Path, error: Exception) -> UserError:
+    return UserError(
+        f"encoder '{source}' is neither a fair-esm .pt file, nor a transformers folder, nor a hub id "
+        f"that can be fetched ({str(error).splitlines()[0]})"
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -16,13 +17,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from fragmodel.embeddings.encoders import load_encoder
+from fragmodel.embeddings.encoders import load_encoder, read_config
 from fragmodel.errors import UserError
 from fragmodel.model.chat import add_control_tokens
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
+from fragmodel.model.packed_decoder import check_decoder
+from fragmodel.vocabulary import LINEAR_LAYERS
 
 ADAPTERS = ("modality_adapter", "fragment_adapter")
 
@@ -36,14 +39,14 @@ def load_decoder(
     """
     quantised = _quantisation(bits, dtype) if bits else {}
     try:
+        check_decoder(AutoConfig.from_pretrained(source))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"decoder {source}: {str(error).splitlines()[0]}") from None
+    try:
         decoder = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **quantised)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"decoder {source}: cannot be loaded: {str(error).splitlines()[0]}") from None
-    if not isinstance(decoder, LlamaForCausalLM):
-        raise UserError(
-            f"decoder {source}: is a {type(decoder).__name__}; expected a LLaMA-architecture causal model"
-        )
     for layer in decoder.modules():
         # On a CPU with bfloat16 arithmetic bitsandbytes would repack 4-bit weights at the first evaluation: it takes
         # no layer whose outputs are not a multiple of 32, and other machines would compute otherwise.
@@ -91,7 +94,7 @@ def assemble(
     are held in ``dtype``, the decoder's linear layers in ``decoder_bits`` where that is given. Raises
     :class:`UserError` for parts that do not fit together.
     """
-    esm_encoder = load_encoder(encoder, dtype=dtype)
+    esm_encoder = load_encoder(encoder, dtype=dtype) if include_encoder else None
     llama_decoder, tokenizer = load_decoder(decoder, dtype, decoder_bits)
     token_ids = add_control_tokens(tokenizer)
     if len(tokenizer) > llama_decoder.get_input_embeddings().num_embeddings:
@@ -99,7 +102,7 @@ def assemble(
             torch.manual_seed(seed)
             llama_decoder.resize_token_embeddings(len(tokenizer))
     config = Esm2LlamaInstructConfig(
-        esm_config=esm_encoder.config,
+        esm_config=esm_encoder.config if esm_encoder else read_config(encoder),
         llama_config=llama_decoder.config,
         intermediate_dim=intermediate_dim,
         perceiver_latent_size=perceiver_latent_size,
@@ -111,7 +114,7 @@ def assemble(
         pad_token_id=tokenizer.pad_token_id,
     )
     model = _join(config, llama_decoder, seed)
-    if include_encoder:
+    if esm_encoder:
         model.esm_encoder = esm_encoder
         model.config.include_encoder = True
     model.requires_grad_(False)
@@ -159,7 +162,14 @@ def add_lora(
     target_modules: list[str],
     seed: int = 1,
 ) -> PeftModel:
-    """LoRA on the decoder's named linear layers; both adapters and the span markers' rows are trained in full."""
+    """LoRA on the decoder's named linear layers; both adapters and the span markers' rows are trained in full.
+
+    Raises :class:`UserError` for other names than those of :data:`fragmodel.vocabulary.LINEAR_LAYERS`.
+    """
+    if unknown := [name for name in target_modules if name not in LINEAR_LAYERS]:
+        raise UserError(
+            f"LoRA: {unknown[0]} is no linear layer of the decoder; choose from {', '.join(LINEAR_LAYERS)}"
+        )
     span_ids = [model.config.control_token_ids[name] for name in ("span_open", "span_close")]
     token_layers = ["embed_tokens"] if model.config.tie_word_embeddings else ["embed_tokens", "lm_head"]
     settings: dict[str, Any] = {
@@ -176,10 +186,7 @@ def add_lora(
     }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        try:
-            adapted = get_peft_model(model, LoraConfig(**settings))
-        except ValueError as error:
-            raise UserError(f"LoRA: {error} (see --target_modules)") from None
+        adapted = get_peft_model(model, LoraConfig(**settings))
     for name in ADAPTERS:
         # peft keeps a frozen copy of the untrained adapter to switch back to; nobody does, and it fills memory.
         getattr(model, name).original_module = torch.nn.Identity()

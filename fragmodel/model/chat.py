@@ -16,6 +16,7 @@ from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_
 from fragmodel.errors import UserError
 
 CONTROL_NAMES = {PROTEIN: "protein", FRAGMENT: "fragment", SPAN_OPEN: "span_open", SPAN_CLOSE: "span_close"}
+BLOCK = 4096  # texts that are tokenised at once
 ROLES = ("system", "user", "assistant")
 
 # Used for a decoder whose tokenizer brings no chat template of its own.
@@ -23,6 +24,9 @@ PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
+
+# Put before a template. Some (Llama 3.2's, for one) write today's date; a prompt is to be the same on every day.
+FIXED_DATE = "{% set date_string = '26 Jul 2024' %}{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 
 
 def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
@@ -32,7 +36,11 @@ def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """
     tokenizer.add_tokens([_special(marker) for marker in MARKERS], special_tokens=True)
     if tokenizer.chat_template is None:
-        tokenizer.chat_template = PLAIN_TEMPLATE
+        first = tokenizer("")["input_ids"][:1]
+        begins = first == [
+            tokenizer.bos_token_id
+        ]  # LLaMA's puts a BOS before every text; not all that have one do
+        tokenizer.chat_template = "{{ bos_token }}" * begins + PLAIN_TEMPLATE
     if tokenizer.eos_token_id is None:
         raise UserError("the decoder's tokenizer has no end-of-turn token (eos_token); set it in its config")
     if tokenizer.pad_token_id is None:
@@ -64,9 +72,11 @@ class ChatEncoder:
         """Tokenise these messages now, all together, so that data loading processes find it done."""
         pieces = {piece for text in set(texts) for piece, is_marker in split_markers(text) if not is_marker}
         todo = sorted(pieces - self._texts.keys())
-        if todo:
-            rows = self.tokenizer(todo, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-            self._texts.update(zip(todo, (array("i", row) for row in rows), strict=True))
+        # In blocks: beside the ids of a text the tokenizer holds much more, which ends with its block.
+        for first in range(0, len(todo), BLOCK):
+            block = todo[first : first + BLOCK]
+            rows = self.tokenizer(block, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            self._texts.update(zip(block, (array("i", row) for row in rows), strict=True))
 
     def prompt(self, conversation: Sequence[dict[str, str]], residues: int) -> list[int]:
         """Ids up to and with the start of the assistant's turn, with all placeholders in place.
@@ -132,6 +142,7 @@ class ChatEncoder:
                 ],
                 tokenize=False,
                 add_generation_prompt=True,
+                chat_template=FIXED_DATE + self.tokenizer.get_chat_template(),
             )
             self._templates[roles] = [
                 sentinels.index(piece)

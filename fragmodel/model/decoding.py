@@ -117,7 +117,7 @@ def _read(joined: Esm2LlamaInstructForCausalLM, prompts: Iterable[Batch], room: 
         if states is None:
             states = joined.encode_packed(batch["protein_input_ids"], batch["protein_lengths"])
         x, dtype = joined.embed_packed(
-            batch["input_ids"], states, batch["protein_lengths"], batch["position_ref"]
+            batch["input_ids"], batch["lengths"], states, batch["protein_lengths"], batch["position_ref"]
         )
         cache: list[KeysValues] = []
         counts = batch["lengths"].tolist()

@@ -65,7 +65,9 @@ def load_parts(
         parts = parts._replace(model=adapted)
     else:
         encoder = load_encoder(spec.esm_path) if with_encoder else None
-        parts = Parts(*spec.build(include_encoder=False), encoder)
+        model, _ = spec.build(include_encoder=False)
+        # The tokenizer that it was trained with: a chat template, ours or the decoder's, may have changed since.
+        parts = Parts(model, AutoTokenizer.from_pretrained(folder), encoder)
     load_adapter_weights(parts.model, folder)
     parts.model.eval()
     return parts

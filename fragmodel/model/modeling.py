@@ -14,7 +14,7 @@ from fragmodel.embeddings import alphabet
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
-from fragmodel.model.packed_decoder import run_packed
+from fragmodel.model.packed_decoder import check_decoder, run_packed
 from fragmodel.model.precision import compute_dtype
 from fragmodel.model.token_loss import linear_cross_entropy
 from fragmodel.model.token_rows import embed_tokens, token_rows
@@ -38,6 +38,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
     }
 
     def __init__(self, config: Esm2LlamaInstructConfig) -> None:
+        check_decoder(config.llama_config)
         super().__init__(config)
         self.esm_encoder = (
             EsmModel(config.esm_config, add_pooling_layer=False) if config.include_encoder else None
@@ -107,21 +108,30 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         """
         rows = protein_states[protein_attention_mask.bool()]
         embeddings = self.get_input_embeddings()(input_ids)
-        return self._insert(embeddings, input_ids, rows, protein_attention_mask.sum(1), position_ref)
+        return self._insert(embeddings, input_ids, None, rows, protein_attention_mask.sum(1), position_ref)
 
     def _insert(
         self,
         embeddings: torch.Tensor,
         input_ids: torch.Tensor,
+        lengths: torch.Tensor | None,
         protein_rows: torch.Tensor,
         protein_lengths: torch.Tensor,
         position_ref: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Put soft tokens into ``embeddings [..., decoder_dim]``; ``protein_rows [R, encoder_dim]`` lie packed."""
+        """Put soft tokens into ``embeddings [..., decoder_dim]``; ``protein_rows [R, encoder_dim]`` lie packed.
+
+        ``lengths [batch]`` are the tokens of each record where those lie packed too. Raises ``ValueError`` for a record
+        whose placeholders are not as many as its soft tokens.
+        """
         control = self.config.control_token_ids
         proteins = self.modality_adapter(protein_rows)
+        has_fragment = protein_lengths < 0 if position_ref is None else position_ref[:, 0] >= 0
+        expected = (protein_lengths, has_fragment * self.config.perceiver_latent_size)
+        for name, counts in zip(("protein", "fragment"), expected, strict=True):
+            _check_places(name, input_ids == control[name], lengths, counts)
         embeddings = _fill(embeddings, input_ids == control["protein"], proteins)
-        if position_ref is not None and (has_fragment := position_ref[:, 0] >= 0).any():
+        if has_fragment.any():
             first_rows = protein_lengths.cumsum(0) - protein_lengths
             # Row 0 of a protein is BOS: residue i is row i + 1.
             spans = position_ref[has_fragment] + first_rows[has_fragment, None] + 1
@@ -201,6 +211,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
     def embed_packed(
         self,
         input_ids: torch.Tensor,
+        lengths: torch.Tensor,
         protein_rows: torch.Tensor,
         protein_lengths: torch.Tensor,
         position_ref: torch.Tensor | None,
@@ -209,7 +220,9 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         weight, ids, rows = token_rows(self.get_input_embeddings())
         dtype = compute_dtype(weight)
         embeddings = embed_tokens(input_ids, weight, ids, rows).to(torch.promote_types(weight.dtype, dtype))
-        return self._insert(embeddings, input_ids, protein_rows, protein_lengths, position_ref), dtype
+        return self._insert(
+            embeddings, input_ids, lengths, protein_rows, protein_lengths, position_ref
+        ), dtype
 
     def _packed_loss(
         self,
@@ -224,7 +237,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
 
         The label of a record's first token counts nothing: there is no row before it.
         """
-        embeddings, dtype = self.embed_packed(input_ids, protein_rows, protein_lengths, position_ref)
+        embeddings, dtype = self.embed_packed(input_ids, lengths, protein_rows, protein_lengths, position_ref)
         labelled = labels != IGNORED
         labelled[lengths.cumsum(0) - lengths] = False
         places = labelled.nonzero().flatten()
@@ -250,11 +263,25 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         return inputs
 
 
+def _check_places(
+    name: str, places: torch.Tensor, lengths: torch.Tensor | None, expected: torch.Tensor
+) -> None:
+    """Compare the True places of each record, ``[batch, tokens]`` or packed ``[tokens]``, with ``expected [batch]``."""
+    if lengths is None:
+        found = places.sum(1)
+    else:
+        ends = places.cumsum(0)[lengths.cumsum(0) - 1]
+        found = ends.diff(prepend=ends.new_zeros(1))
+    if (wrong := found != expected).any():
+        record = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"record {record} of the batch has {int(found[record])} {name} placeholder tokens for "
+            f"{int(expected[record])} soft tokens"
+        )
+
+
 def _fill(embeddings: torch.Tensor, places: torch.Tensor, soft_tokens: torch.Tensor) -> torch.Tensor:
     """Put soft tokens ``[n, dim]`` at the ``n`` True places ``[batch, tokens]``, row by row."""
-    count = int(places.sum())
-    if count != len(soft_tokens):
-        raise ValueError(f"{count} placeholder tokens for {len(soft_tokens)} soft tokens")
     return embeddings.masked_scatter(places[..., None], soft_tokens.to(embeddings.dtype))
 
 

@@ -13,9 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.fsdp import register_fsdp_forward_method
-from transformers import LlamaModel
+from transformers import LlamaConfig, LlamaModel
 
 from fragmodel.model.projections import project
+
+
+def check_decoder(config: LlamaConfig) -> None:
+    """Raise ``ValueError`` for a decoder whose layers compute something else than these."""
+    if config.model_type != "llama":
+        raise ValueError(f"is a '{config.model_type}' model; expected a LLaMA-architecture causal model")
+    for name, supported in (("hidden_act", ("silu", "swish")), ("attention_dropout", (0,))):
+        if (found := getattr(config, name)) not in supported:
+            raise ValueError(f"{name} is {found} in its config.json; only {supported[0]} is supported")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ class Planner:
 
     def __init__(self, run: RunConfig, encoder: EsmConfig, decoder: LlamaConfig) -> None:
         self.run, self.encoder, self.decoder = run, encoder, decoder
-        self.dtype = getattr(torch, run.training.precision)
+        # Both formats of half precision have one size, and a CPU's autocast is made for bfloat16.
+        self.dtype = torch.float32 if run.training.precision == "float32" else torch.bfloat16
         self._layers = [self._build(number) for number in (1, 2)]
         self.weights = self._weights()
 

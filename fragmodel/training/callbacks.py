@@ -19,9 +19,11 @@ class Log(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Ask the untrained model."""
+        """Ask the untrained model; say so where a resumed run has nothing left to do."""
         if not state.global_step:
             self.on_save(args, state, control, **kwargs)
+        elif state.global_step >= state.max_steps:
+            print(f"No step is left: this run has done all of its {state.max_steps}")
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -15,24 +15,43 @@ from fragmodel.errors import UserError
 from fragmodel.files import write_text
 
 if TYPE_CHECKING:  # the launcher looks for checkpoints and needs no torch
+    from transformers import TrainingArguments
+
     from fragmodel.training.arguments import Arguments
-    from fragmodel.training.setup import TrainingSetup
 
 RUN_FILE = "run.json"
+OPTIMIZER_FILE = "optimizer.pt"
+SCALER_FILE = "scaler.pt"  # of the losses in float16
 STATE_FILE = "trainer_state.json"
 
 
-def run_identity(arguments: "Arguments", setup: "TrainingSetup", world_size: int) -> dict[str, Any]:
-    """What must be the same for a resumed run to continue the interrupted one."""
+# Fields of transformers that decide about the weights of every later step.
+_OF_THE_WEIGHTS = (
+    *("optim", "optim_args", "optim_target_modules", "adam_beta1", "adam_beta2", "adam_epsilon"),
+    *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps"),
+    *("weight_decay", "max_grad_norm", "bf16", "fp16"),
+    *("dataloader_drop_last", "average_tokens_across_devices"),
+)
+# What changes no weight, and may differ from one attempt to the next; named when a resumption is refused.
+FREE = "how often to log, validate and save; workers, memory and the number of processes"
+
+
+def run_identity(arguments: "Arguments", data_digest: str, world_size: int) -> dict[str, Any]:
+    """What must be the same for a resumed run to continue the interrupted one, as JSON has it."""
     training = arguments.training
-    return {
-        "model": setup.spec.model_dump(),
-        "data_digest": setup.data_digest,
-        "seed": training.data_seed if training.data_seed is not None else training.seed,
-        "records_per_step": training.per_device_train_batch_size
-        * training.gradient_accumulation_steps
-        * world_size,
+    per_process = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    steps = training.max_steps if training.max_steps > 0 else None
+    identity = {
+        "model": arguments.spec().model_dump(),
+        "data_digest": data_digest,
+        "max_text_tokens": arguments.data.max_text_tokens,
+        "seed": arguments.order_seed,
+        "records_per_step": per_process * world_size,
+        "max_steps": steps,
+        "num_train_epochs": None if steps else training.num_train_epochs,  # max_steps goes before it
+        **{name: getattr(training, name) for name in _OF_THE_WEIGHTS},
     }
+    return json.loads(json.dumps(identity))
 
 
 def write_identity(folder: Path, identity: dict[str, Any]) -> None:
@@ -42,18 +61,14 @@ def write_identity(folder: Path, identity: dict[str, Any]) -> None:
 
 def last_checkpoint(output_dir: Path) -> Path | None:
     """The newest whole checkpoint below ``output_dir``; one that was cut off while written is passed over."""
-    whole = [
-        path
-        for path in Path(output_dir).glob("checkpoint-*")
-        if re.fullmatch(r"checkpoint-\d+", path.name) and (path / STATE_FILE).is_file()
-    ]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    whole = [path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file()]
+    return max(whole, key=_step, default=None)
 
 
 def last_step(output_dir: Path) -> int:
     """The step of the newest whole checkpoint, 0 where there is none."""
     newest = last_checkpoint(output_dir)
-    return int(newest.name.rpartition("-")[2]) if newest else 0
+    return _step(newest) if newest else 0
 
 
 def remove_partial(output_dir: Path) -> None:
@@ -68,9 +83,9 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
 
     Raises :class:`UserError` when it is not whole or was made by another run.
     """
-    wanted = arguments.training.resume_from_checkpoint
-    if wanted in (None, "", "False", "false", False):
+    if not _is_resumed(arguments.training):
         return None
+    wanted = arguments.training.resume_from_checkpoint
     if str(wanted).lower() == "true":
         folder = last_checkpoint(Path(arguments.training.output_dir))
         if folder is None:
@@ -90,12 +105,18 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
         raise UserError(f"{folder}: {RUN_FILE} is missing; it was not written by this program")
     found = json.loads(path.read_text(encoding="utf-8"))
     for key, value in identity.items():
-        if found.get(key) != value:
-            detail = _first_difference(found.get(key), value)
+        if key not in found:
+            print(
+                f"note: {folder} does not say its {key}; it is taken to be {value}"
+            )  # of an earlier version
+        elif found[key] != value:
+            detail = _first_difference(found[key], value)
             raise UserError(
-                f"{folder} belongs to another run: {key} differs ({detail}); "
-                "restore the setting, or start anew with --load_adapter_checkpoint_dir"
+                f"{folder} belongs to another run: {key} differs ({detail}); restore the setting, or start anew "
+                f"with --load_adapter_checkpoint_dir. What may change: {FREE}"
             )
+    if not (folder / OPTIMIZER_FILE).is_file():
+        raise UserError(f"{folder}: {OPTIMIZER_FILE} is missing (--save_only_model?); it cannot be resumed")
     return folder
 
 
@@ -107,8 +128,57 @@ def _first_difference(found: Any, expected: Any) -> str:
     return f"{found} there, {expected} here"
 
 
-def remove_old(folder: Path, keep: int | None) -> None:
-    """Remove all but the ``keep`` newest checkpoints of a run; ``None`` keeps all."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for old in found[:-keep] if keep else []:
+def check_output(arguments: "Arguments") -> None:
+    """Raise :class:`UserError` where a run from scratch would mix its checkpoints with those of an earlier one."""
+    training = arguments.training
+    if _is_resumed(training) or training.overwrite_output_dir:
+        return
+    if step := last_step(Path(training.output_dir)):
+        raise UserError(
+            f"--output_dir {training.output_dir} holds checkpoints of an earlier run, up to step {step}: go on with "
+            "--resume_from_checkpoint True, choose another folder, or remove them with --overwrite_output_dir"
+        )
+
+
+def announce(training: "TrainingArguments", resumed: Path | None) -> None:
+    """Say where a run starts. From scratch remove what is to be overwritten, and checkpoints that were cut off.
+
+    The main process alone calls this, when all that can be refused has been.
+    """
+    if resumed:
+        print(f"Resuming from step {_step(resumed)} ({resumed})")
+        return
+    print("Starting training from scratch...")
+    for path in _checkpoints(Path(training.output_dir)):
+        if training.overwrite_output_dir or not (path / STATE_FILE).is_file():
+            shutil.rmtree(path)
+
+
+def begin_checkpoint(folder: Path) -> None:
+    """Make a folder that does not count as whole until its state file is there, also one that is written again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+
+
+def remove_old(newest: Path, keep: int | None) -> None:
+    """Remove all but the ``keep`` last checkpoints of the run that has just written ``newest``; ``None`` keeps all.
+
+    What lies beside it with a later step is another run's, or this one's before it went back: it is left alone.
+    """
+    found = [path for path in _checkpoints(newest.parent) if _step(path) <= _step(newest)]
+    for old in sorted(found, key=_step)[:-keep] if keep else []:
         shutil.rmtree(old)
+
+
+def _checkpoints(output_dir: Path) -> list[Path]:
+    return [
+        path for path in Path(output_dir).glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)
+    ]
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _is_resumed(training: "TrainingArguments") -> bool:
+    return training.resume_from_checkpoint not in (None, "", "False", "false", False)

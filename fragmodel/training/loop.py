@@ -11,7 +11,13 @@ import torch
 from accelerate import Accelerator, skip_first_batches
 from accelerate.utils import FullyShardedDataParallelPlugin, set_seed
 from torch.utils.data import DataLoader
-from transformers import DefaultFlowCallback, ProgressCallback, TrainerControl, TrainerState
+from transformers import (
+    DefaultFlowCallback,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerControl,
+    TrainerState,
+)
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler
 
@@ -19,9 +25,19 @@ from fragmodel.batching.packing import micro_batches
 from fragmodel.errors import UserError
 from fragmodel.model.modeling import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
-from fragmodel.training.arguments import Arguments, refuse_trainer_only
+from fragmodel.training.arguments import Arguments
 from fragmodel.training.callbacks import Log, StopInOrder
-from fragmodel.training.checkpoints import STATE_FILE, remove_old, resume_point, run_identity, write_identity
+from fragmodel.training.checkpoints import (
+    OPTIMIZER_FILE,
+    SCALER_FILE,
+    STATE_FILE,
+    announce,
+    begin_checkpoint,
+    remove_old,
+    resume_point,
+    run_identity,
+    write_identity,
+)
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.optimizer import make_optimizer, make_scheduler
@@ -37,7 +53,6 @@ class InstructLoop:
     def __init__(self, setup: TrainingSetup, arguments: Arguments) -> None:
         self.setup = setup
         self.args = args = arguments.training
-        refuse_trainer_only(args)
         plugin = FullyShardedDataParallelPlugin(**args.fsdp_plugin_args) if args.fsdp else None
         self.accelerator = Accelerator(
             mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no",
@@ -45,7 +60,7 @@ class InstructLoop:
             fsdp_plugin=plugin,
         )
         set_seed(args.seed)
-        self.identity = run_identity(arguments, setup, self.accelerator.num_processes)
+        self.identity = run_identity(arguments, setup.data_digest, self.accelerator.num_processes)
         self.resumed = resume_point(arguments, self.identity)
         if self.resumed:
             load_adapter_weights(setup.model, self.resumed)
@@ -87,11 +102,8 @@ class InstructLoop:
         """Run to the end or to an interruption; returns whether the end was reached."""
         if self.resumed:
             self._load_checkpoint(self.resumed)
-        self.accelerator.print(
-            f"Resuming from step {self.state.global_step} ({self.resumed})"
-            if self.resumed
-            else "Starting training from scratch..."
-        )
+        if self.accelerator.is_main_process:
+            announce(self.args, self.resumed)
         self.callbacks = self._callbacks(interruption)
         self._tell("on_train_begin")
         while self.state.global_step < self.max_steps and not self.control.should_training_stop:
@@ -111,7 +123,7 @@ class InstructLoop:
 
     def _callbacks(self, interruption: Interruption) -> CallbackHandler:
         """What decides when to log, validate and save, and who is told: as in the Trainer, by the same flags."""
-        chosen = [DefaultFlowCallback(), ProgressCallback()]
+        chosen = [DefaultFlowCallback(), (PrinterCallback if self.args.disable_tqdm else ProgressCallback)()]
         chosen += [kind() for kind in get_reporting_integration_callbacks(self.args.report_to)]
         chosen.append(StopInOrder(interruption))
         if self.accelerator.is_main_process:
@@ -190,25 +202,30 @@ class InstructLoop:
         )
         self.gradient_norm, self.learning_rate = float(norm), self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
-        self.scheduler.step()
+        if not self.accelerator.optimizer_step_was_skipped:  # in float16, after an overflow
+            self.scheduler.step()
         self.optimizer.zero_grad()
         self.state.num_input_tokens_seen += int(tokens)
         return self.accelerator.reduce(total, "mean").item()
 
     def _save_checkpoint(self) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        folder.mkdir(parents=True, exist_ok=True)
+        if self.accelerator.is_main_process:
+            begin_checkpoint(folder)
+        self.accelerator.wait_for_everyone()
         save_random_state(folder, self.accelerator)
         self.save_model(folder)
         optimizer = whole(self.optimizer.state_dict())
         if self.accelerator.is_main_process:
             write_identity(folder, self.identity)
-            torch.save(optimizer, folder / "optimizer.pt")
+            torch.save(optimizer, folder / OPTIMIZER_FILE)
             torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
+            if self.accelerator.scaler is not None:
+                torch.save(self.accelerator.scaler.state_dict(), folder / SCALER_FILE)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.state.save_to_json(str(folder / STATE_FILE))
-            remove_old(folder.parent, keep=self.args.save_total_limit)
+            remove_old(folder, keep=self.args.save_total_limit)
         self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 
     def save_model(self, folder: Path) -> None:
@@ -219,8 +236,10 @@ class InstructLoop:
             save_trained(model, self.setup.tokenizer, self.setup.spec, folder, weights)
 
     def _load_checkpoint(self, folder: Path) -> None:
-        load_optimizer(self.optimizer, folder / "optimizer.pt")
+        load_optimizer(self.optimizer, folder / OPTIMIZER_FILE)
         self.scheduler.load_state_dict(torch.load(folder / "scheduler.pt", weights_only=True))
+        if self.accelerator.scaler is not None and (folder / SCALER_FILE).is_file():
+            self.accelerator.scaler.load_state_dict(torch.load(folder / SCALER_FILE, weights_only=True))
         saved = TrainerState.load_from_json(str(folder / STATE_FILE))
         self.state.global_step = self._resumed_step = saved.global_step
         self.state.num_input_tokens_seen = saved.num_input_tokens_seen

@@ -3,6 +3,21 @@
 import torch
 from transformers import PreTrainedModel, Trainer, TrainingArguments, get_scheduler
 
+from fragmodel.errors import UserError
+
+
+def check_optimizer(arguments: TrainingArguments) -> None:
+    """Raise :class:`UserError` for an optimizer or a learning rate that cannot be made; this takes no model."""
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(arguments)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"--optim {arguments.optim.value}: {str(error).splitlines()[0]}") from None
+    try:
+        make_scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), arguments, steps=10)
+    except (TypeError, ValueError) as error:
+        name = arguments.lr_scheduler_type.value
+        raise UserError(f"--lr_scheduler_type {name}: {str(error).splitlines()[0]}") from None
+
 
 def make_optimizer(model: PreTrainedModel, arguments: TrainingArguments) -> torch.optim.Optimizer:
     """The optimizer that ``--optim`` names over the trained weights; biases and norms are not decayed."""
@@ -13,7 +28,16 @@ def make_optimizer(model: PreTrainedModel, arguments: TrainingArguments) -> torc
         {"params": [w for name, w in trained if name in decayed], "weight_decay": arguments.weight_decay},
         {"params": [w for name, w in trained if name not in decayed], "weight_decay": 0.0},
     ]
-    return kind(groups, **options)
+    return skipping_seen(kind(groups, **options))
+
+
+def skipping_seen(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer, with float16's overflows seen by who calls it.
+
+    A fused one would skip such a step by itself, and the schedule go on without it.
+    """
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
 
 
 def make_scheduler(

@@ -13,7 +13,8 @@ def save_random_state(checkpoint: Path, accelerator: Accelerator) -> None:
     """Write the states of this rank's Python, NumPy and torch generators, in the Trainer's layout."""
     state = {"python": random.getstate(), "numpy": np.random.get_state(), "cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
+        alone = accelerator.num_processes == 1  # a process that is alone uses one GPU of those it sees
+        state["cuda"] = torch.cuda.get_rng_state() if alone else torch.cuda.get_rng_state_all()
     torch.save(state, _file(checkpoint, accelerator))
 
 
@@ -25,8 +26,8 @@ def load_random_state(checkpoint: Path, accelerator: Accelerator) -> None:
     np.random.set_state(saved["numpy"])
     torch.set_rng_state(saved["cpu"])
     if "cuda" in saved and torch.cuda.is_available():
-        states = saved["cuda"] if isinstance(saved["cuda"], list) else [saved["cuda"]]
-        torch.cuda.set_rng_state_all(states)
+        several = isinstance(saved["cuda"], list)
+        (torch.cuda.set_rng_state_all if several else torch.cuda.set_rng_state)(saved["cuda"])
 
 
 def _file(checkpoint: Path, accelerator: Accelerator) -> Path:

@@ -5,13 +5,18 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-
-import torch
+from typing import TYPE_CHECKING
 
 from fragmodel.errors import UserError, cannot_write
-from fragmodel.training.arguments import Arguments, parse_arguments
+from fragmodel.training.command_line import check_command_line
 from fragmodel.training.interrupt import EXIT_STATUS
-from fragmodel.training.setup import TrainingSetup, prepare
+from fragmodel.training.spellings import modernise
+
+if TYPE_CHECKING:
+    from fragmodel.training.arguments import Arguments
+    from fragmodel.training.setup import TrainingSetup
+
+Train = Callable[["TrainingSetup", "Arguments"], bool]
 
 OUT_OF_MEMORY = (
     "out of memory: lower --per_device_train_batch_size and raise --gradient_accumulation_steps by as much, "
@@ -19,8 +24,10 @@ OUT_OF_MEMORY = (
 )
 
 
-def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str]) -> int:
-    """Parse, prepare, train; returns the exit status.
+def main(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> int:
+    """Parse the command line of ``program``, prepare, train; returns the exit status.
+
+    ``loop`` imports the function that trains, which is not done for a command line that is refused.
 
     0: trained to the end; 75: interrupted by a signal after writing a checkpoint (run again to go on);
     2: a mistake that the printed line explains.
@@ -29,17 +36,14 @@ def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str])
     try:
         # Of several processes the first speaks; errors come from all.
         with redirect_stdout(sys.stdout if os.environ.get("RANK", "0") == "0" else None):
-            arguments = parse_arguments(argv)
-            finished = train(prepare(arguments), arguments)
+            argv = modernise(argv)
+            check_command_line(program, argv)
+            finished = _train(program, loop, argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (torch.OutOfMemoryError, MemoryError):
-        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
-        return 2
     except Exception as error:
-        # The CPU allocator has no exception class of its own.
-        message = OUT_OF_MEMORY if "can't allocate memory" in str(error) else cannot_write(error)
+        message = OUT_OF_MEMORY if _is_out_of_memory(error) else cannot_write(error)
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
@@ -51,3 +55,19 @@ def main(train: Callable[[TrainingSetup, Arguments], bool], argv: Sequence[str])
             else "Interrupted: a checkpoint was written; run again to go on."
         )
     return 0 if finished else EXIT_STATUS
+
+
+def _train(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> bool:
+    from fragmodel.training.arguments import parse_arguments
+    from fragmodel.training.setup import prepare
+
+    train = loop()
+    arguments = parse_arguments(argv, program)
+    return train(prepare(arguments), arguments)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    # The CPU allocator has no exception class of its own.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -10,13 +10,16 @@ from transformers import PreTrainedTokenizerBase
 
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.batching.packing import PackedCollator
+from fragmodel.embeddings.encoders import open_encoder, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.trained import ModelSpec, load_adapter_weights, load_projectors
 from fragmodel.training.arguments import Arguments
+from fragmodel.training.checkpoints import check_output
 from fragmodel.training.mixture import MixtureSampler
+from fragmodel.training.optimizer import check_optimizer
 from fragmodel.training.probe import Probe
 
 
@@ -39,10 +42,11 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     """Load everything and print what a user wants to see before a long run."""
     spec = arguments.spec()
     data = arguments.data
-    _check_paths(arguments)
+    _check_at_once(arguments)
     store = EmbeddingStore(data.store, data.store_fingerprint) if data.store else None
+    if store is not None and arguments.training.process_index == 0:
+        _check_encoder(store, arguments)
     model, tokenizer = spec.build(include_encoder=store is None)
-    _check_store(model, store)
     if path := arguments.model.load_model_checkpoint_path:
         print(f"Initialised {', '.join(load_projectors(model, Path(path)))} from {path}")
     if path := arguments.model.load_adapter_checkpoint_dir:
@@ -51,9 +55,12 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     chat = ChatEncoder(tokenizer, spec.perceiver_latent_size)
     names, groups = _datasets(arguments, "train", chat, store)
     weights = data.sampling_weights or [1.0] * len(groups)
-    sampler = MixtureSampler([len(group) for group in groups], weights, arguments.training.seed)
+    sampler = MixtureSampler([len(group) for group in groups], weights, arguments.order_seed)
     evaluate = arguments.training.eval_strategy != "no" or arguments.training.do_eval
-    eval_groups = _validation(arguments, chat, store) if evaluate else []
+    found = _validation(arguments, chat, store, required=evaluate)
+    eval_groups = found if evaluate else []
+    if store is not None:
+        _check_sequences(store, _flat([*groups, *eval_groups]))
     train_dataset = ConcatDataset(groups)
     print("Model:")
     print(model)
@@ -62,8 +69,8 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     print(f"Training dataset size: {len(train_dataset)}")
     for name, group, draws in zip(names, groups, sampler.draws, strict=True):
         print(f"  {name}: {len(group)} records, {draws} draws an epoch")
-    if evaluate:
-        print(f"Evaluation dataset size: {sum(map(len, eval_groups))}")
+    unused = "" if evaluate else " (not used: --eval_strategy no)"
+    print(f"Evaluation dataset size: {sum(map(len, found))}{unused}")
     return TrainingSetup(
         spec=spec,
         model=model,
@@ -77,7 +84,10 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     )
 
 
-def _check_paths(arguments: Arguments) -> None:
+def _check_at_once(arguments: Arguments) -> None:
+    """What can be told before any weight is read."""
+    check_output(arguments)
+    check_optimizer(arguments.training)
     data = arguments.data
     files = [("--train_files", p) for p in data.train_files] + [("--eval_files", p) for p in data.eval_files]
     for flag, path in files:
@@ -91,12 +101,34 @@ def _check_paths(arguments: Arguments) -> None:
             raise UserError(f"{flag} {path}: no such file or folder")
 
 
-def _check_store(model: PeftModel, store: EmbeddingStore | None) -> None:
-    encoder_dim = model.base_model.model.config.esm_config.hidden_size
-    if store is not None and store.dim != encoder_dim:
+def _check_encoder(store: EmbeddingStore, arguments: Arguments) -> None:
+    """Refuse a store of another encoder than ``--esm_path``; encoders of several kinds have the same width."""
+    about, path = store.description, arguments.model.esm_path
+    encoder = open_encoder(path)
+    if about["weights"] != weights_digest(encoder):
         raise UserError(
-            f"the store holds states of width {store.dim}, the encoder of --esm_path has {encoder_dim}; "
-            "embed with this encoder first (fragmodel embed)"
+            f"--store {store.root}: its states are of {about['encoder']}, whose weights are not those of "
+            f"--esm_path {path}; embed with this encoder first (fragmodel embed)"
+        )
+    last = encoder.config.num_hidden_layers
+    if about["layer"] != last and arguments.data.store_fingerprint is None:
+        raise UserError(
+            f"--store {store.root}: its states are of layer {about['layer']}, and the encoder's last is {last}; "
+            f"embed with --layer -1 first, or say that you mean it: --store_fingerprint {store.fingerprint}"
+        )
+
+
+def _check_sequences(store: EmbeddingStore, datasets: Sequence[FragRefDataset]) -> None:
+    """Refuse a store without all sequences. It is open from then on, which data loading processes inherit."""
+    records: dict[str, str] = {}  # of each sequence the first
+    for dataset in datasets:
+        columns = (dataset.records.column(name).to_pylist() for name in ("sequence", "record_id"))
+        for sequence, record_id in zip(*columns, strict=True):
+            records.setdefault(sequence, record_id)
+    if missing := store.missing(records):
+        raise UserError(
+            f"--store {store.root}: lacks {len(missing)} of {len(records)} sequences, among them that of record "
+            f"{records[missing[0]]}; add them with `fragmodel embed FILE --encoder ENCODER --store {store.root}`"
         )
 
 
@@ -128,13 +160,16 @@ def _datasets(
 
 
 def _validation(
-    arguments: Arguments, chat: ChatEncoder, store: EmbeddingStore | None
+    arguments: Arguments, chat: ChatEncoder, store: EmbeddingStore | None, *, required: bool
 ) -> list[ConcatDataset | FragRefDataset]:
+    """Validation data sets; where they are not ``required``, those that there are."""
     try:
         groups = _datasets(arguments, "valid", chat, store)[1]
     except UserError as error:
+        if not required:
+            return []
         raise UserError(f"{error}; to train without validation: --eval_strategy no") from None
-    if not sum(map(len, groups)):
+    if required and not sum(map(len, groups)):
         raise UserError("there is no validation record; to train without validation: --eval_strategy no")
     return groups
 

@@ -14,10 +14,18 @@ from fragmodel.batching.packing import micro_batches
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
 from fragmodel.training.callbacks import Log, StopInOrder
-from fragmodel.training.checkpoints import resume_point, run_identity, write_identity
+from fragmodel.training.checkpoints import (
+    OPTIMIZER_FILE,
+    announce,
+    begin_checkpoint,
+    resume_point,
+    run_identity,
+    write_identity,
+)
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.mixture import MixtureSampler
+from fragmodel.training.optimizer import skipping_seen
 from fragmodel.training.setup import TrainingSetup
 from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
 from fragmodel.training.validation import validation_loss
@@ -37,12 +45,14 @@ class FragTrainer(Trainer):
             processing_class=setup.tokenizer,
             **kwargs,
         )
-        self.identity = run_identity(arguments, setup, arguments.training.world_size)
+        self.identity = run_identity(arguments, setup.data_digest, arguments.training.world_size)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler | None:
-        if self.args.train_sampling_strategy == "random":
-            return self.setup.sampler
-        return super()._get_train_sampler(train_dataset)
+        return self.setup.sampler
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """As ``--optim`` says."""
+        return skipping_seen(super().create_optimizer(*args, **kwargs))
 
     def training_step(
         self,
@@ -90,18 +100,23 @@ class FragTrainer(Trainer):
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(revision=self.args.hub_revision)
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if self.args.should_save:
+            begin_checkpoint(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+        super()._save_checkpoint(model, trial)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Nothing: :func:`train` loads the weights before the model is wrapped."""
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         optimizer = whole(self.optimizer.state_dict())
         if self.args.should_save:
-            torch.save(optimizer, Path(output_dir) / "optimizer.pt")
+            torch.save(optimizer, Path(output_dir) / OPTIMIZER_FILE)
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint:
-            load_optimizer(self.optimizer, Path(checkpoint) / "optimizer.pt")
+            load_optimizer(self.optimizer, Path(checkpoint) / OPTIMIZER_FILE)
             self.lr_scheduler.load_state_dict(
                 torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
             )
@@ -135,11 +150,7 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
             plan_shards(setup.model, trainer.accelerator, plugin)
             trainer.is_fsdp_enabled = True
         if trainer.is_world_process_zero():
-            print(
-                f"Resuming from step {first_step} ({checkpoint})"
-                if checkpoint
-                else "Starting training from scratch..."
-            )
+            announce(arguments.training, checkpoint)
             log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
             trainer.add_callback(Log(log, setup.probe))
         trainer.add_callback(StopInOrder(interruption))

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import TEXTS, VOCAB
 from tokenizers import AddedToken
+from tokenizers.processors import TemplateProcessing
 
 from fragmodel.data.grammar import format_spans
 from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN
@@ -217,6 +218,39 @@ def test_a_base_model_gets_a_template_and_padding() -> None:
     assert text == f"system: Be brief.\nuser: What is {FRAGMENT * LATENT}?\nassistant: "
 
 
+def test_a_base_model_begins_as_its_tokenizer_begins_a_text() -> None:
+    """LLaMA's puts a BOS before every text; others have one and do not use it."""
+    tokenizer = stand_in()
+    tokenizer.chat_template = None
+    bos = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|bos|> $A", special_tokens=[("<|bos|>", bos)]
+    )
+    assert tokenizer("x")["input_ids"][0] == bos
+    add_control_tokens(tokenizer)
+    ids = ChatEncoder(tokenizer, LATENT).prompt(turns("Be brief.", "What is it?"), RESIDUES)
+    assert ids[0] == bos and ids.count(bos) == 1
+    assert tokenizer.decode(ids[1:]).startswith("system: Be brief.")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+        "Today Date: {{ date_string }}\n",
+        "Today Date: {{ strftime_now('%d %b %Y') }}\n",
+        "{% if not date_string is defined %}{% set date_string = '1 Apr 2020' %}{% endif %}"
+        "Today Date: {{ date_string }}\n",
+    ],
+)
+def test_a_prompt_is_the_same_on_every_day(template: str) -> None:
+    tokenizer = stand_in()
+    tokenizer.chat_template = template + PLAIN_TEMPLATE
+    add_control_tokens(tokenizer)
+    ids = ChatEncoder(tokenizer, LATENT).prompt(turns("Be brief.", "What is it?"), RESIDUES)
+    assert tokenizer.decode(ids).startswith("Today Date: 26 Jul 2024\nsystem: Be brief.")
+
+
 def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
     tokenizer = stand_in()
     tokenizer.eos_token = None
@@ -226,6 +260,7 @@ def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_texts_are_tokenised_once_and_together_as_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fragmodel.model.chat.BLOCK", 5)
     texts = [*DANGEROUS, "zinc finger", "(3,9)", f"{PROTEIN} and {FRAGMENT}", "", "zinc  finger\n"]
     alone = {text: encoder({"stand_in": stand_in, "llama3": llama3}[name]).answer(text) for text in texts}
     chat = encoder({"stand_in": stand_in, "llama3": llama3}[name])

@@ -12,6 +12,7 @@ from tiny_models import (
     grounding_record,
     joined,
     make_batch,
+    make_packed,
     plain_loss,
     referring_record,
 )
@@ -129,11 +130,26 @@ def test_encoder_stays_frozen_and_in_evaluation_mode(parts: tuple[Any, Any]) -> 
     assert not states.requires_grad
 
 
-def test_placeholders_must_match_the_proteins(parts: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("name", ["protein", "fragment"])
+@pytest.mark.parametrize("make", [make_batch, make_packed], ids=["padded", "packed"])
+def test_placeholders_must_match_each_record(parts: tuple[Any, Any], make: Any, name: str) -> None:
+    """Also where one record has too many and another too few: the soft tokens would go to the wrong one."""
     model, tokenizer = parts
-    batch = make_batch(MIXED, tokenizer)
-    batch["protein_attention_mask"][0, -1] = 1 - batch["protein_attention_mask"][0, -1]
-    with pytest.raises(ValueError, match="placeholder tokens for"):
+    placeholder = joined(model).config.control_token_ids[name]
+    batch = make(MIXED, tokenizer)
+    ids = batch["input_ids"]
+    records = ids.split(batch["lengths"].tolist()) if "lengths" in batch else ids
+    records[0][(records[0] == placeholder).nonzero()[0]] = 5
+    records[2][0] = placeholder
+    with pytest.raises(ValueError, match=f"record 0 of the batch has .* {name} placeholder tokens for"):
+        model(**batch)
+
+
+def test_a_fragment_placeholder_without_a_fragment_is_an_error(parts: tuple[Any, Any]) -> None:
+    model, tokenizer = parts
+    batch = make_batch([referring_record(0)], tokenizer)
+    batch["position_ref"] = torch.tensor([[-1, -1]])
+    with pytest.raises(ValueError, match="2 fragment placeholder tokens for 0 soft tokens"):
         model(**batch)
 
 

@@ -18,6 +18,7 @@ from tiny_models import (
 )
 
 from fragmodel.batching.packing import micro_batches
+from fragmodel.model import packed_decoder
 from fragmodel.model.modeling import IGNORED
 
 MIXED = [referring_record(0), grounding_record(1), referring_record(2, (10, 20), "serine protease")]
@@ -68,16 +69,24 @@ def test_parts_of_a_batch_add_up_to_it(parts: tuple[Any, Any], max_tokens: int) 
     assert_same_gradients(gradients(model, loss), expected)
 
 
-def test_gradient_checkpointing_changes_no_gradient(tiny: TinyModels) -> None:
+def test_gradient_checkpointing_changes_no_gradient(
+    tiny: TinyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Dropout included: the second pass draws the same mask."""
     model, tokenizer = build_model(tiny.spec(lora_dropout=0.3, target_modules=ALL_LAYERS))
     batch = make_packed(MIXED, tokenizer)
     model.train()
-    found = []
+    runs: list[int] = []
+    project = packed_decoder.project
+    monkeypatch.setattr(packed_decoder, "project", lambda *a, **k: (runs.append(1), project(*a, **k))[1])
+    found, passes = [], []
     for _ in range(2):
         torch.manual_seed(7)
+        runs.clear()
         found.append(gradients(model, model(**batch).loss))
+        passes.append(len(runs))
         model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert passes[1] == 2 * passes[0] > 0  # each layer once forward, and once again in the backward pass
     assert_same_gradients(found[1], found[0])
 
 

@@ -164,3 +164,14 @@ def test_operations_are_those_of_a_real_step(folders: tuple[Path, Path]) -> None
     attention = 4 * rows**2 * planner.encoder.hidden_size * planner.encoder.num_hidden_layers
     measured = encoder.get_total_flops() + attention
     assert planner.encoder_operations(RESIDUES) == pytest.approx(measured, rel=0.05)
+
+
+def test_both_formats_of_half_precision_take_the_same(folders: tuple[Path, Path]) -> None:
+    """The documented command says float16."""
+    steps = []
+    for precision in ("bfloat16", "float16"):
+        run = config(folders, precision)
+        planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+        steps.append(planner.step(Lengths(residues=50, prompt=20, answer=10), 2, checkpointing=True))
+        planner.training_operations(Lengths(residues=50, prompt=20, answer=10), checkpointing=False)
+    assert steps[0] == steps[1]

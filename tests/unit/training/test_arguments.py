@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from fragmodel.errors import UserError
 from fragmodel.training.arguments import Arguments, modernise, parse_arguments
@@ -102,12 +103,9 @@ def test_fp16_switched_off_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--evaluation-strategy", "steps"], ["--eval_strategy", "steps"]),
         (["--warmup_ratio", "0.25"], ["--warmup_steps", "0.25"]),
         (["--warmup_ratio=0.25"], ["--warmup_steps", "0.25"]),
-        (["--overwrite_output_dir"], []),
-        (["--overwrite_output_dir", "True"], []),
-        (["--overwrite_output_dir=False"], []),
         (["--logging_dir", "logs/run1"], []),
-        (["--group_by_length"], ["--train_sampling_strategy", "group_by_length"]),
-        (["--group_by_length", "True"], ["--train_sampling_strategy", "group_by_length"]),
+        (["--group_by_length"], []),
+        (["--group_by_length", "True"], []),
         (["--group_by_length=False"], []),
         (["--no_cuda"], ["--use_cpu"]),
         (["--per_gpu_train_batch_size", "3"], ["--per_device_train_batch_size", "3"]),
@@ -144,6 +142,39 @@ def test_every_transformers_flag_is_there() -> None:
     training = parse("--gradient_checkpointing", "--max_grad_norm", "0.5", "--report_to", "none").training
     assert training.gradient_checkpointing and training.max_grad_norm == 0.5
     assert training.report_to == []
+
+
+def test_the_order_of_records_has_a_seed_of_its_own() -> None:
+    assert parse("--seed", "3").order_seed == 3
+    assert parse("--seed", "3", "--data_seed", "0").order_seed == 0
+
+
+@pytest.mark.parametrize("words", [["--overwrite_output_dir"], ["--overwrite_output_dir", "True"]])
+def test_overwriting_is_an_option_of_ours(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(*words).training.overwrite_output_dir
+    assert not parse("--overwrite_output_dir=False").training.overwrite_output_dir
+    assert "overwrite_output_dir" not in capsys.readouterr().out
+
+
+class Devices:
+    """``TrainingArguments._setup_devices`` on a machine with several GPUs and no launcher."""
+
+    def __get__(self, arguments: Any, _: type) -> Any:
+        if arguments is None:
+            return self
+        arguments.__dict__.setdefault("_n_gpu", 4)
+        return torch.device("cpu")
+
+
+def test_of_several_gpus_a_plain_program_keeps_to_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """nn.DataParallel would cut packed records along their first dimension."""
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", Devices())
+    training = parse().training
+    assert (training.n_gpu, training.train_batch_size) == (1, 4)
+    said = capsys.readouterr().out
+    assert "note: of 4 visible GPUs the first is used; for all of them: torchrun --nproc-per-node 4" in said
 
 
 def test_several_data_sets_with_weights() -> None:
