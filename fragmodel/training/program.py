@@ -1,20 +1,34 @@
-"""`python -m fragmodel.training.program LOOP …`: the training programs, wherever the package is installed.
+"""The two training programs: `python -m fragmodel.training.program trainer …` is `train_trainer.py`, `instruct` the other.
 
-The same as `train_trainer.py` (LOOP `trainer`) and `train_instruct.py` (LOOP `instruct`).
+The workflow starts them so, wherever the package lies.
 """
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
+from fragmodel.training.flags import INSTRUCT, TRAINER
 from fragmodel.training.run import main
 
 
-def program(loop: str, argv: list[str]) -> int:
-    """Run one of the two loops with the arguments of its program; returns the exit status."""
-    if loop == "trainer":
-        from fragmodel.training.trainer import train
-    else:
-        from fragmodel.training.loop import train
-    return main(train, argv)
+def program(loop: str, argv: Sequence[str]) -> int:
+    """Run the program of one of the loops, `trainer` or `instruct`, with its arguments; returns the exit status."""
+    return main(*{"trainer": (TRAINER, _trainer), "instruct": (INSTRUCT, _instruct)}[loop], argv)
+
+
+# Their imports take seconds.
+
+
+def _trainer() -> Any:
+    from fragmodel.training.trainer import train
+
+    return train
+
+
+def _instruct() -> Any:
+    from fragmodel.training.loop import train
+
+    return train
 
 
 if __name__ == "__main__":

@@ -167,7 +167,9 @@ TABLE: dict[str, Change] = {
         "cli/score.py", "config/faults.py", "planning/doctor.py", "planning/plan.py"
     ),
     "the other training loop": edited("training/loop.py"),
-    "settings of a stage that is off (`alignment`); the page lists all settings": setting("alignment.learning_rate", 0.5),
+    "settings of a stage that is off (`alignment`); the page lists all settings": setting(
+        "alignment.learning_rate", 0.5
+    ),
     "a report module": edited("report/sections/task.py"),
     "a template of the report": lambda workflow: add_remark(
         workflow.folder / "fragmodel/report/templates/style.css"
