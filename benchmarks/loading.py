@@ -25,8 +25,8 @@ from fragmodel.data.ingest import iter_records
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.embeddings.store import EmbeddingStore, sequence_key
 from fragmodel.model.chat import ChatEncoder, add_control_tokens
-from fragmodel.model.modeling import IGNORED
 from fragmodel.model.stand_ins import train_tokenizer
+from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import RECORDS, Record
 
 DIM = 480  # of ESM-2 35M

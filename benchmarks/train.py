@@ -117,7 +117,7 @@ def packed_step(model: Any, precision: str) -> Callable[[list[dict], int], float
     import torch
 
     from fragmodel.batching.packing import PackedCollator, micro_batches
-    from fragmodel.model.modeling import IGNORED
+    from fragmodel.model.token_loss import IGNORED
 
     collate = PackedCollator()
     optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from fragmodel.embeddings import alphabet
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 
 NO_FRAGMENT = (-1, -1)
 

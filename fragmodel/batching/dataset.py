@@ -12,7 +12,7 @@ from fragmodel.data.ingest import iter_records
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import RECORDS, Record, read_table, record_at, to_table
 from fragmodel.vocabulary import LONGEST_WINDOW, TaskType
 

@@ -16,10 +16,9 @@ from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.packed_decoder import check_decoder, run_packed
 from fragmodel.model.precision import compute_dtype
-from fragmodel.model.token_loss import linear_cross_entropy
+from fragmodel.model.token_loss import IGNORED, linear_cross_entropy
 from fragmodel.model.token_rows import embed_tokens, token_rows
 
-IGNORED = -100  # label of a position without a target, as everywhere in transformers
 PROTEIN_INPUTS = ("protein_hidden_states", "protein_input_ids", "protein_attention_mask", "position_ref")
 
 

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from fragmodel.data.prompts import split_markers
 from fragmodel.model.chat import ChatEncoder, add_control_tokens
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 
 Dialogue = tuple[Sequence[dict[str, str]], str]  # conversation and answer
 

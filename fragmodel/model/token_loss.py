@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+IGNORED = -100  # label of a position without a target, as everywhere in transformers
 CHUNK = 2**25  # logits that are held at once: 128 MiB in float32
 
 

@@ -23,7 +23,7 @@ from transformers.trainer_callback import CallbackHandler
 
 from fragmodel.batching.packing import micro_batches
 from fragmodel.errors import UserError
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
 from fragmodel.training.callbacks import Log, StopInOrder

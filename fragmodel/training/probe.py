@@ -9,7 +9,7 @@ from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.grammar import Place, read_places
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 from fragmodel.vocabulary import GROUNDING_TASKS
 
 MAX_NEW_TOKENS = 48

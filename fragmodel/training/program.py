@@ -1,6 +1,6 @@
-"""The two training programs: `python -m fragmodel.training.program trainer …` is `train_trainer.py`, `instruct` the other.
+"""The two training programs: `python -m fragmodel.training.program trainer …` or `instruct …`.
 
-The workflow starts them so, wherever the package lies.
+The workflow starts them so; for people there are `train_trainer.py` and `train_instruct.py`.
 """
 
 import sys

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from fragmodel.batching.packing import PackedCollator
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 
 
 @torch.no_grad()

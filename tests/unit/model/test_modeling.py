@@ -17,7 +17,7 @@ from tiny_models import (
     referring_record,
 )
 
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 
 MIXED = [referring_record(0), grounding_record(1), referring_record(2, (10, 20), "serine protease")]
 

@@ -19,7 +19,7 @@ from tiny_models import (
 
 from fragmodel.batching.packing import micro_batches
 from fragmodel.model import packed_decoder
-from fragmodel.model.modeling import IGNORED
+from fragmodel.model.token_loss import IGNORED
 
 MIXED = [referring_record(0), grounding_record(1), referring_record(2, (10, 20), "serine protease")]
 ALL_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
