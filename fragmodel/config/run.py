@@ -89,6 +89,14 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _loop_has_the_last_layer(self) -> "RunConfig":
+        if self.embeddings.mode == "in_loop" and self.embeddings.layer != -1:
+            raise ValueError(
+                "embeddings.layer needs embeddings.mode: store; the encoder in the loop gives the last"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _heads_divide(self) -> "RunConfig":
         stand_in = self.models.stand_in
         for part in ("encoder", "decoder"):

@@ -48,6 +48,11 @@ def generate(
     if encoder is not None:
         _check_encoder(model_dir, parts.encoder, encoder)
     tokenizer = parts.tokenizer
+    if store is None and (layer := parts.model.config.encoder_layer) is not None:
+        raise UserError(
+            f"{model_dir}: was trained on the states of encoder layer {layer}, and an encoder in the loop gives the last; "
+            "set embeddings.mode: store"
+        )
     model = (parts.model if store else with_its_encoder(parts)).to(device)
     chat = ChatEncoder(tokenizer, model.config.perceiver_latent_size)
     states = EmbeddingStore(store, fingerprint) if store else None

@@ -25,6 +25,7 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         num_perceiver_layers: int = 2,
         control_token_ids: dict[str, int] | None = None,
         include_encoder: bool = True,
+        encoder_layer: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.esm_config = _as_config(esm_config, EsmConfig)
@@ -35,6 +36,7 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         self.num_perceiver_layers = num_perceiver_layers
         self.control_token_ids = dict(control_token_ids or {})
         self.include_encoder = include_encoder
+        self.encoder_layer = encoder_layer  # whose states the adapters read; None: the last
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             kwargs.setdefault(name, getattr(self.llama_config, name))
         # Kept in step with the decoder, whose head it is that may be tied.

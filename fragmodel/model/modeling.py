@@ -86,6 +86,11 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         """Frozen encoder states ``[batch, residues + 2, encoder_dim]`` of ESM token ids, without gradients."""
         if self.esm_encoder is None:
             raise ValueError("this model was saved without its encoder: give it protein_hidden_states")
+        if self.config.encoder_layer is not None:
+            layer = self.config.encoder_layer
+            raise ValueError(
+                f"this model reads the states of encoder layer {layer}: give it protein_hidden_states"
+            )
         with torch.no_grad():
             return self.esm_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 

@@ -41,6 +41,7 @@ class ModelSpec(BaseModel):
     lora_dropout: float
     target_modules: list[str]
     seed: int
+    encoder_layer: int | None = None  # whose states the adapters read; None: the last, after its layer norm
 
     def build(self, *, include_encoder: bool) -> tuple[PeftModel, PreTrainedTokenizerBase]:
         """The untrained model with LoRA, and its tokenizer."""
@@ -56,6 +57,7 @@ class ModelSpec(BaseModel):
             decoder_bits=self.decoder_bits,
             seed=self.seed,
         )
+        model.config.encoder_layer = self.encoder_layer
         adapted = add_lora(
             model,
             rank=self.lora_rank,

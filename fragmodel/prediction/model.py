@@ -68,7 +68,8 @@ class FragModel:
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
         self.chat = ChatEncoder(parts.tokenizer, parts.model.config.perceiver_latent_size)
-        self._encoder = PackedEncoder(parts.encoder)
+        layer = parts.model.config.encoder_layer
+        self._encoder = PackedEncoder(parts.encoder, -1 if layer is None else layer)
 
     @classmethod
     def load(

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.batching.packing import PackedCollator
-from fragmodel.embeddings.encoders import open_encoder, weights_digest
+from fragmodel.embeddings.encoders import open_encoder, read_config, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
@@ -44,8 +44,11 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     data = arguments.data
     _check_at_once(arguments)
     store = EmbeddingStore(data.store, data.store_fingerprint) if data.store else None
-    if store is not None and arguments.training.process_index == 0:
-        _check_encoder(store, arguments)
+    if store is not None:
+        if arguments.training.process_index == 0:
+            _check_encoder(store, arguments)
+        layer, last = store.description["layer"], read_config(arguments.model.esm_path).num_hidden_layers
+        spec = spec.model_copy(update={"encoder_layer": layer if layer != last else None})
     model, tokenizer = spec.build(include_encoder=store is None)
     if path := arguments.model.load_model_checkpoint_path:
         print(f"Initialised {', '.join(load_projectors(model, Path(path)))} from {path}")

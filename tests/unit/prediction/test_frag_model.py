@@ -13,6 +13,7 @@ from tiny_models import build_model
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
+from fragmodel.evaluation.generate import generate
 from fragmodel.model.loading import Parts
 from fragmodel.model.trained import save_trained
 from fragmodel.prediction.export import export_model
@@ -60,6 +61,23 @@ def test_states_are_those_of_the_store(model, tiny, tmp_path):
     (states,) = model.encode([SEQUENCE])
     assert states.dtype == torch.bfloat16
     torch.testing.assert_close(states.float(), EmbeddingStore(tmp_path).get(SEQUENCE).float(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("form", ["run", "exported", "merged"])
+def test_states_are_of_the_layer_that_training_read(tiny, tmp_path, form):
+    spec = tiny.spec().model_copy(update={"encoder_layer": 1})
+    model, tokenizer = build_model(spec, include_encoder=False)
+    save_trained(model, tokenizer, spec, tmp_path / "run")
+    if form == "exported":
+        export_model(tmp_path / "run", tmp_path / form)
+    elif form == "merged":
+        merge(tmp_path / "run", tmp_path / form)
+    (states,) = FragModel.load(tmp_path / form, device="cpu").encode([SEQUENCE])
+    embed_sequences([SEQUENCE], encoder=tiny.encoder, store=tmp_path / "store", layer=1)
+    expected = EmbeddingStore(tmp_path / "store").get(SEQUENCE)
+    torch.testing.assert_close(states.float(), expected.float(), rtol=0, atol=0)
+    with pytest.raises(UserError, match="encoder layer 1"):
+        generate(tmp_path / form, [], tmp_path / "out.parquet", store=None, fingerprint=None)
 
 
 def test_the_answer_depends_on_the_fragment_alone_among_equal_windows(model):
