@@ -50,7 +50,7 @@ def generate(
     tokenizer = parts.tokenizer
     if store is None and (layer := parts.model.config.encoder_layer) is not None:
         raise UserError(
-            f"{model_dir}: was trained on the states of encoder layer {layer}, and an encoder in the loop gives the last; "
+            f"{model_dir}: was trained on the states of encoder layer {layer}, an encoder in the loop gives the last; "
             "set embeddings.mode: store"
         )
     model = (parts.model if store else with_its_encoder(parts)).to(device)
