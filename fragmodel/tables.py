@@ -236,7 +236,8 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
     """
     with _open(path) as parquet:
         _check_columns(path, parquet, schema, columns)
-        table = parquet.read(columns=list(columns) if columns else None)
+        with damage_told(path):
+            table = parquet.read(columns=list(columns) if columns else None)
     for field in schema:
         if field.name in table.column_names and not field.nullable and table[field.name].null_count:
             raise UserError(f"{path}: column '{field.name}' of table '{_name(schema)}' has null values")
@@ -247,7 +248,12 @@ def iter_column(path: str | Path, schema: pa.Schema, column: str) -> Iterator[An
     """Values of one column in order, a batch of rows in memory at a time. Raises as :func:`read_table`."""
     with _open(path) as parquet:
         _check_columns(path, parquet, schema, [column])
-        for batch in parquet.iter_batches(columns=[column]):
+        batches = parquet.iter_batches(columns=[column])
+        while True:
+            with damage_told(path):
+                batch = next(batches, None)
+            if batch is None:
+                return
             if not schema.field(column).nullable and batch.column(0).null_count:
                 raise UserError(f"{path}: column '{column}' of table '{_name(schema)}' has null values")
             yield from batch.column(0).to_pylist()
@@ -267,12 +273,20 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def _open(path: str | Path) -> pq.ParquetFile:
-    try:
+    with damage_told(path):
         return pq.ParquetFile(path)
+
+
+@contextmanager
+def damage_told(path: str | Path) -> Iterator[None]:
+    """Whatever Arrow raises over the bytes of a file becomes a :class:`UserError` of one line."""
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error})") from None
+    except Exception as error:  # ArrowInvalid, OSError, UnicodeDecodeError, MemoryError, …: the bytes decide
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not a Parquet file, or a damaged one ({text}); make it anew") from None
 
 
 def _name(schema: pa.Schema) -> str:

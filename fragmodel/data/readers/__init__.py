@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fragmodel.data.readers import containers, conversation, function, interproscan, nested, uniprot, venusx
 from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
+from fragmodel.data.readers.text import BadRow, head_of, text_flags
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import family_of
@@ -83,7 +84,7 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
     read: Callable[[], Iterator[Record]]
     beside = path.parent / ENTRY_LIST
     listing = (beside,) if beside.is_file() else ()
-    head = "" if containers.is_parquet(path) else containers.head_of(path)
+    head = "" if containers.is_parquet(path) else head_of(path)
     if format in ("auto", "uniprot") and head.startswith("ID   "):
         uniprot.features_of(family, path)
         return _flagged(Source(path, "uniprot", (path,), partial(uniprot.read_flat, path, family)))
@@ -98,7 +99,7 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
     if not first and not columns:
         raise UserError(f"{path}: the file holds no records")
     names = set(columns or next((row for row in first if isinstance(row, dict)), ()))
-    if not names and first and isinstance(first[0], containers.BadRow):
+    if not names and first and isinstance(first[0], BadRow):
         raise UserError(f"{path}: none of the first records can be read; record 1: {first[0].detail}")
     format = _recognise(path, names) if format == "auto" else format
     known = _ROW_FORMATS[format]
@@ -118,7 +119,7 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
 
 def _flagged(source: Source) -> Source:
     """The source with the normalisations of its text ("bom", "crlf") noted on every record."""
-    flags = () if containers.is_parquet(source.path) else containers.text_flags(source.path)
+    flags = () if containers.is_parquet(source.path) else text_flags(source.path)
     if not flags:
         return source
     read = source.read
@@ -135,7 +136,7 @@ def _recognise(path: Path, names: set[str]) -> str:
 
 
 def _starts(path: Path, mark: str) -> bool:
-    return containers.head_of(path).lstrip().startswith(mark)
+    return head_of(path).lstrip().startswith(mark)
 
 
 def _fasta_beside(path: Path) -> tuple[Path, ...]:

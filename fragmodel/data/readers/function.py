@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.nested import unreadable
+from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Protein
 
 REQUIRED = ("sequence", "function")

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fragmodel.data.readers.containers import BadRow, Row, opened
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.readers.interpro import Entry, entries_beside
 from fragmodel.data.readers.nested import of_family, unreadable
+from fragmodel.data.readers.text import BadRow, Row, opened
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span

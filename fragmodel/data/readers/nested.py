@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
+from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.vocabulary import Span
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.readers.containers import BadRow, Row, opened
 from fragmodel.data.readers.nested import of_family, unreadable
+from fragmodel.data.readers.text import BadRow, Row, opened
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span

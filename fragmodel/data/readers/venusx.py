@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields, interpro
-from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.grouping import grouped
+from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.validate import plain_residues
 from fragmodel.vocabulary import Span
