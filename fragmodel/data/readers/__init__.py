@@ -1,5 +1,6 @@
 """Raw files → proteins or conversations. One module a format; this one recognises which it is, by content."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,7 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from fragmodel.data.readers import containers, conversation, function, interproscan, nested, uniprot, venusx
+from fragmodel.data.readers import (
+    containers,
+    conversation,
+    function,
+    interproscan,
+    interproscan_tables,
+    nested,
+    uniprot,
+    venusx,
+)
 from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
 from fragmodel.data.readers.text import BadRow, head_of, text_flags
@@ -88,10 +98,17 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
     if format in ("auto", "uniprot") and head.startswith("ID   "):
         uniprot.features_of(family, path)
         return _flagged(Source(path, "uniprot", (path,), partial(uniprot.read_flat, path, family)))
-    if format in ("auto", "interproscan") and interproscan.is_tsv(head):
-        sequences = tuple(fastas) or _fasta_beside(path)
-        read = partial(interproscan.read_tsv, path, sequences, family)
-        return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
+    if format in ("auto", "interproscan"):
+        tsv = interproscan_tables.is_tsv(head)
+        if tsv or interproscan_tables.is_gff3(head):
+            sequences = tuple(fastas) or _fasta_beside(path)
+            if tsv and not sequences:
+                raise UserError(
+                    f"{path}: InterProScan's TSV has no sequences; give the FASTA that was scanned as well"
+                )
+            reader = interproscan_tables.read_tsv if tsv else interproscan_tables.read_gff3
+            read = partial(reader, path, sequences, family)
+            return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
     if head.lstrip().startswith("<"):
         raise UserError(f"{path}: XML is not read; UniProt gives the same entries as flat text and as JSON")
     columns = containers.columns(path)
@@ -140,10 +157,7 @@ def _starts(path: Path, mark: str) -> bool:
 
 
 def _fasta_beside(path: Path) -> tuple[Path, ...]:
-    """The FASTA of the same name beside a TSV file."""
-    stem = path.name.removesuffix(".gz").removesuffix(".tsv")
-    for suffix in (".fasta", ".faa", ".fa"):
-        for name in (f"{stem}{suffix}", f"{stem}{suffix}.gz"):
-            if (path.parent / name).is_file():
-                return (path.parent / name,)
-    raise UserError(f"{path}: InterProScan's TSV has no sequences; give the FASTA that was scanned as well")
+    """The FASTA of the same name beside a table of matches, if there is one."""
+    stem = re.sub(r"\.(?:tsv|gff3?)$", "", path.name.removesuffix(".gz"))
+    names = (f"{stem}{suffix}{packed}" for suffix in (".fasta", ".faa", ".fa") for packed in ("", ".gz"))
+    return tuple(path.parent / name for name in names if (path.parent / name).is_file())[:1]
