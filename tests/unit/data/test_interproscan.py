@@ -94,12 +94,9 @@ def match(library, signature, *spans):
 
 @pytest.mark.parametrize(
     "kind, stands",
-    [("DOMAIN", "profile"), ("FAMILY", "profile"), ("REPEAT", "profile"), ("", "profile")]
-    + [
-        ("ACTIVE_SITE", "pattern"),
-        ("BINDING_SITE", "pattern"),
-        ("CONSERVED_SITE", "pattern"),
-        ("PTM", "pattern"),
+    [
+        *((kind, "profile") for kind in ("DOMAIN", "FAMILY", "REPEAT", "HOMOLOGOUS_SUPERFAMILY", "")),
+        *((kind, "pattern") for kind in ("ACTIVE_SITE", "BINDING_SITE", "CONSERVED_SITE", "PTM")),
     ],
 )
 def test_choice_by_the_meaning_of_the_type(kind, stands):
