@@ -15,7 +15,7 @@ from fragmodel.data.answers import broken, class_of, mark_spans, name_groups, st
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.data.records import Conversation, Fault
 from fragmodel.data.tasks import Labels, Made, Settings, record_row
-from fragmodel.data.validate import Invalid, clean_sequence
+from fragmodel.data.validate import LONGEST_PROTEIN, Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for, windows_for
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
@@ -86,6 +86,15 @@ def _check_positions(raw: Conversation, settings: Settings) -> None:
     needed, value = ("position_ref", raw.position_ref) if refers else ("position_grd", raw.position_grd)
     if settings.task != "function" and not value:
         raise Invalid("no_position", f"field '{needed}' is empty; task '{settings.task}' needs it")
+    end = raw.start + len(raw.sequence)
+    if raw.start < 0 or end > LONGEST_PROTEIN:
+        raise Invalid("bad_field", f"field 'start' is {raw.start}, expected 0 or more, within a protein")
+    if raw.full_length is not None and not end <= raw.full_length <= LONGEST_PROTEIN:
+        raise Invalid(
+            "bad_field",
+            f"field 'full_length' is {raw.full_length}; the sequence ends at residue {end}, and no known protein has "
+            f"more than {LONGEST_PROTEIN:,} residues",
+        )
     spans = [span for group in raw.position_grd or [] for span in group]
     for span in [raw.position_ref, *spans] if raw.position_ref else spans:
         if span.end <= span.start:

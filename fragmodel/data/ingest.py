@@ -166,14 +166,14 @@ def _outcomes(
                 faults: list[Fault] = []
                 if isinstance(outcome, Fault):
                     faults = [outcome]
-                elif outcome.rows[0]["record_id"] in records:
+                elif new := [row for row in outcome.rows if row["record_id"] not in records]:
+                    records.update(row["record_id"] for row in new)
+                    yield outcome._replace(rows=new)
+                else:
                     text = "the same record came before in these files; this one is left out"
                     faults = [
                         fragment._replace(reason="duplicate", detail=text) for fragment in outcome.fragments
                     ]
-                else:
-                    records.update(row["record_id"] for row in outcome.rows)
-                    yield outcome
                 for fault in faults:
                     record = fault.record or raw.record
                     yield Reject(

@@ -4,6 +4,7 @@ A record is a question about a window of the protein and its answer. What is ask
 the protein, the task and the seed alone, never on other records.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -180,7 +181,9 @@ def record_row(
     ``window`` and ``spans`` count along ``sequence``, the positions along the window. Without ``turns`` the
     question comes from the templates: the first one, or in training one drawn by a hash of the protein.
     """
-    record_id = _record_id(uid, sequence, labels, spans, window.start + start, start, settings)
+    # A record with a question of its own is told apart by all that it says: two questions about one span are two.
+    own = "" if turns is None else json.dumps([turns, answer, position_ref, position_grd, full_length])
+    record_id = _record_id(uid, sequence, labels, spans, window.start + start, start, settings, own)
     if turns is None:
         template = 0
         if settings.split == "train":
@@ -217,8 +220,12 @@ def _record_id(
     window_start: int,
     start: int,
     settings: Settings,
+    own: str,
 ) -> str:
-    """The uid and a digest of all that tells records of one task apart; the same in every raw format."""
+    """The uid and a digest of all that tells records of one task apart.
+
+    The same in every raw format, but for conversations, whose ``own`` question and answer count too.
+    """
     places = " ".join(f"{span.start + start}-{span.end + start}" for span in spans)
     digest = text_digest(
         settings.task,
@@ -228,6 +235,7 @@ def _record_id(
         "spans",
         places,
         str(window_start),
+        *([own] if own else []),
         size=6,
     )
     return f"{uid}:{digest}"

@@ -66,15 +66,11 @@ def _groups(row: dict[str, Any]) -> list[list[Span]] | None:
     return [group for group in groups if group] or None
 
 
-def _length(row: dict[str, Any]) -> int | None:
-    return fields.integer(row, "full_length") if row.get("full_length") not in (None, "") else None
-
-
 _FIELDS = {
     "uid": lambda row: fields.text(row, "uid", "accession").strip(),
     "sequence": lambda row: fields.text(row, "sequence"),
-    "start": lambda row: fields.integer(row, "start") if row.get("start") not in (None, "") else 0,
-    "full_length": _length,
+    "start": lambda row: fields.optional_integer(row, "start") or 0,
+    "full_length": lambda row: fields.optional_integer(row, "full_length"),
     "turns": _turns,
     "answer": lambda row: fields.text(row, "answer") or None,
     "position_ref": _reference,

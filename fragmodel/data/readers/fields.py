@@ -30,6 +30,12 @@ def integer(row: Mapping[str, Any], name: str) -> int:
     return as_integer(row.get(name), f"field '{name}'")
 
 
+def optional_integer(row: Mapping[str, Any], name: str) -> int | None:
+    """An integer field that may be empty: missing, null, "" or NaN, as tables write an empty cell."""
+    value = row.get(name)
+    return None if value is None or value == "" or value != value else integer(row, name)
+
+
 def as_integer(value: Any, what: str) -> int:
     """``value`` as an integer; ``what`` names it in the message."""
     if isinstance(value, bool) or value is None:
