@@ -20,7 +20,7 @@ rule assign_splits:
         mem_mb=memory(4000, factor=8),
         runtime=minutes(240),
     params:
-        datasets={name: slice_of(dataset, "tasks", "weight") for name, dataset in run.datasets.items()},
+        datasets={name: slice_of(dataset, "tasks", "weight", "family") for name, dataset in run.datasets.items()},
         seed=run.seed,
         code=code_digest("fragmodel.homology.splits"),
     script:
@@ -49,6 +49,7 @@ rule ingest_task:
         runtime=minutes(60),
     params:
         format=lambda wildcards: run.datasets[wildcards.data_name].format,
+        family=lambda wildcards: run.datasets[wildcards.data_name].family,
         ingest=slice_of(run.ingest),
         seed=run.seed,
         code=code_digest("fragmodel.data.ingest"),

@@ -15,6 +15,7 @@ with stage(snakemake.log[0]):
         rejects=Path(snakemake.output.rejects),
         format=snakemake.params.format,
         split=snakemake.wildcards.split,
+        family=snakemake.params.family,
         assignment=Path(snakemake.input.assignment) if snakemake.input.assignment else None,
         max_sequence_length=snakemake.params.ingest["max_sequence_length"],
         max_rejected_fraction=snakemake.params.ingest["max_rejected_fraction"],

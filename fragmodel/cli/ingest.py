@@ -19,11 +19,18 @@ def ingest(
         typer.Option(help="referring_desc, referring_class, grounding_single, grounding_group or function."),
     ],
     data_name: Annotated[
-        str, typer.Option(help="Name of the data set; its suffix tells the family (VenusX_Dom).")
+        str, typer.Option(help="Name of the data set; a word in it tells the family (VenusX_Dom).")
     ],
     output: Annotated[Path, typer.Option(help="Parquet table of the accepted records.")],
     rejects: Annotated[Path, typer.Option(help="Parquet table of the rejected fragments, with reasons.")],
     format: Annotated[str, typer.Option(help="Raw format; auto recognises it by content.")] = "auto",
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="domain, active site, binding site, conserved site, motif, epitope or fragment (any), where the name "
+            "does not tell."
+        ),
+    ] = None,
     split: Annotated[str, typer.Option(help="train, valid or test; train varies the questions.")] = "test",
     max_sequence_length: Annotated[
         int, typer.Option(min=1, help="Residues of the longest window.")
@@ -44,6 +51,7 @@ def ingest(
         rejects=rejects,
         format=format,
         split=split,
+        family=family,  # type: ignore[arg-type]
         max_sequence_length=max_sequence_length,
         max_rejected_fraction=max_rejected_fraction,
         seed=seed,

@@ -29,7 +29,7 @@ class RunConfig(Section):
     seed: int = 1
     """Seed of every random choice."""
     datasets: dict[str, DatasetConfig]
-    """Data sets by name; the name also tells the family (`VenusX_Dom`, `Venux_Act`, …)."""
+    """Data sets by name; a word in the name tells the family (`VenusX_Dom`, `VenusX_Res_Act_MF50`, …)."""
     models: ModelsConfig = ModelsConfig()
     """Encoder and decoder."""
     ingest: IngestConfig = IngestConfig()

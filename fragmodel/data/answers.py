@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fragmodel.data import prompts
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
-from fragmodel.vocabulary import Span, TaskType, family_of
+from fragmodel.vocabulary import Span, TaskType
 
 _SPAN = re.compile(rf"{re.escape(SPAN_OPEN)}\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*{re.escape(SPAN_CLOSE)}")
 _BETWEEN_SPANS = " \t\r\n,;.:"  # may stand around a class name
@@ -58,7 +58,7 @@ def class_of(answer: str) -> str:
 
 
 def name_groups(
-    answer: str, question: str, groups: Sequence[Sequence[Span]], task: TaskType, data_name: str
+    answer: str, question: str, groups: Sequence[Sequence[Span]], task: TaskType, family: str
 ) -> list[tuple[str, list[Span]]]:
     """Class names for the groups of ``position_grd``.
 
@@ -67,7 +67,6 @@ def name_groups(
     is believed when its intervals are those of the groups, and then also divides a flat list. Where no name
     is found the family's noun stands in ("domain", or "domain 1", "domain 2" for several groups).
     """
-    family = family_of(data_name)
     stated = _named_spans(answer)
     spans = [span for group in groups for span in group]
     if task == "grounding_single":

@@ -151,7 +151,9 @@ def _grounding_rows(
 ) -> list[dict[str, Any]]:
     """A row for each window; when the sequence is cut, our own answer lists what the window shows."""
     question = next(turn["content"] for turn in turns if turn["role"] == "user")
-    named = name_groups(answer, question, raw.position_grd or [], settings.task, settings.data_name)
+    named = name_groups(
+        answer, question, raw.position_grd or [], settings.task, settings.family or "fragment"
+    )
     spans = [span for _, group in named for span in group]
     length = len(raw.sequence)
     rows = []

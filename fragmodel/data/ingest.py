@@ -14,7 +14,7 @@ from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.data.validate import HARMLESS, check, refuse
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
-from fragmodel.vocabulary import LONGEST_WINDOW, SPLITS, TASK_TYPES, TaskType
+from fragmodel.vocabulary import FAMILIES, LONGEST_WINDOW, SPLITS, TASK_TYPES, Family, TaskType, told_family
 
 
 @dataclass
@@ -43,6 +43,7 @@ def ingest(
     rejects: Path,
     format: str = "auto",
     split: str = "test",
+    family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
@@ -51,11 +52,12 @@ def ingest(
     """Make the records of one task from raw files; both tables appear, or neither.
 
     ``assignment``, a table made by :func:`fragmodel.homology.splits.assign_splits`, restricts the files to the
-    proteins that it deals to ``split``. An empty ``raw`` gives two empty tables. Raises :class:`UserError` for
-    faults of a whole file, and when more than ``max_rejected_fraction`` of the fragments is rejected.
+    proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. An empty ``raw`` gives two
+    empty tables. Raises :class:`UserError` for faults of a whole file, and when more than ``max_rejected_fraction`` of
+    the fragments is rejected.
     """
-    settings = _settings(task, data_name, split, max_sequence_length, seed)
-    sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    settings = _settings(task, data_name, split, family, max_sequence_length, seed)
+    sources = _open(raw, format, settings)
     _check_outputs(output, rejects, [path for source in sources for path in source.inputs])
     members = _members(assignment, data_name, split) if assignment else None
     summary = IngestSummary()
@@ -69,6 +71,7 @@ def ingest(
             "task": task,
             "data_name": data_name,
             "split": split,
+            "family": settings.family or "fragment",
             "max_sequence_length": max_sequence_length,
             "seed": seed,
         },
@@ -106,12 +109,13 @@ def iter_records(
     data_name: str,
     format: str = "auto",
     split: str = "test",
+    family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
     seed: int = 1,
 ) -> Iterator[dict[str, Any] | Reject]:
     """The rows of the records table and the rejects, in the order of the files; see :func:`ingest`."""
-    settings = _settings(task, data_name, split, max_sequence_length, seed)
-    sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    settings = _settings(task, data_name, split, family, max_sequence_length, seed)
+    sources = _open(raw, format, settings)
     for outcome in _outcomes(sources, settings):
         if isinstance(outcome, Reject):
             yield outcome
@@ -119,14 +123,29 @@ def iter_records(
             yield from outcome.rows
 
 
-def _settings(task: TaskType, data_name: str, split: str, max_length: int, seed: int) -> Settings:
+def _open(raw: Sequence[Path], format: str, settings: Settings) -> list[Source]:
+    return open_sources(
+        [Path(path) for path in raw], format=format, family=settings.family, split=settings.split
+    )
+
+
+def _settings(
+    task: TaskType, data_name: str, split: str, family: Family | None, max_length: int, seed: int
+) -> Settings:
     if task not in TASK_TYPES:
         raise UserError(f"unknown task '{task}'; known: {', '.join(TASK_TYPES)}")
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
     if max_length < 1:
         raise UserError(f"max_sequence_length is {max_length}, expected at least 1")
-    return Settings(task=task, data_name=data_name, split=split, max_length=max_length, seed=seed)
+    if family not in (None, *FAMILIES.values()):
+        raise UserError(f"unknown family '{family}'; known: {', '.join(dict.fromkeys(FAMILIES.values()))}")
+    family = family or told_family(data_name)
+    if task == "function":
+        family = family or "fragment"  # of no concern
+    return Settings(
+        task=task, data_name=data_name, family=family, split=split, max_length=max_length, seed=seed
+    )
 
 
 def _check_outputs(output: Path, rejects: Path, inputs: Sequence[Path]) -> None:

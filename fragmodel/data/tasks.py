@@ -14,7 +14,7 @@ from fragmodel.data import prompts
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.windows import clip, window_for, windows_for
 from fragmodel.files import text_digest
-from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
+from fragmodel.vocabulary import LONGEST_WINDOW, Family, Span, TaskType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Settings:
 
     task: TaskType
     data_name: str
+    family: Family | None = None  # what the fragments are, for questions and readers; None: nothing tells
     split: str = "test"
     max_length: int = LONGEST_WINDOW  # residues of the longest window
     seed: int = 1
@@ -191,7 +192,9 @@ def record_row(
             # One wording for all fragments of a protein: it must not tell them apart in place of their residues.
             template = int(text_digest("template", str(settings.seed), uid, size=8), 16) % count
         name = labels.names[0] if settings.task == "grounding_single" else ""
-        turns = prompts.conversation(settings.task, settings.data_name, window.length, name, template)
+        turns = prompts.conversation(
+            settings.task, settings.data_name, window.length, name, template, settings.family
+        )
     return {
         "record_id": record_id,
         "uid": uid,

@@ -118,6 +118,7 @@ def _rows(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, dict[str, An
                     data_name=name,
                     format=dataset.format,
                     split=split,
+                    family=dataset.family,
                     max_sequence_length=run.ingest.max_sequence_length,
                     seed=run.seed,
                 ):

@@ -23,7 +23,7 @@ from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
 from fragmodel.data.readers.text import BadRow, head_of, text_flags
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import family_of
+from fragmodel.vocabulary import Family
 
 Record = Protein | Conversation
 
@@ -70,11 +70,11 @@ class Source:
     read: Callable[[], Iterator[Record]]
 
 
-def open_sources(raw: Sequence[Path], *, format: str, data_name: str, split: str) -> list[Source]:
+def open_sources(raw: Sequence[Path], *, format: str, family: Family | None, split: str) -> list[Source]:
     """Recognise and check the raw files; nothing but their beginnings is read.
 
-    A folder stands for its files of ``split``. FASTA files go with the InterProScan TSV among ``raw``. The family
-    that ``data_name`` tells chooses among the features of UniProt and InterProScan files. Raises
+    A folder stands for its files of ``split``. FASTA files go with the InterProScan TSV among ``raw``. ``family``
+    chooses among the features of UniProt and InterProScan files; without it they are refused. Raises
     :class:`UserError` for a file that is missing, empty, of unknown format or lacks a column.
     """
     if format not in FORMATS:
@@ -84,20 +84,20 @@ def open_sources(raw: Sequence[Path], *, format: str, data_name: str, split: str
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: no regular file; save what it holds to one, since files are read twice")
     fastas = [path for path in paths if not containers.is_parquet(path) and _starts(path, ">")]
-    sources = [_source(path, format, family_of(data_name), fastas) for path in paths if path not in fastas]
+    sources = [_source(path, format, family, fastas) for path in paths if path not in fastas]
     if fastas and not any(set(fastas) <= set(source.inputs) for source in sources):
         raise UserError(f"{fastas[0]}: FASTA has no annotations; give it together with InterProScan's TSV")
     return sources
 
 
-def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Source:
+def _source(path: Path, format: str, family: Family | None, fastas: Sequence[Path]) -> Source:
     read: Callable[[], Iterator[Record]]
     beside = path.parent / ENTRY_LIST
     listing = (beside,) if beside.is_file() else ()
     head = "" if containers.is_parquet(path) else head_of(path)
     if format in ("auto", "uniprot") and head.startswith("ID   "):
-        uniprot.features_of(family, path)
-        return _flagged(Source(path, "uniprot", (path,), partial(uniprot.read_flat, path, family)))
+        read = partial(uniprot.read_flat, path, _needed(family, path))
+        return _flagged(Source(path, "uniprot", (path,), read))
     if format in ("auto", "interproscan"):
         tsv = interproscan_tables.is_tsv(head)
         if tsv or interproscan_tables.is_gff3(head):
@@ -107,7 +107,7 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
                     f"{path}: InterProScan's TSV has no sequences; give the FASTA that was scanned as well"
                 )
             reader = interproscan_tables.read_tsv if tsv else interproscan_tables.read_gff3
-            read = partial(reader, path, sequences, family)
+            read = partial(reader, path, sequences, _needed(family, path))
             return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
     if head.lstrip().startswith("<"):
         raise UserError(f"{path}: XML is not read; UniProt gives the same entries as flat text and as JSON")
@@ -125,13 +125,23 @@ def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Sou
         raise UserError(f"{path}: column '{missing[0]}' of a {format} table is missing; found {found}")
     if not first:
         raise UserError(f"{path}: the table has a header and no rows")
-    options = (family,) if format in _OF_FAMILY else ()
+    options = (_needed(family, path),) if format in _OF_FAMILY else ()
 
     def read() -> Iterator[Record]:
         return known.read(containers.rows(path), path, *options)
 
     used = listing if format in ("venusx", "interproscan") else ()
     return _flagged(Source(path, format, (path, *used), read))
+
+
+def _needed(family: Family | None, path: Path) -> Family:
+    """The family, which a file of all families needs."""
+    if family is None:
+        raise UserError(
+            f"{path}: holds fragments of all families, and the data set's name does not tell which to take; name it "
+            "with --family (datasets.NAME.family in the config), fragment for all"
+        )
+    return family
 
 
 def _flagged(source: Source) -> Source:

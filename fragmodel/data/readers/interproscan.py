@@ -38,7 +38,9 @@ class Lookup:
 
     def __init__(self, path: Path, family: str) -> None:
         if family not in (*_TYPES, "fragment"):
-            raise UserError(f"{path}: InterPro has no entry type for a {family}; use UniProt or VenusX files")
+            raise UserError(
+                f"{path}: InterPro has no entry type for the family {family}; use UniProt or VenusX files"
+            )
         self.path, self.family = path, family
         self.wanted = _TYPES.get(family)  # None: every type
         self.known = entries_beside(path)

@@ -44,7 +44,9 @@ def features_of(family: str, path: Path) -> dict[str, str]:
     if family == "fragment":
         return {key: name for keys in _FAMILIES.values() for key, name in keys.items()}
     if family not in _FAMILIES:
-        raise UserError(f"{path}: UniProt has no feature for a {family}; use InterProScan or VenusX files")
+        raise UserError(
+            f"{path}: UniProt has no feature of the family {family}; use InterProScan or VenusX files"
+        )
     return _FAMILIES[family]
 
 

@@ -185,7 +185,7 @@ def test_class_of():
 )  # fmt: skip
 def test_group_names_from_the_answer(answer, groups, expected):
     as_spans = [[Span(*span) for span in group] for group in groups]
-    assert name_groups(answer, "", as_spans, "grounding_group", "VenusX_Dom") == expected
+    assert name_groups(answer, "", as_spans, "grounding_group", "domain") == expected
 
 
 def test_single_name_from_the_question():
@@ -195,7 +195,7 @@ def test_single_name_from_the_question():
         "Where is Kringle?",
         f"Find Kringle in the protein {PROTEIN}.",
     ):
-        assert name_groups(mark(1, 2), question, groups, "grounding_single", "X_Dom") == [
+        assert name_groups(mark(1, 2), question, groups, "grounding_single", "domain") == [
             ("Kringle", groups[0])
         ]
 

@@ -12,7 +12,7 @@ from raw_files import RAW, SAMPLE, protein, reasons, refused_file, run, run_file
 
 from fragmodel.data.readers import containers
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import TASK_TYPES
+from fragmodel.vocabulary import TASK_TYPES, told_family
 
 POSITION_TASKS = TASK_TYPES[:4]
 # What a format without the collection's own description texts has in common with nested JSON.
@@ -373,3 +373,50 @@ def test_items_larger_than_the_buffer(tmp_path):
     records = [protein(), long, protein("P3")]
     rows, rejects, _ = run(tmp_path, json.dumps(records, indent=1))
     assert rejects == [] and [row["uid"] for row in rows] == ["P1", "LONG", "P3"]
+
+
+@pytest.mark.parametrize(
+    "name, family",
+    [
+        ("VenusX_Res_Act_MF50", "active site"),
+        ("VenusX_Res_BindI_MF70", "binding site"),
+        ("VenusX_Res_BindB_MP90", "binding site"),
+        ("VenusX_Res_Evo_MP30", "conserved site"),
+        ("VenusX_Frag_Dom_MF70", "domain"),
+        ("VenusX_Res_Motif_X", "motif"),
+        ("VenusX_Res_Epi_MP70", "epitope"),
+        ("Venux_Dom", "domain"),
+        ("my-dom-2", "domain"),
+        ("X_all", "fragment"),
+        ("Kingdom_Actin", None),
+        ("Dom_and_Act", None),
+        ("Lab", None),
+    ],
+)
+def test_the_family_stands_anywhere_in_the_name(tmp_path, name, family):
+    assert told_family(name) == family
+    entries, nested = RAW / "uniprot" / "entries.dat", RAW / "uniprot" / "flat_nested_Act.json"
+    if family is None:
+        for path in (entries, RAW / "uniprot" / "entries.json", RAW / "interproscan" / "results.json"):
+            with pytest.raises(UserError, match="does not tell which to take; name it with --family"):
+                run_files([path], tmp_path, "referring_class", name)
+        assert run_files([entries], tmp_path, "function", name)[2].accepted  # which is of the whole protein
+        named = run_files([entries], tmp_path, "referring_class", name, family="active site")[0]
+        assert [{**row, "data_name": "X_Act"} for row in named] == [
+            {**row, "data_name": "X_Act"}
+            for row in run_files([entries], tmp_path, "referring_class", "X_Act")[0]
+        ]
+    elif family != "epitope":
+        read = [entries] if family != "conserved site" else [RAW / "interproscan" / "results.json"]
+        assert run_files(read, tmp_path, "referring_class", name)[2].accepted or family in ("domain", "motif")
+    rows, _, _ = run_files([nested], tmp_path, "referring_class", name)
+    assert f"Which {family or 'fragment'} class" in rows[0]["conversation"][-1]["content"]
+
+
+def test_no_features_of_a_family_and_unknown_families(tmp_path):
+    with pytest.raises(UserError, match="UniProt has no feature of the family epitope"):
+        run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "referring_class", "VenusX_Res_Epi_MP70")
+    with pytest.raises(UserError, match="InterPro has no entry type for the family epitope"):
+        run_files([RAW / "interproscan" / "results.json"], tmp_path, "referring_class", "VenusX_Res_Epi_MP70")
+    with pytest.raises(UserError, match="unknown family 'domains'; known: domain, active site"):
+        run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "referring_class", "X", family="domains")
