@@ -28,6 +28,8 @@ REASONS = {
     "uid_conflict": "the same uid came before with another sequence",
     "no_fragments": "the protein has no fragments",
     "other_family": "the entry has fragments of other families only; it does not count for `max_rejected_fraction`",
+    "same_feature": "another feature gives the same class and place; it does not count for `max_rejected_fraction`",
+    "inactive": "the entry has been withdrawn",
     "no_description": "the fragment has no description",
     "no_function": "the protein has no function text",
     "empty_span": "the end does not lie after the start",
@@ -47,7 +49,7 @@ REASONS = {
 }
 """Reason codes of the rejects table and what they mean."""
 
-HARMLESS = frozenset({"other_family"})
+HARMLESS = frozenset({"other_family", "same_feature"})
 """Reasons that say nothing against a file: `max_rejected_fraction` leaves them out."""
 
 

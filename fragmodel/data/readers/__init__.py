@@ -20,6 +20,7 @@ from fragmodel.data.readers import (
 )
 from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
+from fragmodel.data.readers.strangers import refuse_markup, refuse_object
 from fragmodel.data.readers.text import BadRow, head_of, text_flags
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.errors import UserError
@@ -52,7 +53,9 @@ _ROW_FORMATS = {
         function.read, function.REQUIRED, frozenset({"function", "AlphaFoldDB", "Full Name", "taxon"})
     ),
     "uniprot": RowFormat(uniprot.read_json, (), frozenset({"primaryAccession", "entryType", "features"})),
-    "interproscan": RowFormat(interproscan.read_json, (), frozenset({"matches", "xref", "md5"})),
+    "interproscan": RowFormat(
+        interproscan.read_json, (), frozenset({"matches", "xref", "md5", "openReadingFrames"})
+    ),
 }
 _OF_FAMILY = ("uniprot", "interproscan")  # files that hold all families at once
 _TRIED = 20  # records among which one must be an object, for its fields tell the format
@@ -95,7 +98,7 @@ def _source(path: Path, format: str, family: Family | None, fastas: Sequence[Pat
     beside = path.parent / ENTRY_LIST
     listing = (beside,) if beside.is_file() else ()
     head = "" if containers.is_parquet(path) else head_of(path)
-    if format in ("auto", "uniprot") and head.startswith("ID   "):
+    if format in ("auto", "uniprot") and head.lstrip().startswith("ID   "):
         read = partial(uniprot.read_flat, path, _needed(family, path))
         return _flagged(Source(path, "uniprot", (path,), read))
     if format in ("auto", "interproscan"):
@@ -109,13 +112,15 @@ def _source(path: Path, format: str, family: Family | None, fastas: Sequence[Pat
             reader = interproscan_tables.read_tsv if tsv else interproscan_tables.read_gff3
             read = partial(reader, path, sequences, _needed(family, path))
             return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
-    if head.lstrip().startswith("<"):
-        raise UserError(f"{path}: XML is not read; UniProt gives the same entries as flat text and as JSON")
+    refuse_markup(path, head)
     columns = containers.columns(path)
     first = [row for _, row in islice(containers.rows(path), _TRIED)]
     if not first and not columns:
         raise UserError(f"{path}: the file holds no records")
-    names = set(columns or next((row for row in first if isinstance(row, dict)), ()))
+    example = next((row for row in first if isinstance(row, dict)), {})
+    if columns is None:
+        refuse_object(path, example)
+    names = set(columns or example)
     if not names and first and isinstance(first[0], BadRow):
         raise UserError(f"{path}: none of the first records can be read; record 1: {first[0].detail}")
     format = _recognise(path, names) if format == "auto" else format

@@ -60,6 +60,22 @@ def nested(row: Mapping[str, Any], name: str) -> Any:
         raise BadField(f"field '{name}' is neither JSON nor a Python literal: {_short(value)}") from None
 
 
+def mapping(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A field that must be an object."""
+    value = row.get(name)
+    if not isinstance(value, dict):
+        raise BadField(f"field '{name}' is {type(value).__name__}, expected an object")
+    return value
+
+
+def mappings(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A field that must be a list of objects; empty where it is missing."""
+    value = row.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadField(f"field '{name}' is no list of objects")
+    return value
+
+
 def span(value: Any, what: str) -> Span:
     """A pair of integers as a span; the order is checked later."""
     if not isinstance(value, list | tuple) or len(value) != 2:

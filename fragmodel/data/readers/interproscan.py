@@ -88,7 +88,7 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
             yield unreadable(number, result.detail)
             continue
         try:
-            frames = _objects(result, "openReadingFrames") if "openReadingFrames" in result else None
+            frames = fields.mappings(result, "openReadingFrames") if "openReadingFrames" in result else None
         except BadField as error:
             yield unreadable(number, str(error))
             continue
@@ -105,13 +105,13 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
 
 
 def _from_result(result: dict[str, Any], lookup: Lookup, number: int) -> Iterator[Protein]:
-    found = [item for match in _objects(result, "matches") for item in _matches(match, lookup)]
+    found = [item for match in fields.mappings(result, "matches") for item in _matches(match, lookup)]
     sequence, md5 = fields.text(result, "sequence"), fields.text(result, "md5")
     if md5 and sequence and md5_of(sequence) != md5.lower():
         text = f"the sequence's MD5 is not {md5}, as the result says; take the file as it was written"
         found = [refused(item, "checksum", text) for item in found] or [Fault("checksum", text)]
         sequence = ""
-    names = [uid_of(fields.text(xref, "id").strip()) for xref in _objects(result, "xref")]
+    names = [uid_of(fields.text(xref, "id").strip()) for xref in fields.mappings(result, "xref")]
     if not names:
         raise BadField("field 'xref' is empty: the sequence has no name")
     for name in dict.fromkeys(names):
@@ -120,15 +120,15 @@ def _from_result(result: dict[str, Any], lookup: Lookup, number: int) -> Iterato
 
 def _matches(match: dict[str, Any], lookup: Lookup) -> Iterator[Found]:
     """The locations of one match whose signature has an entry."""
-    signature = _object(match, "signature")
-    library = library_name(fields.text(_object(signature, "signatureLibraryRelease"), "library"))
-    entry = _object(signature, "entry") if signature.get("entry") else {}
+    signature = fields.mapping(match, "signature")
+    library = library_name(fields.text(fields.mapping(signature, "signatureLibraryRelease"), "library"))
+    entry = fields.mapping(signature, "entry") if signature.get("entry") else {}
     accession = fields.text(entry, "accession").strip()
     lookup.count(library, accession)
     if not accession:
         return
-    for place in _objects(match, "locations"):
-        parts = _objects(place, "location-fragments") if place.get("location-fragments") else []
+    for place in fields.mappings(match, "locations"):
+        parts = fields.mappings(place, "location-fragments") if place.get("location-fragments") else []
         try:
             spans = tuple(
                 (fields.integer(part, "start"), fields.integer(part, "end"))
@@ -149,20 +149,6 @@ def _matches(match: dict[str, Any], lookup: Lookup) -> Iterator[Found]:
             entry_type=fields.text(entry, "type").upper().replace(" ", "_"),
             record=0,
         )
-
-
-def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
-    value = holder.get(name)
-    if not isinstance(value, dict):
-        raise BadField(f"field '{name}' is {type(value).__name__}, expected an object")
-    return value
-
-
-def _objects(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    value = holder.get(name)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise BadField(f"field '{name}' is no list of objects")
-    return value
 
 
 def refused(item: Found, reason: str, detail: str) -> Fault:
