@@ -20,5 +20,6 @@ with stage(snakemake.log[0]):
         max_sequence_length=snakemake.params.ingest["max_sequence_length"],
         max_rejected_fraction=snakemake.params.ingest["max_rejected_fraction"],
         seed=snakemake.params.seed,
+        allow_empty=False,  # told before anything is embedded
     )
     print(f"accepted {summary.accepted}, rejected {summary.rejected}")

@@ -48,13 +48,14 @@ def ingest(
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
     assignment: Path | None = None,
+    allow_empty: bool = True,
 ) -> IngestSummary:
     """Make the records of one task from raw files; both tables appear, or neither.
 
     ``assignment``, a table made by :func:`fragmodel.homology.splits.assign_splits`, restricts the files to the
     proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. An empty ``raw`` gives two
-    empty tables. Raises :class:`UserError` for faults of a whole file, and when more than ``max_rejected_fraction`` of
-    the fragments is rejected.
+    empty tables. Raises :class:`UserError` for faults of a whole file, when more than ``max_rejected_fraction`` of
+    the fragments is rejected, and when files give no record at all, unless ``allow_empty``.
     """
     settings = _settings(task, data_name, split, family, max_sequence_length, seed)
     sources = _open(raw, format, settings)
@@ -99,6 +100,8 @@ def ingest(
         }
         if summary.rejected_fraction > max_rejected_fraction:
             raise UserError(_too_many(summary, raw, data_name, task, max_rejected_fraction))
+        if raw and not summary.accepted and not allow_empty:
+            raise UserError(_nothing(summary, raw, data_name, task, split))
     return summary
 
 
@@ -223,6 +226,16 @@ def _without_fragments(raw: Protein) -> Protein:
     """The protein alone; of its faults the first, if the reader refused the whole protein for it."""
     faults = () if raw.sequence else tuple(fault._replace(fragment=None) for fault in raw.faults[:1])
     return replace(raw, fragments=[], faults=faults)
+
+
+def _nothing(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, split: str) -> str:
+    counts = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+    first = next(iter(summary.examples.values()), None)
+    why = f"all are rejected: {counts}; the first: {first.detail}" if first else "no protein was dealt to it"
+    return (
+        f"{', '.join(map(str, raw))}: no record for the {split} split of {data_name} / {task} ({why}); mend the files, "
+        "or leave the task or the data set out"
+    )
 
 
 def _too_many(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, limit: float) -> str:

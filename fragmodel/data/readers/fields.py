@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fragmodel.data.readers.containers import parsed
+from fragmodel.data.readers.text import half_character
 from fragmodel.vocabulary import Span
 
 
@@ -55,9 +56,12 @@ def nested(row: Mapping[str, Any], name: str) -> Any:
     if value is None or value != value:
         return None
     try:
-        return parsed(value)
+        found = parsed(value)
     except ValueError:
         raise BadField(f"field '{name}' is neither JSON nor a Python literal: {_short(value)}") from None
+    if isinstance(value, str) and (half := half_character(found, value)):
+        raise BadField(f"field '{name}' holds half of a character ({half}); write its text anew")
+    return found
 
 
 def mapping(row: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from fragmodel.data.readers.text import BadRow, Row, opened
+from fragmodel.data.readers.text import BadRow, Row, half_character, opened
 from fragmodel.errors import UserError
 
 _CHUNK = 1 << 20  # characters
 # An object whose records can be read one by one, since only plain members stand before `results`.
 _RESULTS = re.compile(r'\{(?:\s*"[\w-]+"\s*:\s*(?:"[^"\\]*"|[\w.+-]+)\s*,)*\s*"results"\s*:\s*\[')
 _SPACE = re.compile(r"[\s\ufeff]*")  # a joined file may begin with its byte order mark
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, as JSON may write it
 
 
 class _Broken(Exception):
@@ -159,10 +158,6 @@ def _row(item: Any, source: str) -> dict[str, Any] | BadRow:
     """A decoded value as a row; ``source`` is its text, in which half characters are looked for."""
     if not isinstance(item, dict):
         return BadRow(f"the record is {type(item).__name__}, expected an object")
-    if _SURROGATE.search(source):
-        try:
-            json.dumps(item, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            half = error.object[error.start]
-            return BadRow(f"the record holds half of a character ({half!r}); write its text anew")
+    if half := half_character(item, source):
+        return BadRow(f"the record holds half of a character ({half}); write its text anew")
     return item

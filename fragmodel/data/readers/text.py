@@ -5,6 +5,8 @@ Faults of the whole file (truncated, another encoding, nothing in it) raise :cla
 
 import gzip
 import io
+import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,9 @@ class BadRow(NamedTuple):
 
 Row = tuple[int, dict[str, Any] | BadRow]  # position in the file, counted from 1, and what stands there
 
+_HALF_CHARACTER = re.compile(
+    r"\\u[dD][89a-fA-F]|\\U0000[dD][89a-fA-F]"
+)  # of a surrogate pair, as text may write it
 _GZIP = b"\x1f\x8b"
 
 
@@ -70,3 +75,13 @@ def text_flags(path: Path) -> tuple[str, ...]:
         head = binary.read(1 << 16)
     flags = ["bom"] if head.startswith(b"\xef\xbb\xbf") else []
     return tuple([*flags, "crlf"] if b"\r\n" in head else flags)
+
+
+def half_character(value: Any, source: str) -> str | None:
+    """Half of a surrogate pair in a decoded value, which no file can hold; ``source`` is the text it comes from."""
+    if _HALF_CHARACTER.search(source):
+        try:
+            json.dumps(value, ensure_ascii=False, skipkeys=True, default=str).encode()
+        except UnicodeEncodeError as error:
+            return repr(error.object[error.start])
+    return None

@@ -87,6 +87,8 @@ def _fragments(row: dict[str, Any]) -> list[Part]:
         raise BadField(
             f"'start', 'end' and 'seq_fragment' list {len(starts)}, {len(ends)} and {len(texts)} fragments"
         )
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise BadField("field 'seq_fragment' is no text")
     return [
         (
             class_id,
