@@ -33,6 +33,7 @@ SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024
 )
+LEAST_VISIBLE = 0.5  # part of a fragment that a window shows at least, for it to be asked for there
 
 
 class Span(NamedTuple):

@@ -18,6 +18,7 @@ with stage(snakemake.log[0]):
         family=snakemake.params.family,
         assignment=Path(snakemake.input.assignment) if snakemake.input.assignment else None,
         max_sequence_length=snakemake.params.ingest["max_sequence_length"],
+        min_visible_fraction=snakemake.params.ingest["min_visible_fraction"],
         max_rejected_fraction=snakemake.params.ingest["max_rejected_fraction"],
         seed=snakemake.params.seed,
         allow_empty=False,  # told before anything is embedded

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fragmodel.cli import app
-from fragmodel.vocabulary import LONGEST_WINDOW
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW
 
 
 @app.command()
@@ -35,6 +35,12 @@ def ingest(
     max_sequence_length: Annotated[
         int, typer.Option(min=1, help="Residues of the longest window.")
     ] = LONGEST_WINDOW,
+    min_visible_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Part of a fragment that a window shows at least, to be asked for in it."
+        ),
+    ] = LEAST_VISIBLE,
     max_rejected_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is rejected.")
     ] = 1.0,
@@ -53,6 +59,7 @@ def ingest(
         split=split,
         family=family,  # type: ignore[arg-type]
         max_sequence_length=max_sequence_length,
+        min_visible_fraction=min_visible_fraction,
         max_rejected_fraction=max_rejected_fraction,
         seed=seed,
     )

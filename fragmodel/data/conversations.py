@@ -16,7 +16,7 @@ from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.data.records import Conversation, Fault
 from fragmodel.data.tasks import Labels, Made, Settings, record_row
 from fragmodel.data.validate import LONGEST_PROTEIN, Invalid, clean_sequence
-from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.data.windows import clip, divide, window_for, windows_for
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
 _PROTEIN_RUN = re.compile(rf"{re.escape(PROTEIN)}(?:\s*{re.escape(PROTEIN)})*")
@@ -126,7 +126,10 @@ def _single_row(
     target = raw.position_ref if raw.position_ref else Span(length // 2, length // 2 + 1)
     window = window_for(target, length, settings.max_length, uid=raw.uid, seed=settings.seed)
     shown = clip(target, window)
-    groups = [[place for span in group if (place := clip(span, window))] for group in raw.position_grd or []]
+    groups = [
+        [place for _, place in divide(group, window, settings.least_visible)[0]]
+        for group in raw.position_grd or []
+    ]
     names = [class_of(answer)] if settings.task == "referring_class" else []
     cut = shown is not None and shown.length < target.length
     return record_row(
@@ -158,12 +161,12 @@ def _grounding_rows(
     length = len(raw.sequence)
     rows = []
     for window in windows_for(spans, length, settings.max_length, uid=raw.uid, seed=settings.seed):
-        shown = [(name, [place for span in group if (place := clip(span, window))]) for name, group in named]
-        shown = [(name, places) for name, places in shown if places]
-        asked = [span for span in spans if clip(span, window)]
+        parts = [(name, *divide(group, window, settings.least_visible)) for name, group in named]
+        shown = [(name, [place for _, place in targets]) for name, targets, _ in parts if targets]
+        asked = [(span, place) for _, targets, _ in parts for span, place in targets]
         names = [name for name, _ in shown]
         flags = set(raw.flags)
-        if sum(place.length for _, places in shown for place in places) < sum(span.length for span in asked):
+        if any(place.length < span.length for span, place in asked):
             flags.add("fragment_cut")
         if window == Span(0, length):
             text = mark_spans(answer, spans)
@@ -178,11 +181,12 @@ def _grounding_rows(
                 raw.sequence,
                 window,
                 Labels(names, [""] * len(names), names),
-                asked,
+                [span for span, _ in asked],
                 settings,
                 answer=text,
                 flags=flags,
                 position_grd=[places for _, places in shown],
+                ignored=[(name, place) for name, _, small in parts for _, place in small],
                 turns=turns,
                 start=raw.start,
                 full_length=raw.full_length,

@@ -14,7 +14,16 @@ from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.data.validate import HARMLESS, check, refuse
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
-from fragmodel.vocabulary import FAMILIES, LONGEST_WINDOW, SPLITS, TASK_TYPES, Family, TaskType, told_family
+from fragmodel.vocabulary import (
+    FAMILIES,
+    LEAST_VISIBLE,
+    LONGEST_WINDOW,
+    SPLITS,
+    TASK_TYPES,
+    Family,
+    TaskType,
+    told_family,
+)
 
 
 @dataclass
@@ -45,6 +54,7 @@ def ingest(
     split: str = "test",
     family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
+    min_visible_fraction: float = LEAST_VISIBLE,
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
     assignment: Path | None = None,
@@ -57,7 +67,7 @@ def ingest(
     empty tables. Raises :class:`UserError` for faults of a whole file, when more than ``max_rejected_fraction`` of
     the fragments is rejected, and when files give no record at all, unless ``allow_empty``.
     """
-    settings = _settings(task, data_name, split, family, max_sequence_length, seed)
+    settings = _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
     sources = _open(raw, format, settings)
     _check_outputs(output, rejects, [path for source in sources for path in source.inputs])
     members = _members(assignment, data_name, split) if assignment else None
@@ -74,6 +84,7 @@ def ingest(
             "split": split,
             "family": settings.family or "fragment",
             "max_sequence_length": max_sequence_length,
+            "min_visible_fraction": min_visible_fraction,
             "seed": seed,
         },
     }
@@ -114,10 +125,11 @@ def iter_records(
     split: str = "test",
     family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
+    min_visible_fraction: float = LEAST_VISIBLE,
     seed: int = 1,
 ) -> Iterator[dict[str, Any] | Reject]:
     """The rows of the records table and the rejects, in the order of the files; see :func:`ingest`."""
-    settings = _settings(task, data_name, split, family, max_sequence_length, seed)
+    settings = _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
     sources = _open(raw, format, settings)
     for outcome in _outcomes(sources, settings):
         if isinstance(outcome, Reject):
@@ -133,7 +145,13 @@ def _open(raw: Sequence[Path], format: str, settings: Settings) -> list[Source]:
 
 
 def _settings(
-    task: TaskType, data_name: str, split: str, family: Family | None, max_length: int, seed: int
+    task: TaskType,
+    data_name: str,
+    split: str,
+    family: Family | None,
+    max_length: int,
+    least_visible: float,
+    seed: int,
 ) -> Settings:
     if task not in TASK_TYPES:
         raise UserError(f"unknown task '{task}'; known: {', '.join(TASK_TYPES)}")
@@ -141,13 +159,21 @@ def _settings(
         raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
     if max_length < 1:
         raise UserError(f"max_sequence_length is {max_length}, expected at least 1")
+    if not 0 <= least_visible <= 1:
+        raise UserError(f"min_visible_fraction is {least_visible}, expected 0 to 1")
     if family not in (None, *FAMILIES.values()):
         raise UserError(f"unknown family '{family}'; known: {', '.join(dict.fromkeys(FAMILIES.values()))}")
     family = family or told_family(data_name)
     if task == "function":
         family = family or "fragment"  # of no concern
     return Settings(
-        task=task, data_name=data_name, family=family, split=split, max_length=max_length, seed=seed
+        task=task,
+        data_name=data_name,
+        family=family,
+        split=split,
+        max_length=max_length,
+        least_visible=least_visible,
+        seed=seed,
     )
 
 

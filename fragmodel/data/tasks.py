@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from fragmodel.data import prompts
 from fragmodel.data.records import Fault, Fragment, Protein
-from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.data.windows import clip, divide, window_for, windows_for
 from fragmodel.files import text_digest
-from fragmodel.vocabulary import LONGEST_WINDOW, Family, Span, TaskType
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, Family, Span, TaskType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,9 @@ class Settings:
     split: str = "test"
     max_length: int = LONGEST_WINDOW  # residues of the longest window
     seed: int = 1
+    least_visible: float = (
+        LEAST_VISIBLE  # part of a fragment that a window shows at least, to be a target in it
+    )
 
 
 class Made(NamedTuple):
@@ -130,19 +133,20 @@ def _grounding(
     rows = []
     for window in windows_for(spans, length, settings.max_length, uid=protein.uid, seed=settings.seed):
         shown: list[tuple[Fragment, list[Span]]] = []  # first fragment of each class and all its places
+        ignored: list[tuple[str, Span]] = []
         in_protein: list[Span] = []
         flags = set(protein.flags)
-        for _, members in groups:
-            places = []
+        for (name, _), members in groups:
+            targets, small = divide([fragment.span for fragment in members], window, settings.least_visible)
+            ignored += [(_plain(name), place) for _, place in small]
+            in_protein += [span for span, _ in targets]
             for fragment in members:
-                if place := clip(fragment.span, window):
-                    places.append(place)
-                    in_protein.append(fragment.span)
+                if fragment.span in dict(targets):
                     flags.update(fragment.flags)
-                    if place.length < fragment.span.length:
-                        flags.add("fragment_cut")
-            if places:
-                shown.append((members[0], places))
+            if any(place.length < span.length for span, place in targets):
+                flags.add("fragment_cut")
+            if targets:
+                shown.append((members[0], [place for _, place in targets]))
         answer_groups = [(fragment.class_name, places) for fragment, places in shown]
         rows.append(
             record_row(
@@ -153,6 +157,7 @@ def _grounding(
                 in_protein,
                 settings,
                 position_grd=[places for _, places in shown],
+                ignored=ignored,
                 answer=prompts.grounding_answer(settings.task, answer_groups),
                 flags=flags,
             )
@@ -172,6 +177,7 @@ def record_row(
     flags: set[str],
     position_ref: Span | None = None,
     position_grd: list[list[Span]] | None = None,
+    ignored: Sequence[tuple[str, Span]] = (),
     turns: list[dict[str, str]] | None = None,
     start: int = 0,
     full_length: int | None = None,
@@ -179,7 +185,8 @@ def record_row(
     """A row of the records table.
 
     ``sequence`` is all that the file has of the protein: from residue ``start`` of ``full_length``.
-    ``window`` and ``spans`` count along ``sequence``, the positions along the window. Without ``turns`` the
+    ``window`` and ``spans`` count along ``sequence``, the positions along the window; ``ignored`` are parts of
+    fragments, with their class, that are no targets. Without ``turns`` the
     question comes from the templates: the first one, or in training one drawn by a hash of the protein.
     """
     # A record with a question of its own is told apart by all that it says: two questions about one span are two.
@@ -207,6 +214,10 @@ def record_row(
         "position_grd": None
         if position_grd is None
         else [[list(s) for s in group] for group in position_grd],
+        "position_ignored": [
+            {"class_name": name, "start": place.start, "end": place.end} for name, place in ignored
+        ]
+        or None,
         "classes": labels.names,
         "class_ids": labels.ids,
         "conversation": turns,

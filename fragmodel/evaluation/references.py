@@ -16,7 +16,7 @@ from fragmodel.tables import RECORDS, read_rows
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
 _TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
-_COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd")
+_COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd", "position_ignored")
 _PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
 
 
@@ -39,6 +39,9 @@ class Reference:
     classes: list[str]
     position_ref: Span | None
     groups: list[tuple[str, list[Span]]]  # true spans by class; grounding tasks
+    ignored: list[tuple[str, list[Span]]] = field(
+        default_factory=list
+    )  # parts that are neither right nor wrong
 
     @property
     def length(self) -> int:
@@ -111,6 +114,9 @@ def _reference(row: Mapping[str, Any]) -> Reference:
         classes=list(row["classes"]),
         position_ref=Span(*row["position_ref"]) if row["position_ref"] is not None else None,
         groups=list(zip(names, groups, strict=False)),
+        ignored=[
+            (part["class_name"], [Span(part["start"], part["end"])]) for part in row["position_ignored"] or []
+        ],
     )
 
 

@@ -120,6 +120,7 @@ def _rows(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, dict[str, An
                     split=split,
                     family=dataset.family,
                     max_sequence_length=run.ingest.max_sequence_length,
+                    min_visible_fraction=run.ingest.min_visible_fraction,
                     seed=run.seed,
                 ):
                     if isinstance(row, dict):

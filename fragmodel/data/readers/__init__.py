@@ -126,8 +126,9 @@ def _source(path: Path, format: str, family: Family | None, fastas: Sequence[Pat
     format = _recognise(path, names) if format == "auto" else format
     known = _ROW_FORMATS[format]
     if missing := [name for name in known.required if columns is not None and name not in names]:
-        found = ", ".join(columns or ())
-        raise UserError(f"{path}: column '{missing[0]}' of a {format} table is missing; found {found}")
+        raise UserError(
+            f"{path}: column '{missing[0]}' of a {format} table is missing; found {_listed(columns or ())}"
+        )
     if not first:
         raise UserError(f"{path}: the table has a header and no rows")
     options = (_needed(family, path),) if format in _OF_FAMILY else ()
@@ -162,9 +163,14 @@ def _recognise(path: Path, names: set[str]) -> str:
     hits = {format: len(names & known.telling) for format, known in _ROW_FORMATS.items()}
     best = max(hits, key=lambda format: hits[format])
     if not hits[best]:
-        found = ", ".join(sorted(names)[:8]) or "no fields"
+        found = _listed(sorted(names)) or "no fields"
         raise UserError(f"{path}: format not recognised (found {found}); name it with --format")
     return best
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, on one line."""
+    return ", ".join(" ".join(name.split())[:40] for name in names[:8])
 
 
 def _starts(path: Path, mark: str) -> bool:
