@@ -166,7 +166,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str]]:
             yield number, "".join([*lines, "//\n"])
             number += 1
             # Files joined with `cat` may have no line break between them.
-            lines = [rest] if (rest := line.removeprefix("//")).strip() else []
+            lines = [rest] if (rest := line.removeprefix("//").lstrip("\ufeff")).strip() else []
     if lines:
         raise UserError(f"{path}: entry {number}: the file ends inside the entry (no '//' line)")
 
