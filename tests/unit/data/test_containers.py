@@ -59,7 +59,7 @@ def packed(draw, count):
 @pytest.mark.parametrize("records", [ENTRIES, RESULTS, NESTED], ids=["uniprot", "interproscan", "nested"])
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cut_of_a_file_gives_the_records_of_the_whole(tmp_path, monkeypatch, records, chunk, data):
     monkeypatch.setattr(json_values, "_CHUNK", chunk)
     records = records[:12]
