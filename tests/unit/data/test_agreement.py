@@ -1,7 +1,7 @@
 """A held family of cases: the same proteins in several formats give records of the same ids and places.
 
-The extracts (`tests/data/raw/agreement`) were chosen after the readers were written. Names of classes may differ between
-releases of InterPro; ids do not depend on them.
+The extracts (`tests/data/raw/agreement`) were chosen after the readers were written. Names of classes may differ
+between releases of InterPro; ids do not depend on them.
 """
 
 import json
