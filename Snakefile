@@ -24,7 +24,7 @@ rule all:
     default_target: True
     input:
         rules.report.output.page,
-        rules.metrics.output.metrics,
+        rules.score.output.metrics,
 
 
 rule ingest:
@@ -49,4 +49,4 @@ rule train:
 
 rule evaluate:
     input:
-        rules.metrics.output.metrics,
+        rules.score.output.metrics,

@@ -76,7 +76,6 @@ def _train(config: RunConfig, folder: Path, side: str, seed: int) -> tuple[list[
         for split in ("train", "valid")
     }
     launch(
-        programs=ROOT / "workflow_scripts",
         encoder=results / "models/encoder",
         decoder=results / "models/decoder",
         **splits,

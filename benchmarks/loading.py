@@ -27,7 +27,7 @@ from fragmodel.embeddings.store import EmbeddingStore, sequence_key
 from fragmodel.model.chat import ChatEncoder, add_control_tokens
 from fragmodel.model.modeling import IGNORED
 from fragmodel.model.stand_ins import train_tokenizer
-from fragmodel.tables import RECORDS
+from fragmodel.tables import RECORDS, Record
 
 DIM = 480  # of ESM-2 35M
 BATCH = 16
@@ -108,10 +108,10 @@ def _first_batch(make: Callable, collate: Callable, records: Any) -> float:
 def _records(count: int) -> list[dict[str, Any]]:
     """The sample's training records of every task, again and again, with names and answers of their own."""
     found = [
-        row
+        item._asdict()
         for task in TASKS
-        for row in iter_records([SAMPLE], task=task, data_name="VenusX_Dom", split="train")
-        if isinstance(row, dict)
+        for item in iter_records([SAMPLE], task=task, data_name="VenusX_Dom", split="train")
+        if isinstance(item, Record)
     ]
     return [
         {**found[n % len(found)], "record_id": f"r{n}", "answer": f"{found[n % len(found)]['answer']} {n}"}

@@ -22,15 +22,30 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes the file private; an output gets the permissions that any new file would have.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes the file private
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def make_shared(folder: str | Path) -> None:
+    """Give the files of ``folder`` the permissions that any new file would have.
+
+    Libraries make weights private, whatever the user's umask; those of shared results must be read by a group.
+    Links are passed over: what they lead to belongs to others.
+    """
+    mode = 0o666 & ~_umask()
+    for path in Path(folder).rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
 
 
 def write_text(target: str | Path, text: str) -> None:

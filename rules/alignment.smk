@@ -1,6 +1,12 @@
 # Stage 1, where the config switches it on: adapters aligned with the frozen decoder's view of descriptions.
 
 
+def of_texts(alignment):
+    """The keys that the text vectors depend on."""
+    keys = {"store", "layer", "pooling", "segments", "max_text_tokens", "text_batch_size", "precision"}
+    return json.dumps(alignment.model_dump(include=keys))
+
+
 rule embed_texts:
     input:
         decoder=rules.decoder.output.folder,
@@ -20,16 +26,12 @@ rule embed_texts:
         runtime=minutes(240),
     params:
         # As the store of encoder states, the text vectors outlive the run.
-        store=run.alignment.store,
-        layer=run.alignment.layer,
-        pooling=run.alignment.pooling,
-        segments=run.alignment.segments,
-        max_text_tokens=run.alignment.max_text_tokens,
-        batch_size=run.alignment.text_batch_size,
-        precision=run.alignment.precision,
-        code=code_digest("fragmodel.alignment.texts", "fragmodel.alignment.pairs"),
-    script:
-        "../workflow_scripts/embed_texts.py"
+        packages=packages(EMBEDDING),
+        alignment=of_texts(run.alignment),
+        code=code_digest("fragmodel.alignment.texts.embed_texts", "fragmodel.alignment.pairs.read_pairs"),
+    shell:
+        COMMAND + " embed-texts {input.records:q} --decoder {input.decoder:q} --manifest {output.manifest:q}"
+        " --alignment {params.alignment:q}"
 
 
 rule align_adapters:
@@ -55,15 +57,28 @@ rule align_adapters:
         mem_mb=memory(4000, factor=10, of=["train"], processes=run.alignment.processes_per_node),
         runtime=1440,
     params:
+        packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("alignment/checkpoints"),
         store=run.embeddings.store,
+        train=option_of("--train", "train"),
+        valid=option_of("--valid", "valid"),
+        manifests=option_of("--manifest", "manifests"),
         adapter=slice_of(run.adapter),
         alignment=slice_of(run.alignment),
         seed=run.seed,
-        code=code_digest("fragmodel.embeddings.manifest", "fragmodel.alignment.program"),
-    script:
-        "../workflow_scripts/align.py"
+        code=code_digest(
+            "fragmodel.alignment.program.main",
+            "fragmodel.alignment.program.launch_alignment",
+            "fragmodel.alignment.texts.fingerprint_in",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
+    shell:
+        COMMAND
+        + " align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
+        " --store {params.store:q} {params.manifests} --texts {input.texts:q} --checkpoints {params.checkpoints:q}"
+        " --model {output.model:q} --training-log {output.log:q} --adapter {params.adapter:q}"
+        " --alignment {params.alignment:q} --seed {params.seed} --code {params.code}"
 
 
 rule score_alignment:
@@ -89,9 +104,17 @@ rule score_alignment:
         runtime=minutes(120),
     params:
         store=run.embeddings.store,
+        manifests=option_of("--manifest", "manifests"),
         adapter=slice_of(run.adapter),
         alignment=slice_of(run.alignment),
         seed=run.seed,
-        code=code_digest("fragmodel.embeddings.manifest", "fragmodel.alignment.evaluate"),
-    script:
-        "../workflow_scripts/score_alignment.py"
+        code=code_digest(
+            "fragmodel.alignment.evaluate.evaluate",
+            "fragmodel.alignment.texts.fingerprint_in",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
+    shell:
+        COMMAND + " score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"
+        " --decoder {input.decoder:q} --store {params.store:q} {params.manifests} --texts {input.texts:q}"
+        " --output {output.metrics:q} --adapter {params.adapter:q} --alignment {params.alignment:q}"
+        " --seed {params.seed}"

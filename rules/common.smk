@@ -1,22 +1,28 @@
 # What all rules share: the checked configuration, paths of the run, and helpers for params.
 import errno
+import json
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
-# The package beside the Snakefile is the code that runs, here and in every job, whatever else is installed.
-REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
-sys.path.insert(0, REPOSITORY)
+# The package beside the Snakefile is the code that runs, here and in every job, whatever else is installed. A module
+# that is fetched from elsewhere has none: then it is the installed one.
+REPOSITORY = Path(str(workflow.current_basedir)).parent
+PACKAGE = REPOSITORY if (REPOSITORY / "fragmodel").is_dir() else None
+if PACKAGE:
+    sys.path.insert(0, str(PACKAGE))
 
-from fragmodel.workflow.code_digest import code_digest
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
-from fragmodel.workflow.stage import jobs_import_from, leave_signals_to_jobs, tell_jobs_of_force
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
+from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
+from fragmodel.workflow.code_digest import code_digest
+from fragmodel.workflow.contents import Contents, raw_contents, source_contents
+from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, tell_jobs_of_force
 
-jobs_import_from(REPOSITORY)
+jobs_run_with(sys.executable, PACKAGE)
 leave_signals_to_jobs()
 
 try:
@@ -24,9 +30,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-validate(config, workflow.source_path("../fragmodel/config.schema.json"))
-
 RESULTS = run.results
+contents = Contents(Path(RESULTS, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}
     training = {
@@ -37,6 +42,10 @@ if force := workflow.dag_settings:
 STORE = run.embeddings.mode == "store"
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
+# The data set class also reads raw files, for those who train without the workflow; here it is given tables.
+RAW_READING = ["fragmodel.data.ingest.iter_records"]
+# Every job is a command of the package; in place of the shell, which would not pass on signals.
+COMMAND = "exec python -m fragmodel --log {log:q}"
 
 
 wildcard_constraints:
@@ -67,15 +76,46 @@ def describing(split=None):
     return [path for path in records_of(split=split) if Path(path).parent.name in DESCRIBING_TASKS]
 
 
-def raw_files(wildcards):
+def raw_files(dataset, split):
     """Raw files of a split; proteins without published splits are all in the files of `train`."""
-    dataset = run.datasets[wildcards.data_name]
-    return dataset.train if dataset.split == "by_cluster" else getattr(dataset, wildcards.split)
+    return getattr(dataset, "train" if dataset.split == "by_cluster" else split)
+
+
+def must_have_records(dataset, split):
+    """Whether a split without a record is a fault; a deal of few proteins may leave one that nothing needs empty."""
+    return dataset.split != "by_cluster" or split in ("train", run.evaluation.split)
+
+
+def unchanging(paths):
+    """Input files whose times do not matter: a param holds the digest of their contents."""
+    return [ancient(path) for path in paths]
+
+
+def contents_of_raw(data_name, split):
+    """Digest of all files that are read for a split: with those beside the raw files and in folders."""
+    dataset = run.datasets[data_name]
+    files = raw_files(dataset, split)
+    return raw_contents(contents, files, format=dataset.format, split=split)
+
+
+def packages(names):
+    """The installed versions of packages, where the config wants a change of them to rerun."""
+    return versions_of(names) if run.packages == "rerun" else ""
 
 
 def slice_of(section, *leave_out):
-    """A section of the config as plain values: the rule reruns when they change."""
-    return {key: value for key, value in section.model_dump().items() if key not in leave_out}
+    """A section of the config as JSON: the rule reruns when a value changes."""
+    return json.dumps(section.model_dump(exclude=set(leave_out)))
+
+
+def option(name, *values):
+    """An option of a command, repeated for several values; nothing without one."""
+    return shlex.join(str(word) for value in values for word in (name, value))
+
+
+def option_of(name, key):
+    """A param: the option ``name`` with each of the rule's inputs ``key``."""
+    return lambda wildcards, input: option(name, *as_list(input.get(key, [])))
 
 
 def memory(base, factor=0, of=None, processes=1, growth=1):

@@ -4,9 +4,9 @@
 rule assign_splits:
     input:
         # All data sets: a protein that is dealt follows its relatives whose split is published.
-        raw=[
+        raw=unchanging(
             path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)
-        ],
+        ),
     output:
         assignment=results("splits/assignment.parquet"),
     log:
@@ -20,41 +20,73 @@ rule assign_splits:
         mem_mb=memory(4000, factor=8),
         runtime=minutes(240),
     params:
-        datasets={name: slice_of(dataset, "tasks", "weight", "family") for name, dataset in run.datasets.items()},
-        seed=run.seed,
-        code=code_digest("fragmodel.homology.splits"),
-    script:
-        "../workflow_scripts/assign_splits.py"
-
-
-rule ingest_task:
-    input:
-        raw=raw_files,
-        assignment=lambda wildcards: (
-            rules.assign_splits.output.assignment
-            if run.datasets[wildcards.data_name].split == "by_cluster"
-            else []
+        datasets=json.dumps(
+            {
+                name: json.loads(slice_of(dataset, "tasks", "weight", "family"))
+                for name, dataset in run.datasets.items()
+            }
         ),
-    output:
-        records=results("data/{data_name}/{task}/{split}.parquet"),
-        rejects=results("rejects/{data_name}/{task}/{split}.parquet"),
-    log:
-        results("logs/ingest/{data_name}/{task}/{split}.log"),
-    benchmark:
-        results("benchmarks/ingest/{data_name}/{task}/{split}.tsv")
-    conda:
-        "../environment.yaml"
-    resources:
-        mem_mb=memory(1500, factor=4),
-        runtime=minutes(60),
-    params:
-        format=lambda wildcards: run.datasets[wildcards.data_name].format,
-        family=lambda wildcards: run.datasets[wildcards.data_name].family,
-        ingest=slice_of(run.ingest),
+        contents=[
+            contents_of_raw(name, split)
+            for name, dataset in run.datasets.items()
+            for split in SPLITS
+            if getattr(dataset, split)
+        ],
+        packages=packages(SEARCH),
         seed=run.seed,
-        code=code_digest("fragmodel.data.ingest"),
-    script:
-        "../workflow_scripts/ingest.py"
+        code=code_digest("fragmodel.homology.splits.assign_splits"),
+    shell:
+        COMMAND + " split --datasets {params.datasets:q} --output {output.assignment:q}"
+        " --seed {params.seed} --threads {threads}"
+
+
+# A rule for each data set, since a rule has the same outputs in all its jobs. One job reads the files of a split once,
+# for all tasks.
+for data_name, dataset in run.datasets.items():
+
+    rule:
+        name:
+            f"ingest_{data_name}"
+        input:
+            raw=lambda wildcards, name=data_name: unchanging(raw_files(run.datasets[name], wildcards.split)),
+            assignment=rules.assign_splits.output.assignment if dataset.split == "by_cluster" else [],
+        output:
+            records=[results(f"data/{data_name}/{task}/{{split}}.parquet") for task in dataset.tasks],
+            rejects=[results(f"rejects/{data_name}/{task}/{{split}}.parquet") for task in dataset.tasks],
+        log:
+            results(f"logs/ingest/{data_name}/{{split}}.log"),
+        benchmark:
+            results(f"benchmarks/ingest/{data_name}/{{split}}.tsv")
+        conda:
+            "../environment.yaml"
+        resources:
+            mem_mb=memory(1500, factor=4),
+            runtime=minutes(60),
+        params:
+            files=lambda wildcards, input: shlex.join(as_list(input.raw)) or "--no-files",
+            tasks=option("--task", *dataset.tasks),
+            outputs=lambda wildcards, output: option("--output", *as_list(output.records)),
+            rejects=lambda wildcards, output: option("--rejects", *as_list(output.rejects)),
+            assignment=option_of("--assignment", "assignment"),
+            contents=lambda wildcards, name=data_name: contents_of_raw(name, wildcards.split),
+            data_name=data_name,
+            format=dataset.format,
+            family=option("--family", *([dataset.family] if dataset.family else [])),
+            empty=lambda wildcards, input, dataset=dataset: (
+                "--refuse-empty" if input.raw and must_have_records(dataset, wildcards.split) else ""
+            ),
+            max_sequence_length=run.ingest.max_sequence_length,
+            min_visible_fraction=run.ingest.min_visible_fraction,
+            max_rejected_fraction=run.ingest.max_rejected_fraction,
+            seed=run.seed,
+            code=code_digest("fragmodel.data.ingest.ingest_tasks", "fragmodel.data.ingest.TaskTables"),
+        shell:
+            COMMAND + " ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
+            " --format {params.format:q} {params.tasks} {params.outputs} {params.rejects} {params.assignment}"
+            " {params.family} {params.empty}"
+            " --max-sequence-length {params.max_sequence_length}"
+            " --min-visible-fraction {params.min_visible_fraction}"
+            " --max-rejected-fraction {params.max_rejected_fraction} --seed {params.seed}"
 
 
 rule audit_leakage:
@@ -75,7 +107,11 @@ rule audit_leakage:
         mem_mb=memory(2000, factor=20),
         runtime=minutes(240),
     params:
-        thresholds=run.evaluation.identity_thresholds,
-        code=code_digest("fragmodel.homology.leakage"),
-    script:
-        "../workflow_scripts/audit_leakage.py"
+        train=option_of("--train", "train"),
+        test=option_of("--test", "test"),
+        packages=packages(SEARCH),
+        thresholds=option("--identity", *run.evaluation.identity_thresholds),
+        code=code_digest("fragmodel.homology.leakage.audit_leakage"),
+    shell:
+        COMMAND + " audit {params.train} {params.test} {params.thresholds}"
+        " --summary {output.summary:q} --table {output.table:q} --threads {threads}"

@@ -16,9 +16,9 @@ rule windows:
         mem_mb=memory(1500, factor=10),
         runtime=minutes(60),
     params:
-        code=code_digest("fragmodel.embeddings.extract"),
-    script:
-        "../workflow_scripts/collect_windows.py"
+        code=code_digest("fragmodel.embeddings.extract.collect_windows"),
+    shell:
+        COMMAND + " windows {input.records:q} --output {output.windows:q}"
 
 
 rule embed_shard:
@@ -40,7 +40,16 @@ rule embed_shard:
         runtime=minutes(240),
     params:
         # The store outlives the job and the run: it is no declared output, which Snakemake would delete.
-        embeddings=slice_of(run.embeddings, "mode", "gpus"),
-        code=code_digest("fragmodel.embeddings.extract"),
-    script:
-        "../workflow_scripts/embed_shard.py"
+        packages=packages(EMBEDDING),
+        store=run.embeddings.store,
+        shards=run.embeddings.shards,
+        dtype=run.embeddings.dtype,
+        layer=run.embeddings.layer,
+        compute_dtype=run.embeddings.compute_dtype,
+        tokens_per_batch=run.embeddings.tokens_per_batch,
+        code=code_digest("fragmodel.embeddings.extract.embed_windows"),
+    shell:
+        COMMAND + " embed {input.windows:q} --encoder {input.encoder:q} --store {params.store:q}"
+        " --manifest {output.manifest:q} --shard {wildcards.shard} --shards {params.shards}"
+        " --dtype {params.dtype} --layer {params.layer} --compute-dtype {params.compute_dtype}"
+        " --tokens-per-batch {params.tokens_per_batch}"

@@ -2,7 +2,7 @@
 
 
 # What is evaluated: the model that the run trains, or one that is there already.
-TRAINED = run.evaluation.model or rules.train_model.output.model
+TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
 rule generate:
@@ -26,14 +26,26 @@ rule generate:
         mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
         runtime=minutes(480),
     params:
-        store=run.embeddings.store if STORE else None,
+        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        manifests=option_of("--manifest", "manifests"),
+        packages=packages(ANSWERS),
+        contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
         max_new_tokens=run.evaluation.max_new_tokens,
         batch_size=run.evaluation.batch_size,
         shards=run.evaluation.shards,
-        check_encoder=bool(STORE and run.evaluation.model),
-        code=code_digest("fragmodel.evaluation.generate", "fragmodel.embeddings.manifest"),
-    script:
-        "../workflow_scripts/generate.py"
+        # A model that another run trained may have another encoder.
+        check_encoder=lambda wildcards, input: option(
+            "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
+        ),
+        code=code_digest(
+            "fragmodel.evaluation.generate.generate",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+            without=RAW_READING,
+        ),
+    shell:
+        COMMAND + " generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
+        " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
+        " --batch-size {params.batch_size} --shard {wildcards.shard} --shards {params.shards}"
 
 
 rule baselines:
@@ -54,65 +66,58 @@ rule baselines:
         mem_mb=memory(2500, factor=10),
         runtime=minutes(240),
     params:
-        names=run.evaluation.baselines,
-        store=run.embeddings.store if STORE else None,
+        packages=packages(BASELINES),
+        names=option("--name", *run.evaluation.baselines),
+        train=option_of("--train", "train"),
+        test=option_of("--test", "test"),
+        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        manifests=option_of("--manifest", "manifests"),
         seed=run.seed,
-        code=code_digest("fragmodel.evaluation.baselines", "fragmodel.embeddings.manifest"),
-    script:
-        "../workflow_scripts/baselines.py"
+        code=code_digest(
+            "fragmodel.evaluation.baselines.run_baselines",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+        ),
+    shell:
+        COMMAND + " baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
+        " {params.store} {params.manifests} --seed {params.seed} --threads {threads}"
 
 
 rule score:
     input:
-        predictions=lambda wildcards: expand(
-            rules.generate.output.predictions,
-            shard=range(run.evaluation.shards),
-            data_name=wildcards.data_name,
-        ),
-        baselines=rules.baselines.output.predictions,
-        train=lambda wildcards: records_of(wildcards.data_name, "train"),
-        references=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        predictions=[
+            results(f"predictions/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            for name in run.datasets
+            for shard in range(run.evaluation.shards)
+        ],
+        baselines=[results(f"baselines/{name}.parquet") for name in run.datasets],
+        train=records_of(split="train"),
+        references=records_of(split=run.evaluation.split),
         leakage=rules.audit_leakage.output.table,
     output:
-        metrics=results("scores/{data_name}.json"),
-        table=results("scores/{data_name}.parquet"),
+        metrics=results("metrics.json"),
+        table=results("scores/records.parquet"),
     log:
-        results("logs/score/{data_name}.log"),
+        results("logs/score.log"),
     benchmark:
-        results("benchmarks/score/{data_name}.tsv")
+        results("benchmarks/score.tsv")
     conda:
         "../environment.yaml"
     resources:
         mem_mb=memory(2500, factor=5),
         runtime=minutes(120),
     params:
+        packages=packages(SCORES),
+        bertscore_contents=contents.of(filter(None, [run.evaluation.bertscore])),
         bootstrap_samples=run.evaluation.bootstrap_samples,
         identity_threshold=min(run.evaluation.identity_thresholds, default=0.3),
-        clean_only=run.evaluation.clean_only,
-        bertscore=run.evaluation.bertscore,
+        clean_only="--clean-only" if run.evaluation.clean_only else "",
+        bertscore=option("--bertscore", *([run.evaluation.bertscore] if run.evaluation.bertscore else [])),
+        references=option_of("--references", "references"),
+        train=option_of("--train", "train"),
         seed=run.seed,
-        code=code_digest("fragmodel.evaluation.score"),
-    script:
-        "../workflow_scripts/score.py"
-
-
-rule metrics:
-    input:
-        metrics=expand(rules.score.output.metrics, data_name=run.datasets),
-    output:
-        metrics=results("metrics.json"),
-    log:
-        results("logs/metrics.log"),
-    benchmark:
-        results("benchmarks/metrics.tsv")
-    # Joining a few small files is not worth a place in the queue.
-    localrule: True
-    conda:
-        "../environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        code=code_digest("fragmodel.evaluation.score"),
-    script:
-        "../workflow_scripts/gather_metrics.py"
+        code=code_digest("fragmodel.evaluation.score.score", "fragmodel.evaluation.metrics.semantic.minilm"),
+    shell:
+        COMMAND + " score {input.predictions:q} {input.baselines:q} {params.references} {params.train}"
+        " --leakage {input.leakage:q} --output {output.metrics:q} --table {output.table:q}"
+        " --bootstrap-samples {params.bootstrap_samples} --identity-threshold {params.identity_threshold}"
+        " {params.clean_only} {params.bertscore} --seed {params.seed}"

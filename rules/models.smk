@@ -1,6 +1,12 @@
 # The two pretrained models: stand-ins are built here, others are brought into one place.
 
 
+def stand_in(*prefixes):
+    """The shape of one stand-in."""
+    shapes = run.models.stand_in.model_dump()
+    return json.dumps({key: value for key, value in shapes.items() if key.startswith(prefixes)})
+
+
 rule encoder:
     output:
         folder=directory(results("models/encoder")),
@@ -17,17 +23,20 @@ rule encoder:
         runtime=minutes(60),
     params:
         source=run.models.encoder,
-        stand_in=slice_of(run.models.stand_in),
+        contents=source_contents(contents, run.models.encoder),
+        revision=option("--revision", *filter(None, [run.models.encoder_revision])),
+        stand_in=stand_in("encoder"),
         seed=run.seed,
-        code=code_digest("fragmodel.model.sources", "fragmodel.embeddings.encoders"),
-    script:
-        "../workflow_scripts/make_encoder.py"
+        code=code_digest("fragmodel.model.sources.make_encoder"),
+    shell:
+        COMMAND + " make-encoder {params.source:q} {params.revision} --output {output.folder:q}"
+        " --stand-in {params.stand_in:q} --seed {params.seed}"
 
 
 rule decoder:
     input:
         # The stand-in's tokenizer is trained on the run's own training text.
-        records=records_of(split="train") if run.models.decoder == "stand-in" else [],
+        records=records_of(split="train") if run.models.decoder == STAND_IN else [],
     output:
         folder=directory(results("models/decoder")),
     log:
@@ -43,8 +52,13 @@ rule decoder:
         runtime=minutes(60),
     params:
         source=run.models.decoder,
-        stand_in=slice_of(run.models.stand_in),
+        contents=source_contents(contents, run.models.decoder),
+        revision=option("--revision", *filter(None, [run.models.decoder_revision])),
+        records=option_of("--records", "records"),
+        stand_in=stand_in("decoder", "vocab_size"),
         seed=run.seed,
-        code=code_digest("fragmodel.model.sources", "fragmodel.model.stand_ins"),
-    script:
-        "../workflow_scripts/make_decoder.py"
+        code=code_digest("fragmodel.model.sources.make_decoder"),
+    shell:
+        COMMAND
+        + " make-decoder {params.source:q} {params.revision} --output {output.folder:q} {params.records}"
+        " --stand-in {params.stand_in:q} --seed {params.seed}"

@@ -9,8 +9,8 @@ rule report:
         model=TRAINED,
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
-        metrics=rules.metrics.output.metrics,
-        scored=expand(rules.score.output.table, data_name=run.datasets),
+        metrics=rules.score.output.metrics,
+        scored=rules.score.output.table,
         leakage=rules.audit_leakage.output.summary,
         alignment=(
             [rules.align_adapters.output.log, rules.score_alignment.output.metrics]
@@ -47,8 +47,18 @@ rule report:
         mem_mb=memory(1500, factor=5),
         runtime=minutes(60),
     params:
-        report=slice_of(run.report),
-        config=run.model_dump(),
-        code=code_digest("fragmodel.report.page", "fragmodel.model.sources"),
-    script:
-        "../workflow_scripts/make_report.py"
+        config=json.dumps(run.model_dump()),
+        rejects=results("rejects"),
+        scored=option_of("--scored", "scored"),
+        training_log=option_of("--training-log", "training_log"),
+        alignment=lambda wildcards, input: " ".join(
+            option(name, path)
+            for name, path in zip(("--alignment-log", "--alignment-metrics"), input.alignment)
+        ),
+        code=code_digest("fragmodel.report.page.make_report", "fragmodel.model.sources.describe_run"),
+    shell:
+        COMMAND + " report {input.records:q} --rejects {params.rejects:q} --metrics {input.metrics:q}"
+        " {params.scored} --leakage {input.leakage:q} {params.training_log} {params.alignment}"
+        " --model {input.model:q} --encoder {input.encoder:q} --decoder {input.decoder:q}"
+        " --config {params.config:q} --output {output.page:q} --figures {output.figures:q}"
+        " --tables {output.tables:q}"

@@ -35,20 +35,35 @@ rule train_model:
         # Not longer at a new attempt, which goes on at the last checkpoint: partitions have a limit.
         runtime=1440,
     params:
+        packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("training/checkpoints"),
-        store=run.embeddings.store if STORE else None,
-        weights=[dataset.weight for dataset in run.datasets.values() for _ in dataset.tasks],
+        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        manifests=option_of("--manifest", "manifests"),
+        train=option_of("--train", "train"),
+        valid=option_of("--valid", "valid"),
+        aligned=option_of("--aligned", "aligned"),
+        weights=option(
+            "--weight", *(dataset.weight for dataset in run.datasets.values() for _ in dataset.tasks)
+        ),
         adapter=slice_of(run.adapter),
         lora=slice_of(run.lora),
         training=slice_of(run.training),
         seed=run.seed,
         code=code_digest(
-            "fragmodel.embeddings.manifest",
-            "fragmodel.training.launch",
-            "fragmodel.training.run",
-            "fragmodel.training.trainer",
-            "fragmodel.training.loop",
+            "fragmodel.embeddings.manifest.fingerprint_of",
+            "fragmodel.training.launch.launch",
+            "fragmodel.training.run.main",
+            (
+                "fragmodel.training.trainer.train"
+                if run.training.loop == "trainer"
+                else "fragmodel.training.loop.train"
+            ),
+            without=RAW_READING,
         ),
-    script:
-        "../workflow_scripts/train.py"
+    shell:
+        COMMAND
+        + " train --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
+        " {params.weights} {params.store} {params.manifests} {params.aligned} --checkpoints {params.checkpoints:q}"
+        " --model {output.model:q} --training-log {output.log:q} --adapter {params.adapter:q}"
+        " --lora {params.lora:q} --training {params.training:q} --seed {params.seed} --code {params.code}"

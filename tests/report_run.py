@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.prompts import grounding_answer
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.records import Fragment, Protein
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.evaluation.score import score
@@ -57,7 +57,7 @@ def build_run(folder: Path, data_names: tuple[str, ...] = ("VenusX_Dom", "VenusX
             for split, part in (("train", proteins[6:]), ("valid", []), ("test", proteins[:6])):
                 settings = Settings(task=task, data_name=data_name, split=split)
                 made = [m for protein in part for m in make_records(protein, settings) if isinstance(m, Made)]
-                rows = [row for item in made for row in item.rows]
+                rows = [record._asdict() for item in made for record in item.records]
                 records.append(folder / "data" / data_name / task / f"{split}.parquet")
                 write_table(records[-1], RECORDS, rows)
                 rejects.append(folder / "rejects" / data_name / task / f"{split}.parquet")

@@ -1,6 +1,6 @@
 """Small RECORDS and PREDICTIONS tables."""
 
-from fragmodel.data.prompts import grounding_answer
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.tables import PREDICTIONS, RECORDS, write_table
 from fragmodel.vocabulary import Span
 

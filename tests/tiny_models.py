@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 from fragmodel.batching.collator import FragDataCollator
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.batching.packing import Batch, PackedCollator
-from fragmodel.data.prompts import conversation, grounding_answer
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import conversation
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.modeling import IGNORED, Esm2LlamaInstructForCausalLM
 from fragmodel.model.sources import make_encoder

@@ -1,6 +1,7 @@
 """A copy of the repository in which a test runs the real workflow."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,12 @@ class Workflow:
             raise AssertionError(f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
         return result
 
+    def shell(self, command: str) -> None:
+        """Run a command line in the folder of the run, `fragmodel` being the copy's own."""
+        words = [sys.executable, "-m", *shlex.split(command)]
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        subprocess.run(words, cwd=self.folder, env=environment, check=True, capture_output=True)
+
     def planned(self, *arguments: str) -> dict[str, int]:
         """Rules that a dry run would start, with the number of jobs; targets without a script left out."""
         output = self.snakemake("-n", *arguments).stdout
@@ -58,8 +65,11 @@ class Workflow:
                 if not line.strip():
                     break
                 rule, count = line.split()
-                jobs[rule] = int(count)
-        for target in ("total", "all", "ingest", "embed", "align", "train", "evaluate"):
+                if rule == "ingest":
+                    continue  # the target
+                rule = "ingest" if rule.startswith("ingest_") else rule  # each data set has its rule
+                jobs[rule] = jobs.get(rule, 0) + int(count)
+        for target in ("total", "all", "embed", "align", "train", "evaluate"):
             jobs.pop(target, None)
         return jobs
 

@@ -9,14 +9,12 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from fragmodel.embeddings.store import EmbeddingStore
-from fragmodel.tables import RECORDS, read_rows
-from fragmodel.vocabulary import DESCRIBING_TASKS
+from fragmodel.tables import RECORDS, iter_columns
+from fragmodel.vocabulary import DESCRIBING_TASKS, Span
 
 Kind = Literal["protein", "fragment"]
 KINDS: dict[str, Kind] = dict(zip(DESCRIBING_TASKS, ("protein", "fragment"), strict=True))
-Item = tuple[
-    str, tuple[int, int] | None
-]  # window and place in it, 0-based and half-open; None: the whole of it
+Item = tuple[str, Span | None]  # window and place in it; None: the whole of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Pairs:
     def rows(self, index: int) -> int:
         """Rows of states that the item's adapters work on."""
         sequence, place = self.items[index]
-        return len(sequence) + 2 if place is None else place[1] - place[0] + 1
+        return len(sequence) + 2 if place is None else place.length + 1
 
     def batch(self, indices: Sequence[int], store: EmbeddingStore) -> Batch:
         """States of the items at ``indices`` from the store of encoder states."""
@@ -70,10 +68,10 @@ def read_pairs(records: Sequence[Path]) -> list[Pairs]:
     """
     found: dict[Kind, dict[tuple[Item, str], None]] = {kind: {} for kind in KINDS.values()}
     for path in records:
-        for row in read_rows(path, RECORDS, ["task_type", "sequence", "position_ref", "answer"]):
-            if kind := KINDS.get(row["task_type"]):
-                place = tuple(row["position_ref"]) if kind == "fragment" else None
-                found[kind][(row["sequence"], place), row["answer"]] = None
+        columns = ["task_type", "sequence", "position_ref", "answer"]
+        for task, sequence, place, answer in iter_columns(path, RECORDS, columns):
+            if kind := KINDS.get(task):
+                found[kind][(sequence, place if kind == "fragment" else None), answer] = None
     return [
         Pairs(kind, [item for item, _ in pairs], [text for _, text in pairs])
         for kind, pairs in found.items()
@@ -84,4 +82,4 @@ def read_pairs(records: Sequence[Path]) -> list[Pairs]:
 def _states(item: Item, store: EmbeddingStore) -> torch.Tensor:
     sequence, place = item
     states = store.view(sequence)
-    return states if place is None else states[place[0] : place[1] + 1]  # residue i is row i + 1
+    return states if place is None else states[place.start : place.end + 1]  # residue i is row i + 1

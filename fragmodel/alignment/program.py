@@ -1,4 +1,4 @@
-"""The program behind `align_adapters.py`, and the pipeline's launch of it."""
+"""`python -m fragmodel.alignment.program FOLDER`: the alignment program, and the pipeline's launch of it."""
 
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from fragmodel.files import file_digest
 from fragmodel.training.interrupt import EXIT_STATUS, Interruption
 from fragmodel.training.launch import SETTINGS, collect, finish, launch_command, own_folder, run_program
 
-PROGRAM = "align_adapters.py"
+PROGRAM = "fragmodel.alignment.program"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,7 +24,9 @@ def main(argv: Sequence[str]) -> int:
     """
     try:
         if len(argv) != 1 or not Path(argv[0], SETTINGS).is_file():
-            raise UserError(f"usage: {PROGRAM} FOLDER, where FOLDER holds a {SETTINGS} (docs/alignment.md)")
+            raise UserError(
+                f"usage: python -m {PROGRAM} FOLDER, where FOLDER holds a {SETTINGS} (docs/alignment.md)"
+            )
         run = AlignmentRun.model_validate_json(Path(argv[0], SETTINGS).read_text(encoding="utf-8"))
         with Interruption() as interruption:
             finished = Aligner(run, Path(argv[0])).train(interruption)
@@ -40,7 +42,6 @@ def main(argv: Sequence[str]) -> int:
 
 def launch_alignment(
     *,
-    programs: Path,
     encoder: Path,
     decoder: Path,
     train: Sequence[Path],
@@ -76,8 +77,12 @@ def launch_alignment(
         seed=seed,
     )
     settings = run.model_dump(mode="json") | {"inputs": [file_digest(path) for path in [*train, *valid]]}
-    folder, finished = own_folder(checkpoints, settings, code, anew)
+    folder, finished = own_folder(checkpoints, settings | {"code": code}, anew)
     if not finished:
-        run_program(launch_command(programs / PROGRAM, alignment, [str(folder)]), alignment, folder)
-        finish(folder, code)
+        run_program(launch_command([PROGRAM], alignment, [str(folder)]), alignment, folder)
+        finish(folder)
     collect(folder, model, log)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

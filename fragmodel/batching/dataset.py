@@ -13,8 +13,8 @@ from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.modeling import IGNORED
-from fragmodel.tables import RECORDS, read_table
-from fragmodel.vocabulary import LONGEST_WINDOW, TaskType
+from fragmodel.tables import RECORDS, Record, read_table, record_at, to_table
+from fragmodel.vocabulary import LONGEST_WINDOW, Family, TaskType
 
 _SPLIT_NAMES = {"valid": ("valid", "validation", "val", "dev")}
 _RAW_ENDINGS = (".json", ".jsonl", ".csv")
@@ -62,56 +62,66 @@ class FragRefDataset(Dataset):
         split: str,
         chat: ChatEncoder,
         *,
+        family: Family | None = None,
         max_sequence_length: int = LONGEST_WINDOW,
         **options: Any,
     ) -> "FragRefDataset":
         """Read ``root_dir/data_name``: the pipeline's Parquet, or raw files of any format that ingestion reads.
 
-        Raw records that ingestion rejects are counted in a warning. Raises :class:`UserError` when nothing is
+        ``family`` is for raw files of a data set whose name tells none, as in ingestion. Raw records that it rejects
+        are counted in a warning. Raises :class:`UserError` when nothing is
         found or nothing is usable.
         """
         path = find_split(root_dir, data_name, task_type, split)
         if path.suffix == ".parquet":
             return cls.from_files([path], chat, **options)
-        rows = []
+        records = []
         rejected: dict[str, int] = {}
         for item in iter_records(
-            [path], task=task_type, data_name=data_name, split=split, max_sequence_length=max_sequence_length
+            [path],
+            task=task_type,
+            data_name=data_name,
+            split=split,
+            family=family,
+            max_sequence_length=max_sequence_length,
         ):
-            if isinstance(item, dict):
-                rows.append(item)
+            if isinstance(item, Record):
+                records.append(item)
             else:
                 rejected[item.reason] = rejected.get(item.reason, 0) + 1
         if rejected:
             print(f"{path}: rejected {sum(rejected.values())} of its fragments for {task_type}: {rejected}")
-        if not rows:
+        if not records:
             raise UserError(
                 f"{path}: no usable record for task '{task_type}' ({rejected or 'the file is empty'})"
             )
-        return cls(pa.Table.from_pylist(rows, schema=RECORDS.remove_metadata()), chat, **options)
+        return cls(to_table(records), chat, **options)
 
     def __len__(self) -> int:
         return len(self.records)
 
+    def record(self, index: int) -> Record:
+        """The record that item ``index`` is made from."""
+        return record_at(self.records, index)
+
     def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self.records.slice(index, 1).to_pylist()[0]
-        sequence = record["sequence"]
-        prompt = self.chat.prompt(record["conversation"], len(sequence))
+        record = self.record(index)
+        prompt = self.chat.prompt(record.conversation, len(record.sequence))
         item: dict[str, Any] = {
-            "record_id": record["record_id"],
-            "sequence": sequence,
-            "position_ref": record["position_ref"],
+            "record_id": record.record_id,
+            "sequence": record.sequence,
+            "position_ref": list(record.position_ref) if record.position_ref else None,
             "input_ids": prompt,
         }
         if not self.prompts_only:
-            answer = self.chat.answer(record["answer"])
+            answer = self.chat.answer(record.answer)
             if len(answer) > self.max_text_tokens:
                 # The end-of-turn token stays: a cut answer must still teach the model to stop.
                 answer = [*answer[: self.max_text_tokens - 1], answer[-1]]
             item["input_ids"] = prompt + answer
             item["labels"] = [IGNORED] * len(prompt) + answer
         if self.store is not None:
-            item["protein_hidden_states"] = self.store.view(sequence)
+            item["protein_hidden_states"] = self.store.view(record.sequence)
         return item
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 
 
 @app.command()

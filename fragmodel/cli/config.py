@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 
 commands = typer.Typer(
     help="Check a run's configuration, or print its JSON schema or reference.", no_args_is_help=True
@@ -35,9 +35,9 @@ def schema() -> None:
 @commands.command()
 def reference() -> None:
     """Print every key with its values, default and meaning, as Markdown."""
-    from fragmodel.config.run import config_schema
+    from fragmodel.config.run import RunConfig
 
-    root = config_schema()
+    root = RunConfig.model_json_schema()
     print("\n".join([_PREAMBLE, *_section(root, "", "The run", root["$defs"])]))
 
 

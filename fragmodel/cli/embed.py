@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 
 
 @app.command()
@@ -26,21 +26,36 @@ def embed(
     tokens_per_batch: Annotated[
         int, typer.Option(min=0, help="Residues in one forward pass. 0: 4096 on a CPU, 16384 on a GPU.")
     ] = 0,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="INPUT is a table of windows; write where the states of each lie. The workflow does so."
+        ),
+    ] = None,
+    shard: Annotated[
+        int, typer.Option(min=0, help="With --manifest: the part to embed, counted from 0.")
+    ] = 0,
+    shards: Annotated[
+        int, typer.Option(min=1, help="With --manifest: parts among which the windows are dealt.")
+    ] = 1,
 ) -> None:
     """Embed the sequences of INPUT that the store lacks."""
-    from fragmodel.embeddings.extract import embed_sequences
+    from fragmodel.embeddings.extract import embed_sequences, embed_windows
     from fragmodel.embeddings.sequences import read_sequences
 
-    summary = embed_sequences(
-        read_sequences(input_file),
-        encoder=encoder,
-        store=store,
-        dtype=dtype,
-        layer=layer,
-        compute_dtype=compute_dtype,
-        device=device,
-        tokens_per_batch=tokens_per_batch,
-    )
+    options = {
+        "encoder": encoder,
+        "store": store,
+        "dtype": dtype,
+        "layer": layer,
+        "compute_dtype": compute_dtype,
+        "device": device,
+        "tokens_per_batch": tokens_per_batch,
+    }
+    if manifest:
+        summary = embed_windows(input_file, manifest=manifest, shard=shard, shards=shards, **options)
+    else:
+        summary = embed_sequences(read_sequences(input_file), **options)
     print(
         f"embedded {summary.embedded}, already there {summary.requested - summary.embedded}, "
         f"fingerprint {summary.fingerprint}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app, hush
+from fragmodel.cli.app import app, hush
 
 
 @app.command()

@@ -5,24 +5,30 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
+from fragmodel.errors import UserError
 from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW
 
 
 @app.command()
 def ingest(
-    raw: Annotated[
-        list[Path], typer.Argument(help="Raw files, plain or gzip-compressed, or data set folders.")
-    ],
     task: Annotated[
-        str,
-        typer.Option(help="referring_desc, referring_class, grounding_single, grounding_group or function."),
+        list[str],
+        typer.Option(
+            help="referring_desc, referring_class, grounding_single, grounding_group or function. Repeat it, and with "
+            "it --output and --rejects, to make several tasks in one pass."
+        ),
     ],
     data_name: Annotated[
         str, typer.Option(help="Name of the data set; a word in it tells the family (VenusX_Dom).")
     ],
-    output: Annotated[Path, typer.Option(help="Parquet table of the accepted records.")],
-    rejects: Annotated[Path, typer.Option(help="Parquet table of the rejected fragments, with reasons.")],
+    output: Annotated[list[Path], typer.Option(help="Parquet table of the accepted records.")],
+    rejects: Annotated[
+        list[Path], typer.Option(help="Parquet table of the rejected fragments, with reasons.")
+    ],
+    raw: Annotated[
+        list[Path] | None, typer.Argument(help="Raw files, plain or gzip-compressed, or data set folders.")
+    ] = None,
     format: Annotated[str, typer.Option(help="Raw format; auto recognises it by content.")] = "auto",
     family: Annotated[
         str | None,
@@ -45,16 +51,25 @@ def ingest(
         float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is rejected.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of windows and question templates.")] = 1,
+    assignment: Annotated[
+        Path | None, typer.Option(help="Table of `fragmodel split`: take the proteins of --split only.")
+    ] = None,
+    refuse_empty: Annotated[
+        bool, typer.Option("--refuse-empty", help="Stop when the files give a task no record at all.")
+    ] = False,
+    no_files: Annotated[bool, typer.Option("--no-files", help="There are none: write empty tables.")] = False,
 ) -> None:
-    """Validate raw annotation files and write the records of one task."""
-    from fragmodel.data.ingest import ingest as run
+    """Validate raw annotation files and write the records of one task, or of several."""
+    from fragmodel.data.ingest import TaskTables, ingest_tasks
 
-    summary = run(
-        raw,
-        task=task,  # type: ignore[arg-type]
+    if bool(raw) == no_files:
+        raise UserError("name raw files, or say --no-files")
+    if not len(set(task)) == len(task) == len(output) == len(rejects):
+        raise UserError("give --task, --output and --rejects equally often, and each task once")
+    summaries = ingest_tasks(
+        raw or [],
+        {each: TaskTables(*paths) for each, *paths in zip(task, output, rejects, strict=True)},  # type: ignore[misc]
         data_name=data_name,
-        output=output,
-        rejects=rejects,
         format=format,
         split=split,
         family=family,  # type: ignore[arg-type]
@@ -62,7 +77,12 @@ def ingest(
         min_visible_fraction=min_visible_fraction,
         max_rejected_fraction=max_rejected_fraction,
         seed=seed,
+        assignment=assignment,
+        allow_empty=not refuse_empty,
     )
-    for reason, count in summary.reasons.items():
-        print(f"rejected as {reason}: {count}")
-    print(f"accepted {summary.accepted}, rejected {summary.rejected}")
+    for each, summary in summaries.items():
+        if len(summaries) > 1:
+            print(f"{each}:")
+        for reason, count in summary.reasons.items():
+            print(f"rejected as {reason}: {count}")
+        print(f"accepted {summary.accepted}, rejected {summary.rejected}")

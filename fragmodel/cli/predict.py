@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app, hush
+from fragmodel.cli.app import app, hush
 
 
 class PredictTask(StrEnum):

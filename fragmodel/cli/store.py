@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.cli import app
+from fragmodel.cli.app import app
 
 commands = typer.Typer(help="Look after an embedding store.", no_args_is_help=True)
 app.add_typer(commands, name="store")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fragmodel.config.section import Pooling, Positive
+from fragmodel.config.section import Folder, Pooling, Positive
 from fragmodel.config.training import LearningConfig
 
 
@@ -22,8 +22,8 @@ number the middle one (16 of 32 in Prot2Text-V2)."""
 `segment_means` (means of consecutive parts)."""
     segments: Positive = 4
     """Parts of `segment_means`."""
-    store: str = "results/texts"
-    """Folder of the text vectors; may be shared by many runs."""
+    store: Folder | None = None
+    """Folder of the text vectors, which many runs may share; `texts` in `results` unless given."""
     max_text_tokens: Positive = 512
     """Tokens of a description that are read."""
     text_batch_size: Positive = 16

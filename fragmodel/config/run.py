@@ -5,7 +5,7 @@ documentation and the error messages. Unknown keys are errors.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError, field_validator, model_validator
@@ -15,7 +15,7 @@ from fragmodel.config.datasets import DatasetConfig, IngestConfig
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
-from fragmodel.config.section import Section
+from fragmodel.config.section import Folder, Section, is_plain_path, number_schema
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import DESCRIBING_TASKS
@@ -24,10 +24,13 @@ from fragmodel.vocabulary import DESCRIBING_TASKS
 class RunConfig(Section):
     """A whole run: `config.yaml`."""
 
-    results: str = "results"
+    results: Folder = "results"
     """Folder of everything that the run makes."""
     seed: int = 1
     """Seed of every random choice."""
+    packages: Literal["report", "rerun"] = "report"
+    """What another version of a package that decides a stage's numbers (torch, transformers, MMseqs2 …) does: \
+`report` tells of it in the report and in `fragmodel doctor`, `rerun` repeats the stages that it concerns."""
     datasets: dict[str, DatasetConfig]
     """Data sets by name; a word in the name tells the family (`VenusX_Dom`, `VenusX_Res_Act_MF50`, …)."""
     models: ModelsConfig = ModelsConfig()
@@ -48,6 +51,19 @@ class RunConfig(Section):
     """Evaluation."""
     report: ReportConfig = ReportConfig()
     """Report."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stores_in_results(cls, values: Any) -> Any:
+        """Stores that are not named lie in the run's folder."""
+        if not isinstance(values, dict) or not is_plain_path(values.get("results", "results")):
+            return values  # faults that the fields' own checks tell
+        values = dict(values)
+        for section, name in (("embeddings", "store"), ("alignment", "texts")):
+            given = values.get(section, {})
+            if isinstance(given, dict) and given.get("store") is None:
+                values[section] = {**given, "store": f"{values.get('results', 'results')}/{name}"}
+        return values
 
     @field_validator("datasets")
     @classmethod
@@ -107,5 +123,19 @@ def load_config(path: str | Path) -> RunConfig:
 
 
 def config_schema() -> dict[str, Any]:
-    """The JSON schema of the configuration; `fragmodel/config.schema.json` is its copy."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunConfig.model_json_schema()}
+    """The JSON schema of the configuration for editors; `fragmodel/config.schema.json` is its copy."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return _with_spellings({**schema, **RunConfig.model_json_schema()})
+
+
+def _with_spellings(schema: Any) -> Any:
+    """The schema with the spelling of numbers that YAML 1.1 takes for text, where a key has a number for its value."""
+    if isinstance(schema, list):
+        return [_with_spellings(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {key: _with_spellings(value) for key, value in schema.items() if key != "properties"}
+    for key, value in schema.get("properties", {}).items():
+        number = value.get("type") == "number"
+        parts.setdefault("properties", {})[key] = number_schema(value) if number else _with_spellings(value)
+    return parts

@@ -1,4 +1,4 @@
-"""What the answer of a conversation record says: its marked spans and its class names.
+"""What the answer of a conversation record says: its spans and its class names.
 
 Conversation files have no field for the class. The rules below, and what stands in where they find nothing,
 are in docs/formats.md.
@@ -8,24 +8,19 @@ import re
 from collections.abc import Sequence
 
 from fragmodel.data import prompts
-from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
+from fragmodel.data.grammar import format_spans, read_groups, read_places
 from fragmodel.vocabulary import Span, TaskType
 
-_SPAN = re.compile(rf"{re.escape(SPAN_OPEN)}\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*{re.escape(SPAN_CLOSE)}")
-_BETWEEN_SPANS = " \t\r\n,;.:"  # may stand around a class name
-_INTRODUCTION = re.compile(r"^\s*(?:the|these|all)\b[^:<]*\b(?:are|is):\s*", re.IGNORECASE)
-_CONNECTIVE = re.compile(
-    r"[\s:,]*(?:\b(?:is|are|was|were)\b)?\s*(?:\b(?:located|found|placed|present)\b)?\s*(?:\b(?:at|in|from)\b)?\s*:?\s*$",
-    re.IGNORECASE,
-)
+_INTRODUCTION = re.compile(r"\A(?:the|these|all)\b[^:]*\b(?:are|is)(?::\s*|\Z)", re.IGNORECASE)
 _BELONGS = re.compile(
     r"^(?:(?:it|this(?: fragment)?|the fragment)\s+)?(?:belongs to|is classified as|is)\s+(?:the class\s+)?",
     re.IGNORECASE,
 )
+_NAME = "(.{1,300}?)"  # bounded: what follows is looked for from every place where a question may begin
 _QUESTIONS = (
-    re.compile(r"\bwhere (?:is|are)\s+(.+?)(?:\s+(?:located|found))?\s*\?", re.IGNORECASE | re.DOTALL),
-    re.compile(r"\b(?:find|locate)\s+(.+?)\s+in the protein\b", re.IGNORECASE | re.DOTALL),
-    re.compile(r"\bplaces? of\s+(.+?)\s*[.?]\s*$", re.IGNORECASE | re.DOTALL),
+    re.compile(rf"\bwhere (?:is|are) {_NAME}(?: (?:located|found))? ?\?", re.IGNORECASE),
+    re.compile(rf"\b(?:find|locate) {_NAME} in the protein\b", re.IGNORECASE),
+    re.compile(rf"\bplaces? of {_NAME} ?[.?]$", re.IGNORECASE),
 )
 
 
@@ -35,19 +30,21 @@ def broken(text: str) -> str:
 
 
 def stated_spans(answer: str) -> set[Span]:
-    """The intervals that the answer marks."""
-    return {Span(int(match[1]), int(match[2])) for match in _SPAN.finditer(answer)}
+    """The intervals that the answer states, marked or not."""
+    return {place.span for place in read_places(answer)}
 
 
 def mark_spans(answer: str, spans: Sequence[Span]) -> str:
-    """The answer with span markers kept around intervals of ``spans`` and every other ``<|`` broken up."""
+    """The answer with span markers kept around intervals of ``spans`` and every other ``<|`` broken up.
+
+    A marked interval is written anew, so that half a pair of markers becomes a pair.
+    """
     allowed = set(spans)
     pieces, position = [], 0
-    for match in _SPAN.finditer(answer):
-        span = Span(int(match[1]), int(match[2]))
-        pieces.append(broken(answer[position : match.start()]))
-        pieces.append(prompts.format_spans([span]) if span in allowed else broken(match.group()))
-        position = match.end()
+    for place in read_places(answer):
+        if place.markers and place.span in allowed:
+            pieces += [broken(answer[position : place.start]), format_spans([place.span])]
+            position = place.end
     pieces.append(broken(answer[position:]))
     return "".join(pieces).strip()
 
@@ -67,7 +64,7 @@ def name_groups(
     is believed when its intervals are those of the groups, and then also divides a flat list. Where no name
     is found the family's noun stands in ("domain", or "domain 1", "domain 2" for several groups).
     """
-    stated = _named_spans(answer)
+    stated = _stated_groups(answer)
     spans = [span for group in groups for span in group]
     if task == "grounding_single":
         name = stated[0][0] if stated else ""
@@ -81,25 +78,12 @@ def name_groups(
     return [(f"{family} {number}", list(group)) for number, group in enumerate(groups, start=1)]
 
 
-def _named_spans(answer: str) -> list[tuple[str, list[Span]]]:
-    """Intervals of the answer under the name that stands before them; "" where none does."""
-    named: list[tuple[str, list[Span]]] = []
-    position = 0
-    for match in _SPAN.finditer(answer):
-        before = answer[position : match.start()]
-        if not named:
-            before = _INTRODUCTION.sub("", before)
-        before = before.strip(_BETWEEN_SPANS)
-        # Between two spans of one class stands nothing but a comma or "and".
-        if not named or before.lower() not in ("", "and"):
-            named.append((prompts.plain(_CONNECTIVE.sub("", before).strip(_BETWEEN_SPANS)), []))
-        named[-1][1].append(Span(int(match[1]), int(match[2])))
-        position = match.end()
-    return named
+def _stated_groups(answer: str) -> list[tuple[str, list[Span]]]:
+    """The answer's intervals by class; "The domain annotations are:" before the first one is no name."""
+    stated = [(name, [place.span for place in places]) for name, places in read_groups(answer)]
+    return [(_INTRODUCTION.sub("", name), spans) for name, spans in stated[:1]] + stated[1:]
 
 
 def _asked_class(question: str) -> str:
-    for pattern in _QUESTIONS:
-        if match := pattern.search(question):
-            return prompts.plain(match[1])
-    return ""
+    question = prompts.plain(question)
+    return next((match[1] for pattern in _QUESTIONS if (match := pattern.search(question))), "")

@@ -8,15 +8,16 @@ markers in an answer stay only around intervals of ``position_grd``.
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from fragmodel.data import prompts
 from fragmodel.data.answers import broken, class_of, mark_spans, name_groups, stated_spans
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.data.records import Conversation, Fault
-from fragmodel.data.tasks import Labels, Made, Settings, record_row
+from fragmodel.data.tasks import Labels, Made, Settings, record_of
 from fragmodel.data.validate import LONGEST_PROTEIN, Invalid, clean_sequence
 from fragmodel.data.windows import clip, divide, window_for, windows_for
+from fragmodel.tables import Record
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
 _PROTEIN_RUN = re.compile(rf"{re.escape(PROTEIN)}(?:\s*{re.escape(PROTEIN)})*")
@@ -111,17 +112,15 @@ def _check_positions(raw: Conversation, settings: Settings) -> None:
 
 def _windowed(raw: Conversation, turns: list[dict[str, str]], answer: str, settings: Settings) -> Made:
     if settings.task in GROUNDING_TASKS:
-        rows = _grounding_rows(raw, turns, answer, settings)
+        records = _grounding_records(raw, turns, answer, settings)
     else:
-        rows = [_single_row(raw, turns, answer, settings)]
+        records = [_single_record(raw, turns, answer, settings)]
     places = [_written(span) for span in _asked(raw, settings)] or [None]
-    return Made(rows, [Fault("", "", place, raw.record) for place in places])
+    return Made(records, [Fault("", "", place, raw.record) for place in places])
 
 
-def _single_row(
-    raw: Conversation, turns: list[dict[str, str]], answer: str, settings: Settings
-) -> dict[str, Any]:
-    """The one row of a referring or function record; grounded spans that its window shows stay with it."""
+def _single_record(raw: Conversation, turns: list[dict[str, str]], answer: str, settings: Settings) -> Record:
+    """The one record of a referring task or `function`; grounded spans that its window shows stay with it."""
     length = len(raw.sequence)
     target = raw.position_ref if raw.position_ref else Span(length // 2, length // 2 + 1)
     window = window_for(target, length, settings.max_length, uid=raw.uid, seed=settings.seed)
@@ -132,7 +131,7 @@ def _single_row(
     ]
     names = [class_of(answer)] if settings.task == "referring_class" else []
     cut = shown is not None and shown.length < target.length
-    return record_row(
+    return record_of(
         raw.uid,
         raw.sequence,
         window,
@@ -149,17 +148,17 @@ def _single_row(
     )
 
 
-def _grounding_rows(
+def _grounding_records(
     raw: Conversation, turns: list[dict[str, str]], answer: str, settings: Settings
-) -> list[dict[str, Any]]:
-    """A row for each window; when the sequence is cut, our own answer lists what the window shows."""
+) -> list[Record]:
+    """A record for each window; when the sequence is cut, our own answer lists what the window shows."""
     question = next(turn["content"] for turn in turns if turn["role"] == "user")
     named = name_groups(
         answer, question, raw.position_grd or [], settings.task, settings.family or "fragment"
     )
     spans = [span for _, group in named for span in group]
     length = len(raw.sequence)
-    rows = []
+    records = []
     for window in windows_for(spans, length, settings.max_length, uid=raw.uid, seed=settings.seed):
         parts = [(name, *divide(group, window, settings.least_visible)) for name, group in named]
         shown = [(name, [place for _, place in targets]) for name, targets, _ in parts if targets]
@@ -173,10 +172,10 @@ def _grounding_rows(
             if stated_spans(answer) != set(spans):
                 flags.add("answer_spans_differ")
         else:
-            text = prompts.grounding_answer(settings.task, shown)
+            text = grounding_answer(settings.task, shown)
             flags.add("answer_rebuilt")
-        rows.append(
-            record_row(
+        records.append(
+            record_of(
                 raw.uid,
                 raw.sequence,
                 window,
@@ -192,7 +191,7 @@ def _grounding_rows(
                 full_length=raw.full_length,
             )
         )
-    return rows
+    return records
 
 
 def _asked(raw: Conversation, settings: Settings) -> list[Span]:

@@ -1,19 +1,20 @@
-"""From raw files to two validated tables: records and rejects."""
+"""From raw files to two validated tables for each task: records and rejects."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fragmodel import tables
-from fragmodel.data import conversations
+from fragmodel.data.outcomes import Outcomes
 from fragmodel.data.readers import Source, open_sources
-from fragmodel.data.records import Conversation, Fault, Protein, Reject
-from fragmodel.data.tasks import Made, Settings, make_records
-from fragmodel.data.validate import HARMLESS, check, refuse
+from fragmodel.data.records import Conversation, Protein
+from fragmodel.data.tasks import Settings
+from fragmodel.data.validate import HARMLESS
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest, text_digest
+from fragmodel.files import file_digest
+from fragmodel.tables import Record, Reject
 from fragmodel.vocabulary import (
     FAMILIES,
     LEAST_VISIBLE,
@@ -43,6 +44,13 @@ class IngestSummary:
         return rejected / max(1, self.accepted + rejected)
 
 
+class TaskTables(NamedTuple):
+    """The two tables of one task."""
+
+    records: Path
+    rejects: Path
+
+
 def ingest(
     raw: Sequence[Path],
     *,
@@ -60,60 +68,129 @@ def ingest(
     assignment: Path | None = None,
     allow_empty: bool = True,
 ) -> IngestSummary:
-    """Make the records of one task from raw files; both tables appear, or neither.
+    """:func:`ingest_tasks` for one task."""
+    summaries = ingest_tasks(
+        raw,
+        {task: TaskTables(output, rejects)},
+        data_name=data_name,
+        format=format,
+        split=split,
+        family=family,
+        max_sequence_length=max_sequence_length,
+        min_visible_fraction=min_visible_fraction,
+        max_rejected_fraction=max_rejected_fraction,
+        seed=seed,
+        assignment=assignment,
+        allow_empty=allow_empty,
+    )
+    return summaries[task]
+
+
+def ingest_tasks(
+    raw: Sequence[Path],
+    outputs: Mapping[TaskType, TaskTables],
+    *,
+    data_name: str,
+    format: str = "auto",
+    split: str = "test",
+    family: Family | None = None,
+    max_sequence_length: int = LONGEST_WINDOW,
+    min_visible_fraction: float = LEAST_VISIBLE,
+    max_rejected_fraction: float = 1.0,
+    seed: int = 1,
+    assignment: Path | None = None,
+    allow_empty: bool = True,
+) -> dict[TaskType, IngestSummary]:
+    """Make the records of several tasks from raw files, each read once; all tables appear, or none.
 
     ``assignment``, a table made by :func:`fragmodel.homology.splits.assign_splits`, restricts the files to the
-    proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. An empty ``raw`` gives two
-    empty tables. Raises :class:`UserError` for faults of a whole file, when more than ``max_rejected_fraction`` of
-    the fragments is rejected, and when files give no record at all, unless ``allow_empty``.
+    proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. An empty ``raw`` gives
+    empty tables. Raises :class:`UserError` for faults of a whole file, when more than ``max_rejected_fraction`` of a
+    task's fragments is rejected, and when files give a task no record at all, unless ``allow_empty``.
     """
-    settings = _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
+    settings = [
+        _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
+        for task in outputs
+    ]
     sources = _open(raw, format, settings)
-    _check_outputs(output, rejects, [path for source in sources for path in source.inputs])
+    _check_outputs(outputs.values(), [path for source in sources for path in source.inputs])
     members = _members(assignment, data_name, split) if assignment else None
-    summary = IngestSummary()
-    metadata: dict[str, Any] = {
-        "inputs": [
-            {"name": path.name, "sha256": file_digest(path), "format": source.format}
-            for source in sources
-            for path in source.inputs
-        ],
-        "arguments": {
-            "task": task,
-            "data_name": data_name,
-            "split": split,
-            "family": settings.family or "fragment",
-            "max_sequence_length": max_sequence_length,
-            "min_visible_fraction": min_visible_fraction,
-            "seed": seed,
-        },
-    }
-    with ExitStack() as both:
-        rejected = both.enter_context(tables.open_writer(rejects, tables.REJECTS, metadata))
-        accepted = both.enter_context(tables.open_writer(output, tables.RECORDS, metadata))
-        for outcome in _outcomes(sources, settings, members):
+    inputs = [
+        {"name": path.name, "sha256": file_digest(path), "format": source.format}
+        for source in sources
+        for path in source.inputs
+    ]
+    with ExitStack() as all_tables:
+        makers = [_TaskMaker(each, outputs[each.task], inputs, all_tables) for each in settings]
+        for source in sources:
+            for record in source.read():
+                if members and not members(record.uid):
+                    continue
+                for maker in makers:
+                    maker.take(record, str(source.path))
+        for maker in makers:
+            maker.conclude()
+            summary, task = maker.summary, maker.settings.task
+            if summary.rejected_fraction > max_rejected_fraction:
+                raise UserError(_too_many(summary, raw, data_name, task, max_rejected_fraction))
+            if raw and not summary.accepted and not allow_empty:
+                raise UserError(_nothing(summary, raw, data_name, task, split))
+    return {maker.settings.task: maker.summary for maker in makers}
+
+
+class _TaskMaker:
+    """Writes the two tables of one task while the raw records pass by."""
+
+    def __init__(
+        self, settings: Settings, outputs: TaskTables, inputs: list[dict[str, str]], stack: ExitStack
+    ) -> None:
+        self.settings = settings
+        self.summary = IngestSummary()
+        self._outcomes = Outcomes(settings)
+        self._metadata: dict[str, Any] = {
+            "inputs": inputs,
+            "arguments": {
+                "task": settings.task,
+                "data_name": settings.data_name,
+                "split": settings.split,
+                "family": settings.family or "fragment",
+                "max_sequence_length": settings.max_length,
+                "min_visible_fraction": settings.least_visible,
+                "seed": settings.seed,
+            },
+        }
+        self._rejected = stack.enter_context(
+            tables.open_writer(outputs.rejects, tables.REJECTS, self._metadata)
+        )
+        self._accepted = stack.enter_context(
+            tables.open_writer(outputs.records, tables.RECORDS, self._metadata)
+        )
+
+    def take(self, record: Protein | Conversation, source: str) -> None:
+        """Write what becomes of one raw record."""
+        summary = self.summary
+        for outcome in self._outcomes.of(record, source):
             if isinstance(outcome, Reject):
-                rejected.write(outcome._asdict())
+                self._rejected.write(outcome._asdict())
                 summary.rejected += 1
                 summary.reasons[outcome.reason] = summary.reasons.get(outcome.reason, 0) + 1
                 summary.examples.setdefault(outcome.reason, outcome)
             else:
-                for row in outcome.rows:
-                    accepted.write(row)
+                for made in outcome.records:
+                    self._accepted.write(made._asdict())
                 summary.accepted += len(outcome.fragments)
-                summary.records += len(outcome.rows)
+                summary.records += len(outcome.records)
+
+    def conclude(self) -> None:
+        """Put the counts into the summary and the tables' metadata."""
+        summary = self.summary
         summary.reasons = dict(sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0])))
-        metadata["counts"] = {
+        self._metadata["counts"] = {
             "accepted": summary.accepted,
             "rejected": summary.rejected,
             "records": summary.records,
             "reasons": summary.reasons,
         }
-        if summary.rejected_fraction > max_rejected_fraction:
-            raise UserError(_too_many(summary, raw, data_name, task, max_rejected_fraction))
-        if raw and not summary.accepted and not allow_empty:
-            raise UserError(_nothing(summary, raw, data_name, task, split))
-    return summary
 
 
 def iter_records(
@@ -127,21 +204,24 @@ def iter_records(
     max_sequence_length: int = LONGEST_WINDOW,
     min_visible_fraction: float = LEAST_VISIBLE,
     seed: int = 1,
-) -> Iterator[dict[str, Any] | Reject]:
-    """The rows of the records table and the rejects, in the order of the files; see :func:`ingest`."""
+) -> Iterator[Record | Reject]:
+    """The records and the rejects, in the order of the files; see :func:`ingest`."""
     settings = _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
-    sources = _open(raw, format, settings)
-    for outcome in _outcomes(sources, settings):
-        if isinstance(outcome, Reject):
-            yield outcome
-        else:
-            yield from outcome.rows
+    outcomes = Outcomes(settings)
+    for source in _open(raw, format, [settings]):
+        for record in source.read():
+            for outcome in outcomes.of(record, str(source.path)):
+                if isinstance(outcome, Reject):
+                    yield outcome
+                else:
+                    yield from outcome.records
 
 
-def _open(raw: Sequence[Path], format: str, settings: Settings) -> list[Source]:
-    return open_sources(
-        [Path(path) for path in raw], format=format, family=settings.family, split=settings.split
-    )
+def _open(raw: Sequence[Path], format: str, settings: Sequence[Settings]) -> list[Source]:
+    """The files for tasks of one data set; `function` alone does not care which family they hold."""
+    function = all(each.task == "function" for each in settings)
+    family = settings[0].family or ("fragment" if function else None)
+    return open_sources([Path(path) for path in raw], format=format, family=family, split=settings[0].split)
 
 
 def _settings(
@@ -163,13 +243,10 @@ def _settings(
         raise UserError(f"min_visible_fraction is {least_visible}, expected 0 to 1")
     if family not in (None, *FAMILIES.values()):
         raise UserError(f"unknown family '{family}'; known: {', '.join(dict.fromkeys(FAMILIES.values()))}")
-    family = family or told_family(data_name)
-    if task == "function":
-        family = family or "fragment"  # of no concern
     return Settings(
         task=task,
         data_name=data_name,
-        family=family,
+        family=family or told_family(data_name),
         split=split,
         max_length=max_length,
         least_visible=least_visible,
@@ -177,12 +254,14 @@ def _settings(
     )
 
 
-def _check_outputs(output: Path, rejects: Path, inputs: Sequence[Path]) -> None:
-    """Raise :class:`UserError` where an output would replace the other one, a raw file or a folder."""
-    if output.resolve() == rejects.resolve():
-        raise UserError(f"{output}: named as the table of records and as that of rejects; name two files")
+def _check_outputs(outputs: Iterable[TaskTables], inputs: Sequence[Path]) -> None:
+    """Raise :class:`UserError` where an output would replace another one, a raw file or a folder."""
     raw = {path.resolve() for path in inputs}
-    for path in (output, rejects):
+    named: set[Path] = set()
+    for path in (path for both in outputs for path in both):
+        if path.resolve() in named:
+            raise UserError(f"{path}: named for two tables; name two files")
+        named.add(path.resolve())
         if path.resolve() in raw:
             raise UserError(f"{path}: is a raw file, which the output would replace; name another file")
         if path.is_dir():
@@ -194,64 +273,6 @@ def _members(assignment: Path, data_name: str, split: str) -> Callable[[str], bo
     rows = tables.read_rows(assignment, tables.SPLIT_ASSIGNMENT)
     dealt = {row["uid"]: row["split"] for row in rows if row["data_name"] == data_name}
     return lambda uid: dealt.get(uid, "train") == split
-
-
-def _outcomes(
-    sources: Sequence[Source], settings: Settings, members: Callable[[str], bool] | None = None
-) -> Iterator[Made | Reject]:
-    """What becomes of each fragment, source by source."""
-    records: set[str] = set()  # ids of the records so far
-    sequences: dict[str, str] = {}  # uid → digest of its sequence
-    for source in sources:
-        for raw in source.read():
-            if members and not members(raw.uid):
-                continue
-            if isinstance(raw, Conversation):
-                uid, outcomes = raw.uid, _from_conversation(raw, settings)
-            else:
-                uid, outcomes = raw.uid, _from_protein(raw, settings, sequences)
-            for outcome in outcomes:
-                faults: list[Fault] = []
-                if isinstance(outcome, Fault):
-                    faults = [outcome]
-                elif new := [row for row in outcome.rows if row["record_id"] not in records]:
-                    records.update(row["record_id"] for row in new)
-                    yield outcome._replace(rows=new)
-                else:
-                    text = "the same record came before in these files; this one is left out"
-                    faults = [
-                        fragment._replace(reason="duplicate", detail=text) for fragment in outcome.fragments
-                    ]
-                for fault in faults:
-                    record = fault.record or raw.record
-                    yield Reject(
-                        str(source.path), record, uid or None, fault.fragment, fault.reason, fault.detail
-                    )
-
-
-def _from_conversation(raw: Conversation, settings: Settings) -> Sequence[Made | Fault]:
-    made = conversations.make_record(raw, settings)
-    return [made] if isinstance(made, Made) else made
-
-
-def _from_protein(raw: Protein, settings: Settings, sequences: dict[str, str]) -> Iterator[Made | Fault]:
-    protein, faults = check(_without_fragments(raw) if settings.task == "function" else raw)
-    if protein.uid and protein.sequence and not (faults and not protein.fragments and not protein.function):
-        digest = text_digest(protein.sequence, size=8)
-        if sequences.setdefault(protein.uid, digest) != digest:
-            text = "the same uid came before with another sequence; give each sequence its own accession"
-            yield from faults
-            yield from refuse(protein, "uid_conflict", text)
-            return
-    yield from faults
-    if protein.fragments or protein.function or not faults:
-        yield from make_records(protein, settings)
-
-
-def _without_fragments(raw: Protein) -> Protein:
-    """The protein alone; of its faults the first, if the reader refused the whole protein for it."""
-    faults = () if raw.sequence else tuple(fault._replace(fragment=None) for fault in raw.faults[:1])
-    return replace(raw, fragments=[], faults=faults)
 
 
 def _nothing(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, split: str) -> str:

@@ -1,4 +1,4 @@
-"""Questions, answers and the four control markers in their text.
+"""Questions, and the four control markers in the text of questions and answers.
 
 A marker in the stored text is one of the documented ``<|reserved_special_token_N|>`` strings. Text that comes
 from data is passed through :func:`plain` before it is put into a template, so that a marker in stored text
@@ -6,15 +6,15 @@ always is one that this module (or the validated conversation reader) wrote.
 """
 
 import re
-from collections.abc import Sequence
 
-from fragmodel.vocabulary import Family, Span, TaskType, family_of
+from fragmodel.vocabulary import Family, TaskType, family_of
 
 PROTEIN = "<|reserved_special_token_1|>"  # stands for the whole protein: residues + 2 soft tokens
 FRAGMENT = "<|reserved_special_token_2|>"  # stands for the fragment: perceiver_latent_size soft tokens
 SPAN_OPEN = "<|reserved_special_token_3|>"
 SPAN_CLOSE = "<|reserved_special_token_4|>"
 MARKERS = (PROTEIN, FRAGMENT, SPAN_OPEN, SPAN_CLOSE)
+MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
 
 SYSTEM = "You annotate protein sequences. Answer from the residues that you are shown."
 
@@ -80,26 +80,11 @@ def conversation(
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
 
 
-def format_spans(spans: Sequence[Span]) -> str:
-    """Spans as the model writes them: ``<3>(start,end)<4>``, 0-based and half-open within the window."""
-    return ", ".join(f"{SPAN_OPEN}({start},{end}){SPAN_CLOSE}" for start, end in spans)
-
-
-def grounding_answer(task: TaskType, groups: Sequence[tuple[str, Sequence[Span]]]) -> str:
-    """Answer of a grounding record: the spans alone, or a line ``class: spans`` for each class of a group."""
-    if task == "grounding_single":
-        return format_spans([span for _, spans in groups for span in spans])
-    return "\n".join(f"{plain(name)}: {format_spans(spans)}" for name, spans in groups)
-
-
-_MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
-
-
 def split_markers(content: str) -> list[tuple[str, bool]]:
     """Cut a text into ``(piece, is_marker)`` pieces, in order; joined they give the text again."""
     pieces: list[tuple[str, bool]] = []
     position = 0
-    for match in _MARKER.finditer(content):
+    for match in MARKER.finditer(content):
         if match.start() > position:
             pieces.append((content[position : match.start()], False))
         pieces.append((match.group(), True))

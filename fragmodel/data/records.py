@@ -40,17 +40,6 @@ class Fault(NamedTuple):
     record: int = 0  # as in Fragment
 
 
-class Reject(NamedTuple):
-    """A row of the rejects table."""
-
-    source: str
-    record: int
-    uid: str | None
-    fragment: str | None
-    reason: str
-    detail: str
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protein:
     """A protein as a file describes it, before any check."""

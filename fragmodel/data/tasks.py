@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fragmodel.data import prompts
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.data.windows import clip, divide, window_for, windows_for
 from fragmodel.files import text_digest
+from fragmodel.tables import Record
 from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, Family, Span, TaskType
 
 
@@ -33,11 +35,9 @@ class Settings:
 
 
 class Made(NamedTuple):
-    """Rows of the records table (several for one record when it became several windows) and what they are
-    about.
-    """
+    """Records (several for one question when its protein became several windows) and what they are about."""
 
-    rows: list[dict[str, Any]]
+    records: list[Record]
     fragments: list[Fault]  # the fragments asked for, as faults to be should the record turn out a duplicate
 
 
@@ -87,7 +87,7 @@ def _function(protein: Protein, settings: Settings) -> Made | Fault:
     middle = Span(length // 2, length // 2 + 1)
     window = window_for(middle, length, settings.max_length, uid=protein.uid, seed=settings.seed)
     flags = {*protein.flags, *(["window"] if window != whole else [])}
-    row = record_row(
+    record = record_of(
         protein.uid,
         protein.sequence,
         window,
@@ -97,7 +97,7 @@ def _function(protein: Protein, settings: Settings) -> Made | Fault:
         answer=prompts.plain(protein.function),
         flags=flags,
     )
-    return Made([row], [Fault("", "", None)])
+    return Made([record], [Fault("", "", None)])
 
 
 def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Settings) -> Made:
@@ -110,7 +110,7 @@ def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Sett
         *fragment.flags,
         *(["fragment_cut"] if shown.length < fragment.span.length else []),
     }
-    row = record_row(
+    record = record_of(
         protein.uid,
         protein.sequence,
         window,
@@ -121,7 +121,7 @@ def _referring(protein: Protein, fragment: Fragment, answer: str, settings: Sett
         answer=prompts.plain(answer),
         flags=flags,
     )
-    return Made([row], [_as_fault(fragment)])
+    return Made([record], [_as_fault(fragment)])
 
 
 def _grounding(
@@ -130,7 +130,7 @@ def _grounding(
     fragments = [fragment for _, members in groups for fragment in members]
     spans = [fragment.span for fragment in fragments]
     length = len(protein.sequence)
-    rows = []
+    records = []
     for window in windows_for(spans, length, settings.max_length, uid=protein.uid, seed=settings.seed):
         shown: list[tuple[Fragment, list[Span]]] = []  # first fragment of each class and all its places
         ignored: list[tuple[str, Span]] = []
@@ -148,8 +148,8 @@ def _grounding(
             if targets:
                 shown.append((members[0], [place for _, place in targets]))
         answer_groups = [(fragment.class_name, places) for fragment, places in shown]
-        rows.append(
-            record_row(
+        records.append(
+            record_of(
                 protein.uid,
                 protein.sequence,
                 window,
@@ -158,14 +158,14 @@ def _grounding(
                 settings,
                 position_grd=[places for _, places in shown],
                 ignored=ignored,
-                answer=prompts.grounding_answer(settings.task, answer_groups),
+                answer=grounding_answer(settings.task, answer_groups),
                 flags=flags,
             )
         )
-    return Made(rows, [_as_fault(fragment) for fragment in fragments])
+    return Made(records, [_as_fault(fragment) for fragment in fragments])
 
 
-def record_row(
+def record_of(
     uid: str,
     sequence: str,
     window: Span,
@@ -181,8 +181,8 @@ def record_row(
     turns: list[dict[str, str]] | None = None,
     start: int = 0,
     full_length: int | None = None,
-) -> dict[str, Any]:
-    """A row of the records table.
+) -> Record:
+    """The record of a window.
 
     ``sequence`` is all that the file has of the protein: from residue ``start`` of ``full_length``.
     ``window`` and ``spans`` count along ``sequence``, the positions along the window; ``ignored`` are parts of
@@ -202,28 +202,26 @@ def record_row(
         turns = prompts.conversation(
             settings.task, settings.data_name, window.length, name, template, settings.family
         )
-    return {
-        "record_id": record_id,
-        "uid": uid,
-        "data_name": settings.data_name,
-        "task_type": settings.task,
-        "sequence": sequence[window.start : window.end],
-        "start": start + window.start,
-        "full_length": full_length if full_length is not None else start + len(sequence),
-        "position_ref": None if position_ref is None else list(position_ref),
-        "position_grd": None
-        if position_grd is None
-        else [[list(s) for s in group] for group in position_grd],
-        "position_ignored": [
+    return Record(
+        record_id=record_id,
+        uid=uid,
+        data_name=settings.data_name,
+        task_type=settings.task,
+        sequence=sequence[window.start : window.end],
+        start=start + window.start,
+        full_length=full_length if full_length is not None else start + len(sequence),
+        position_ref=position_ref,
+        position_grd=position_grd,
+        position_ignored=[
             {"class_name": name, "start": place.start, "end": place.end} for name, place in ignored
         ]
         or None,
-        "classes": labels.names,
-        "class_ids": labels.ids,
-        "conversation": turns,
-        "answer": answer,
-        "flags": sorted(flags),
-    }
+        classes=labels.names,
+        class_ids=labels.ids,
+        conversation=turns,
+        answer=answer,
+        flags=sorted(flags),
+    )
 
 
 def _record_id(

@@ -7,15 +7,17 @@ after them.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from string import ascii_lowercase, ascii_uppercase
 
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.vocabulary import Span
 
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYUOBZX")
+_CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)  # `upper` makes two letters of "ß" and "ﬁ"
 LONGEST_PROTEIN = 100_000  # residues; the longest known protein has about 45,000
 
 REASONS = {
-    "bad_record": "the record is not an object, or a row has too many or too few fields",
+    "bad_record": "the record is not an object; a row has too many or too few fields, or repeats the header",
     "missing_field": "a required field is missing or empty",
     "bad_field": "a field cannot be read: another type, or not JSON",
     "empty_sequence": "the sequence has no residues",
@@ -78,8 +80,8 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
     if any(char.isspace() for char in sequence):
         sequence = "".join(sequence.split())
         flags.append("inner_space")
-    if not sequence.isupper():
-        sequence = sequence.upper()
+    if (capital := capitals(sequence)) != sequence:
+        sequence = capital
         flags.append("lower_case")
     if "J" in sequence:
         sequence = sequence.replace("J", "X")
@@ -101,9 +103,14 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
     return sequence, tuple(flags)
 
 
+def capitals(residues: str) -> str:
+    """Residues in capital letters; what is no letter of ASCII stays, to be found."""
+    return residues.translate(_CAPITALS)
+
+
 def plain_residues(text: str) -> str:
     """The form in which texts of residues are compared: capitals, no space, no stop at the end, J as X."""
-    return "".join(text.split()).upper().rstrip("*").replace("J", "X")
+    return capitals("".join(text.split())).rstrip("*").replace("J", "X")
 
 
 def check(protein: Protein) -> tuple[Protein, list[Fault]]:

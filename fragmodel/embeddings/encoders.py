@@ -18,6 +18,12 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NOT_USED = ("contact_head.", "pooler.", "embeddings.position_ids")
 
 
+def is_hub_id(source: str) -> bool:
+    """Whether ``source`` can only be the name of a model at a hub."""
+    local = Path(source).suffix == ".pt" or Path(source).expanduser().exists()
+    return not local and not _FAIR_ESM_NAME.fullmatch(source) and bool(_HUB_ID.fullmatch(source))
+
+
 def load_encoder(
     source: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> EsmModel:

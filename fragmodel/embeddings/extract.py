@@ -24,6 +24,7 @@ from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_state
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest
+from fragmodel.versions import EMBEDDING, versions_of
 
 SHARD_BYTES = 128 * 2**20  # of states in a shard: what a killed job loses at most
 COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -100,6 +101,7 @@ def embed_windows(
         for key in sorted(mine)
     )
     about = {"inputs": [file_digest(windows)], "shard": shard, "shards": shards}
+    about["environment"] = versions_of(EMBEDDING)
     tables.write_table(manifest, tables.EMBEDDED, rows, about)
     return summary
 

@@ -9,11 +9,10 @@ import numpy as np
 from fragmodel.errors import UserError
 from fragmodel.evaluation.metrics.bootstrap import estimate
 from fragmodel.evaluation.references import Key
-from fragmodel.tables import SCORED, read_rows
+from fragmodel.tables import SCORED, iter_columns
 from fragmodel.vocabulary import MODEL
 
 _SIZES = ("spans_true", "spans_predicted")  # counts, no scores
-_COLUMNS = ["record_id", "uid", "data_name", "task_type", "system", "metrics"]
 _CELLS = 10_000_000  # signs held at once
 
 
@@ -168,11 +167,12 @@ def _read(run: Path, system: str) -> dict[Key, _Row]:
         raise UserError(
             f"{run}: no scores/*.parquet; give the results folder of a finished run or a scored table"
         )
+    columns = [*Key._fields, "uid", "system", "metrics"]
     rows = {
-        Key(row["data_name"], row["task_type"], row["record_id"]): _Row(row["uid"], row["metrics"])
+        Key(*key): _Row(uid, metrics)
         for table in tables
-        for row in read_rows(table, SCORED, _COLUMNS)
-        if row["system"] == system
+        for *key, uid, name, metrics in iter_columns(table, SCORED, columns)
+        if name == system
     }
     if not rows:
         raise UserError(f"{run}: no scores of system '{system}'")

@@ -18,6 +18,8 @@ from fragmodel.files import file_digest
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
 from fragmodel.tables import PREDICTIONS, write_table
+from fragmodel.versions import ANSWERS, versions_of
+from fragmodel.vocabulary import MODEL
 
 
 def generate(
@@ -62,15 +64,15 @@ def generate(
         answers = greedy_answers(model, items, end=end, max_new_tokens=max_new_tokens)
         seconds = (time.perf_counter() - started) / len(indices)
         for index, ids in zip(indices, answers, strict=True):
-            record = dataset.records.slice(index, 1).to_pylist()[0]
+            record = dataset.record(index)
             rows[index] = {
-                "system": "model",
-                "record_id": record["record_id"],
-                "data_name": record["data_name"],
-                "task_type": record["task_type"],
-                "prompt": record["conversation"][-1]["content"],
+                "system": MODEL,
+                "record_id": record.record_id,
+                "data_name": record.data_name,
+                "task_type": record.task_type,
+                "prompt": record.conversation[-1]["content"],
                 "text": chat.decode(ids),
-                "reference": record["answer"],
+                "reference": record.answer,
                 "stopped": len(ids) < max_new_tokens,
                 "tokens": len(ids),
                 "seconds": seconds,
@@ -82,6 +84,7 @@ def generate(
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,
+        "environment": versions_of(ANSWERS),
     }
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
 

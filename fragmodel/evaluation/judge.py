@@ -13,7 +13,7 @@ from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScore
 from fragmodel.evaluation.metrics.text import TextScores
 from fragmodel.evaluation.parse import ClassNames, ParsedSpans, normalise
 from fragmodel.evaluation.references import Reference
-from fragmodel.tables import RECORDS, read_rows
+from fragmodel.tables import RECORDS, iter_columns
 from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
 
@@ -49,9 +49,9 @@ class Judged:
 
 @dataclass(slots=True)
 class Knowledge:
-    """What the training records tell: class names, and the descriptions of each class (by data set)."""
+    """What the training records of each data set tell: class names, and the descriptions of each class."""
 
-    classes: set[str] = field(default_factory=set)
+    classes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     descriptions: dict[str, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -59,11 +59,11 @@ def read_knowledge(train: Sequence[Path]) -> Knowledge:
     """Class names and descriptions in RECORDS tables of the training split."""
     knowledge = Knowledge()
     for path in train:
-        for row in read_rows(path, RECORDS, ["data_name", "task_type", "classes", "answer"]):
-            knowledge.classes.update(row["classes"])
-            if row["task_type"] == "referring_desc" and row["classes"]:
-                described = knowledge.descriptions[row["data_name"]]
-                described.setdefault(row["classes"][0], []).append(row["answer"])
+        columns = ["data_name", "task_type", "classes", "answer"]
+        for data_name, task, classes, answer in iter_columns(path, RECORDS, columns):
+            knowledge.classes[data_name].update(classes)
+            if task == "referring_desc" and classes:
+                knowledge.descriptions[data_name].setdefault(classes[0], []).append(answer)
     return knowledge
 
 

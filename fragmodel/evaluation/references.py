@@ -1,22 +1,20 @@
 """What is scored: reference records, and answers of any origin matched to them one to one."""
 
-import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fragmodel.data import delimited
+from fragmodel.data.text_files import BadRow, is_parquet
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
-from fragmodel.tables import RECORDS, read_rows
+from fragmodel.tables import RECORDS, damage_told, iter_columns
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
-_TEXT_COLUMNS = ("record_id", "uid", "data_name", "task_type", "sequence", "answer")
-_COLUMNS = (*_TEXT_COLUMNS, "classes", "position_ref", "position_grd", "position_ignored")
 _PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
 
 
@@ -26,6 +24,12 @@ class Key(NamedTuple):
     data_name: str
     task_type: TaskType
     record_id: str
+
+
+_COLUMNS = (
+    *(*Key._fields, "uid", "sequence", "answer", "classes"),
+    *("position_ref", "position_grd", "position_ignored"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +89,33 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
     """
     references: dict[Key, Reference] = {}
     for path in paths:
-        for row in read_rows(path, RECORDS, _COLUMNS):
-            if task is not None and row["task_type"] != task:
+        for *names, uid, sequence, answer, classes, place, spans, parts in iter_columns(
+            path, RECORDS, _COLUMNS
+        ):
+            key = Key(*names)
+            if task is not None and key.task_type != task:
                 continue
-            reference = _reference(row)
-            if reference.key in references:
-                raise UserError(f"{path}: record '{row['record_id']}' occurs twice; give each file once")
-            references[reference.key] = reference
+            if key in references:
+                raise UserError(f"{path}: record '{key.record_id}' occurs twice; give each file once")
+            groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
+            ignored = [(part["class_name"], [Span(part["start"], part["end"])]) for part in parts or []]
+            references[key] = Reference(key, uid, sequence, answer, classes, place, groups, ignored)
     if not references:
         files = ", ".join(map(str, paths))
         raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))
     return references
 
 
-def _reference(row: Mapping[str, Any]) -> Reference:
-    groups = [[Span(*span) for span in group] for group in row["position_grd"] or []]
-    names = list(row["classes"])
-    if row["task_type"] in GROUNDING_TASKS and len(names) != len(groups):
+def _named(
+    groups: list[list[Span]], classes: list[str], task: TaskType, answer: str, length: int
+) -> list[tuple[str, list[Span]]]:
+    """True spans by class; a class that neither the record nor its answer names is ""."""
+    names = list(classes)
+    if task in GROUNDING_TASKS and len(names) != len(groups):
         # Conversation files state spans without class names; the reference answer has them.
-        names = [name for name, _ in parse_spans(row["answer"], len(row["sequence"])).groups]
-    if len(names) < len(groups):
-        names += [""] * (len(groups) - len(names))
-    return Reference(
-        key=Key(row["data_name"], row["task_type"], row["record_id"]),
-        uid=row["uid"],
-        sequence=row["sequence"],
-        answer=row["answer"],
-        classes=list(row["classes"]),
-        position_ref=Span(*row["position_ref"]) if row["position_ref"] is not None else None,
-        groups=list(zip(names, groups, strict=False)),
-        ignored=[
-            (part["class_name"], [Span(part["start"], part["end"])]) for part in row["position_ignored"] or []
-        ],
-    )
+        names = [name for name, _ in parse_spans(answer, length).groups]
+    names += [""] * (len(groups) - len(names))
+    return list(zip(names, groups, strict=False))
 
 
 def read_answers(
@@ -126,17 +124,19 @@ def read_answers(
     """Read PREDICTIONS tables, or Parquet or CSV files with at least ``record_id`` and ``text``.
 
     Rows without ``system`` are the model's. Rows without ``data_name`` and ``task_type`` are matched by id
-    alone. With ``task``, rows that name another task type are passed over.
+    alone. With ``task``, rows that name another task type are passed over. A row without a text (null, or an
+    empty field of a CSV file) is no answer.
 
     Raises:
-        UserError: a column is missing; an id is unknown, ambiguous or given twice for a system.
+        UserError: a file cannot be read; a column is missing; a row has more or fewer fields than the header; an id
+            is unknown, ambiguous or given twice for a system.
     """
     by_id: dict[str, list[Key]] = defaultdict(list)
     for key in references:
         by_id[key.record_id].append(key)
     answers = Answers()
     for path in paths:
-        for number, row in enumerate(_rows(path), start=1):
+        for number, row in _rows(path):
             if task is not None and row.get("task_type") not in (task, None, ""):
                 continue
             key = _match(row, by_id, f"{path}: row {number}")
@@ -144,7 +144,9 @@ def read_answers(
             texts = answers.texts[system]
             if key in texts:
                 raise UserError(f"{path}: row {number}: a second answer to record '{key.record_id}'")
-            texts[key] = row["text"] or ""
+            if row["text"] is None:
+                continue  # no answer; without one the record counts as missing
+            texts[key] = row["text"]
             if row.get("prompt"):
                 answers.prompts[key] = row["prompt"]
             if seconds := _number(row.get("seconds")):
@@ -173,30 +175,28 @@ def _match(row: Mapping[str, Any], by_id: Mapping[str, list[Key]], where: str) -
     return keys[0]
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a Parquet or CSV file that has ``record_id`` and ``text``, as strings."""
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Numbered rows of a Parquet or CSV file that has ``record_id`` and ``text``, as strings.
+
+    CSV cannot tell an absent value from an empty one: both are ``None``.
+    """
     path = Path(path)
-    if path.suffix.lower() == ".csv":
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as handle:
-                reader = csv.DictReader(handle)
-                rows, names = list(reader), reader.fieldnames or []
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file") from None
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-        _require(path, names)
-        return rows
-    try:
-        with pq.ParquetFile(path) as parquet:
+    if path.suffix.lower() == ".parquet" or is_parquet(path):
+        with damage_told(path):
+            parquet = pq.ParquetFile(path)
+        with parquet:
             names = parquet.schema_arrow.names
             _require(path, names)
-            table = parquet.read(columns=[name for name in _PREDICTED if name in names])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: neither Parquet nor named .csv ({error})") from None
-    return [{name: None if v is None else str(v) for name, v in row.items()} for row in table.to_pylist()]
+            with damage_told(path):
+                rows = parquet.read(columns=[name for name in _PREDICTED if name in names]).to_pylist()
+        for number, row in enumerate(rows, start=1):
+            yield number, {name: None if value is None else str(value) for name, value in row.items()}
+        return
+    _require(path, delimited.header(path)[0])
+    for number, row in delimited.rows(path):
+        if isinstance(row, BadRow):
+            raise UserError(f"{path}: row {number}: {row.detail}")
+        yield number, {name: value or None for name, value in row.items()}
 
 
 def _number(text: str | None) -> float | None:

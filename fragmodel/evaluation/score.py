@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fragmodel.errors import UserError
 from fragmodel.evaluation.judge import Comparer, Judged, Knowledge, judge, read_knowledge
 from fragmodel.evaluation.metrics.bootstrap import estimate
 from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
@@ -17,9 +16,8 @@ from fragmodel.evaluation.references import Answers, Key, Reference, read_answer
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.files import write_text
 from fragmodel.tables import SCORED, write_table
-from fragmodel.vocabulary import MODEL
-
-_TEXT_TASKS = ("referring_desc", "function")
+from fragmodel.versions import SCORES, versions_of
+from fragmodel.vocabulary import DESCRIBING_TASKS, MODEL
 
 
 def score(
@@ -75,7 +73,8 @@ def score(
     result: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for (data_name, task_type), group in _by_task(records).items():
-        names = ClassNames([*knowledge.classes, *(name for r in group for name in (r.classes or [r.answer]))])
+        asked = [name for reference in group for name in (reference.classes or [reference.answer])]
+        names = ClassNames([*knowledge.classes.get(data_name, ()), *asked])
         judged = {}
         for system in answers.systems_for(reference.key for reference in group):
             texts = [answers.texts[system].get(reference.key) for reference in group]
@@ -85,20 +84,8 @@ def score(
         result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
     write_json(metrics_output, result)
     if table_output is not None:
-        write_table(table_output, SCORED, rows, {"seed": seed})
+        write_table(table_output, SCORED, rows, {"seed": seed, "environment": versions_of(SCORES)})
     return result
-
-
-def gather(metrics: Sequence[Path], output: Path) -> None:
-    """Merge the JSON files of several data sets. Raises :class:`UserError` when two hold the same task."""
-    merged: dict[str, Any] = {}
-    for path in metrics:
-        for data_name, tasks in json.loads(Path(path).read_text(encoding="utf-8")).items():
-            for task_type, summary in tasks.items():
-                if task_type in merged.setdefault(data_name, {}):
-                    raise UserError(f"{path}: {data_name}/{task_type} is already in another of the files")
-                merged[data_name][task_type] = summary
-    write_json(output, merged)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -123,7 +110,7 @@ def _comparers(
     """What compares the texts of each data set that has free text to score."""
     texts: dict[str, set[str]] = defaultdict(set)
     for key, reference in records.items():
-        if key.task_type in _TEXT_TASKS:
+        if key.task_type in DESCRIBING_TASKS:
             texts[key.data_name].add(reference.answer)
             texts[key.data_name].update(given.get(key, "") for given in answers.texts.values())
     comparers: dict[str, list[Comparer]] = {name: [] for name in texts}

@@ -8,7 +8,7 @@ import numpy as np
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.references import Key, Reference
-from fragmodel.tables import LEAKAGE, read_rows
+from fragmodel.tables import LEAKAGE, iter_columns
 
 # Single residues, short sites, short domains, domains: (first, last) residues of the fragment.
 _LENGTHS = ((1, 1), (2, 20), (21, 100), (101, None))
@@ -65,8 +65,5 @@ def clean(
 
 def read_identities(path: Path) -> dict[Key, float]:
     """Highest sequence identity of each test record to training, from a LEAKAGE table."""
-    columns = ["record_id", "data_name", "task_type", "identity"]
-    return {
-        Key(row["data_name"], row["task_type"], row["record_id"]): row["identity"]
-        for row in read_rows(path, LEAKAGE, columns)
-    }
+    rows = iter_columns(path, LEAKAGE, [*Key._fields, "identity"])
+    return {Key(*key): identity for *key, identity in rows}

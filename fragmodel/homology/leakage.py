@@ -1,18 +1,19 @@
 """Relatedness of test and training proteins."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fragmodel import tables
 from fragmodel.files import file_digest, write_text
-from fragmodel.homology.relatives import method, search
+from fragmodel.homology.search import BIOPYTHON, MMSEQS, relatives, tool
+from fragmodel.versions import SEARCH, versions_of
 
 _NOTES = {
-    "mmseqs2": "MMseqs2 easy-search; the alignment covers at least half of the shorter sequence.",
-    "built-in": "Built-in fallback, because mmseqs is not installed: shared 5-mers choose candidates, a local "
-    "alignment measures them. It misses distant relatives; install mmseqs2 for comparable numbers.",
+    MMSEQS: "MMseqs2 easy-search; the alignment covers at least half of the shorter sequence.",
+    BIOPYTHON: "Fallback with Biopython, because mmseqs is not installed: shared 4-residue words choose candidates, a "
+    "local alignment measures them. It misses distant relatives; install mmseqs2 for comparable numbers.",
 }
 
 
@@ -37,16 +38,15 @@ def audit_leakage(
     Raises :class:`UserError` for a file that is no records table, and when MMseqs2 fails.
     """
     columns = ["record_id", "uid", "data_name", "task_type", "sequence"]
-    known = {
-        row["sequence"] for path in train for row in tables.read_rows(path, tables.RECORDS, ["sequence"])
-    }
+    known = sorted(
+        {row["sequence"] for path in train for row in tables.read_rows(path, tables.RECORDS, ["sequence"])}
+    )
     asked = [row for path in test for row in tables.read_rows(path, tables.RECORDS, columns)]
     queries = sorted({row["sequence"] for row in asked})
-    used = method()
+    used = tool()
     best = dict.fromkeys(queries, 0.0)
-    # Sequences stand for themselves as names: equal ones are searched once.
-    for hit in search(_named(queries), _named(sorted(known)), method=used, threads=threads):
-        best[hit.query] = max(best[hit.query], hit.identity)
+    for hit in relatives(queries, known, threads=threads):
+        best[queries[hit.query]] = max(best[queries[hit.query]], hit.identity)
     counts: dict[str, dict[str, dict[str, float]]] = {}  # data set → task → uid → highest identity
     for row in asked:
         proteins = counts.setdefault(row["data_name"], {}).setdefault(row["task_type"], {})
@@ -78,10 +78,11 @@ def audit_leakage(
     inputs = {
         kind: [file_digest(path) for path in paths] for kind, paths in (("train", train), ("test", test))
     }
-    tables.write_table(table_output, tables.LEAKAGE, rows, {"inputs": inputs, "method": used})
+    tables.write_table(
+        table_output,
+        tables.LEAKAGE,
+        rows,
+        {"inputs": inputs, "method": used, "environment": versions_of(SEARCH)},
+    )
     write_text(json_output, json.dumps(summary, indent=2) + "\n")
     return summary
-
-
-def _named(sequences: Iterable[str]) -> dict[str, str]:
-    return {sequence: sequence for sequence in sequences}

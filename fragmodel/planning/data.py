@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fragmodel.config.run import RunConfig
 from fragmodel.data.ingest import iter_records
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
 from fragmodel.homology.splits import SHARES
+from fragmodel.tables import Record
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS
 
 # Characters of a question or an answer in one token, at least: residue numbers take a token for each digit or two.
@@ -33,6 +33,36 @@ class DataSize:
     answer_tokens: float  # mean, cut to `training.max_text_tokens`
     pairs: int  # training records that describe a protein or a fragment, which alignment takes
     pair_rows: float  # residues of the protein or fragment, mean of the pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """One record: residues of its window, tokens of its question and of its answer."""
+
+    residues: int
+    prompt: int
+    answer: int
+
+    @classmethod
+    def longest(cls, run: RunConfig, data: DataSize) -> "Lengths":
+        """The longest record that a batch can hold."""
+        return cls(
+            residues=data.longest, prompt=round(data.prompt_tokens), answer=run.training.max_text_tokens
+        )
+
+    @classmethod
+    def mean(cls, data: DataSize) -> "Lengths":
+        """The mean training record."""
+        return cls(
+            residues=round(data.record_residues),
+            prompt=round(data.prompt_tokens),
+            answer=max(round(data.answer_tokens), 1),
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Positions in the decoder: BOS, residues and EOS, then the text."""
+        return self.residues + 2 + self.prompt + self.answer
 
 
 def given(run: RunConfig, *, proteins: int, mean_length: float, records: int | None) -> DataSize:
@@ -71,18 +101,18 @@ def count(run: RunConfig, folder: Path) -> DataSize:
     windows: dict[str, int] = {}
     records = dict.fromkeys(SPLITS, 0)
     residues = prompt = answer = pairs = pair_rows = 0
-    for name, split, row in _rows(run, folder):
-        length = len(row["sequence"])
-        windows[text_digest(row["sequence"])] = length
+    for name, split, record in _records(run, folder):
+        length = len(record.sequence)
+        windows[text_digest(record.sequence)] = length
         for each, share in SHARES.items() if run.datasets[name].split == "by_cluster" else [(split, 1)]:
             records[each] += share
         if split == "train":
             residues += length
-            prompt += sum(len(turn["content"]) for turn in row["conversation"]) / CHARACTERS_PER_TOKEN
-            answer += min(len(row["answer"]) / CHARACTERS_PER_TOKEN, run.training.max_text_tokens)
-            if row["task_type"] in DESCRIBING_TASKS:
-                start, end = row["position_ref"] or (0, length)
-                pairs, pair_rows = pairs + 1, pair_rows + end - start
+            prompt += sum(len(turn["content"]) for turn in record.conversation) / CHARACTERS_PER_TOKEN
+            answer += min(len(record.answer) / CHARACTERS_PER_TOKEN, run.training.max_text_tokens)
+            if record.task_type in DESCRIBING_TASKS:
+                pairs += 1
+                pair_rows += record.position_ref.length if record.position_ref else length
     train = max(records["train"], 1)
     return DataSize(
         counted=True,
@@ -98,8 +128,8 @@ def count(run: RunConfig, folder: Path) -> DataSize:
     )
 
 
-def _rows(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, dict[str, Any]]]:
-    """Data name, split as the files have it, and row of every record."""
+def _records(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, Record]]:
+    """Data name, split as the files have it, and every record."""
     from tqdm import tqdm
 
     bar = tqdm(desc="counting records", unit=" records", delay=2)
@@ -112,7 +142,7 @@ def _rows(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, dict[str, An
                     "give the size of the data instead: --proteins N --mean-length L"
                 )
             for task in dataset.tasks if files else []:
-                for row in iter_records(
+                for item in iter_records(
                     files,
                     task=task,
                     data_name=name,
@@ -123,7 +153,7 @@ def _rows(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, dict[str, An
                     min_visible_fraction=run.ingest.min_visible_fraction,
                     seed=run.seed,
                 ):
-                    if isinstance(row, dict):
+                    if isinstance(item, Record):
                         bar.update()
-                        yield name, split, row
+                        yield name, split, item
     bar.close()

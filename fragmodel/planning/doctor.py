@@ -20,6 +20,7 @@ import yaml
 from fragmodel.config.run import RunConfig
 from fragmodel.errors import UserError
 from fragmodel.planning.shapes import ESM2
+from fragmodel.vocabulary import STAND_IN
 
 State = Literal["ok", "note", "missing"]
 PLUGIN = "snakemake-executor-plugin-slurm"
@@ -133,7 +134,7 @@ def _disk(run: RunConfig, folder: Path) -> Finding:
 def _encoder_dim(run: RunConfig, folder: Path) -> int | None:
     """Width of the encoder's states, as far as the config or a config.json tells it."""
     encoder = run.models.encoder
-    if encoder == "stand-in":
+    if encoder == STAND_IN:
         return run.models.stand_in.encoder_dim
     if (known := re.search(r"esm2_t\d+", encoder.lower())) and known[0] in ESM2:
         return ESM2[known[0]][1]

@@ -1,29 +1,25 @@
-"""GPU memory of a training step, by part.
+"""GPU memory and operations of a training step, by part.
 
-Nothing is computed: the modules that training builds run a padded step, forward and backward, on tensors that have
-a shape and no content (``FakeTensorMode``), while a dispatch mode adds up what is alive. All decoder layers are
-alike, so that one and two of them, and batches of one and two records, tell every other number by a straight line.
+The modules that training builds run a step in which nothing is computed (:mod:`fragmodel.planning.fake_step`). All
+decoder layers are alike, so that one and two of them, and batches of one and two records, tell every other number by a
+straight line.
 """
 
-import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, partial
 
 import torch
-import torch.nn.functional as F
 from peft import PeftModel
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 from transformers import EsmConfig, EsmModel, LlamaConfig, LlamaForCausalLM
 
 from fragmodel.config.run import RunConfig
 from fragmodel.model.assemble import add_lora
+from fragmodel.model.chat import CONTROL_NAMES
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
-from fragmodel.planning.data import DataSize
+from fragmodel.planning.data import Lengths
+from fragmodel.planning.fake_step import operations, peak_memory, training_step
 
 _PARTS = {
     "modality_adapter": "modality_adapter.",
@@ -31,47 +27,6 @@ _PARTS = {
     "lora": "lora_",
     "token_rows": "trainable_tokens_",
 }
-# Torch counts the attention of a GPU; that of a CPU does the same.
-_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, out_shape=None, **__: sdpa_flop_count(query, key, value)
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda grad, query, key, value, *_, out_shape=None, **__: sdpa_backward_flop_count(
-            grad, query, key, value
-        )
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lengths:
-    """One record: residues of its window, tokens of its question and of its answer."""
-
-    residues: int
-    prompt: int
-    answer: int
-
-    @classmethod
-    def longest(cls, run: RunConfig, data: DataSize) -> "Lengths":
-        """The longest record that a batch can hold."""
-        return cls(
-            residues=data.longest, prompt=round(data.prompt_tokens), answer=run.training.max_text_tokens
-        )
-
-    @classmethod
-    def mean(cls, data: DataSize) -> "Lengths":
-        """The mean training record."""
-        return cls(
-            residues=round(data.record_residues),
-            prompt=round(data.prompt_tokens),
-            answer=max(round(data.answer_tokens), 1),
-        )
-
-    @property
-    def tokens(self) -> int:
-        """Positions in the decoder: BOS, residues and EOS, then the text."""
-        return self.residues + 2 + self.prompt + self.answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +96,9 @@ class Planner:
 
     def training_operations(self, lengths: Lengths, *, checkpointing: bool) -> int:
         """Floating point operations of a training step for each record; an encoder in the loop is left out."""
-        return self._in_layers([self._operations(model, lengths, checkpointing) for model in self._layers])
+        return self._in_layers(
+            [operations(model, self._step(model, lengths, 1, checkpointing)) for model in self._layers]
+        )
 
     def encoder_operations(self, residues: float) -> float:
         """Floating point operations of the encoder over one window: two for each weight, and the attention's."""
@@ -162,7 +119,7 @@ class Planner:
             esm_config=self.encoder,
             llama_config=decoder,
             **adapter.model_dump(),
-            control_token_ids={"protein": 0, "fragment": 1, "span_open": 2, "span_close": 3},
+            control_token_ids={name: index for index, name in enumerate(CONTROL_NAMES.values())},
             include_encoder=False,
         )
         with torch.device("meta"):
@@ -189,34 +146,14 @@ class Planner:
     @cache  # noqa: B019 (a planner lives as long as a plan)
     def _activations(self, index: int, lengths: Lengths, batch: int, checkpointing: bool) -> int:
         """Most bytes at once that a step makes beyond weights, gradients and optimizer states."""
-        model, memory = self._layers[index], LiveMemory()
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            _give_contents(model)
-            memory.leave_out(*model.parameters(), *model.buffers())
-            memory.leave_out(*(p.grad for p in model.parameters() if p.grad is not None))
-            with memory:
-                self._step(model, lengths, batch, checkpointing)
-        return memory.peak
+        model = self._layers[index]
+        return peak_memory(model, self._step(model, lengths, batch, checkpointing))
 
-    def _operations(self, model: PeftModel, lengths: Lengths, checkpointing: bool) -> int:
-        # Apart from the memory: the counter holds on to tensors.
-        counter = FlopCounterMode(display=False, custom_mapping=_ATTENTION)
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            _give_contents(model)
-            with counter:
-                self._step(model, lengths, 1, checkpointing)
-        return counter.get_total_flops()
-
-    def _step(self, model: PeftModel, lengths: Lengths, batch: int, checkpointing: bool) -> None:
-        model.train()
-        if checkpointing:
-            model.activation_checkpointing_enable({"use_reentrant": False})
-            model.enable_input_require_grads()
-        else:
-            model.activation_checkpointing_disable()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype != torch.float32):
-            loss = step_loss(model, lengths, batch, self._states_dtype())
-        loss.backward()
+    def _step(
+        self, model: PeftModel, lengths: Lengths, batch: int, checkpointing: bool
+    ) -> Callable[[], None]:
+        dtypes = {"precision": self.dtype, "states_dtype": self._states_dtype()}
+        return partial(training_step, model, lengths, batch, checkpointing=checkpointing, **dtypes)
 
     def _states_dtype(self) -> torch.dtype:
         stored = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
@@ -238,77 +175,3 @@ def _count(model: PeftModel, decoder_bits: int | None) -> dict[str, int]:
         part = next((part for part, mark in _PARTS.items() if mark in name), "decoder")
         counted[part] += weight.numel()
     return counted
-
-
-def _give_contents(model: PeftModel) -> None:
-    """Put fake CPU tensors, with standing gradients, in place of the meta ones. Needs an active fake mode."""
-    for module in model.modules():
-        for name, weight in module._parameters.items():
-            if weight is not None:
-                fake = torch.empty(weight.shape, dtype=weight.dtype)
-                module._parameters[name] = torch.nn.Parameter(fake, requires_grad=weight.requires_grad)
-                if weight.requires_grad:
-                    module._parameters[name].grad = torch.empty_like(fake)
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
-
-
-def step_loss(model: PeftModel, lengths: Lengths, batch: int, states_dtype: torch.dtype) -> torch.Tensor:
-    """The loss of a padded batch by the layers of transformers and peft, with shapes that do not depend on contents.
-
-    An upper bound: training packs its records and keeps less. Every record is given a fragment as long as its
-    window.
-    """
-    inner: Any = model.base_model.model
-    rows, tokens = lengths.residues + 2, lengths.tokens
-    states = torch.empty(batch, rows, inner.config.esm_config.hidden_size, dtype=states_dtype)
-    proteins = inner.modality_adapter(states)
-    embeddings = inner.get_input_embeddings()(torch.zeros(batch, tokens, dtype=torch.long))
-    places = torch.zeros(batch, tokens, 1, dtype=torch.bool)
-    embeddings = embeddings.masked_scatter(places, proteins.to(embeddings.dtype))
-    perceiver = inner.fragment_adapter
-    residues = proteins[:, 1:-1].clone()
-    latents = perceiver.latents + residues.mean(1, keepdim=True)
-    mask = torch.ones(batch, lengths.residues, dtype=torch.bool)
-    for layer in perceiver.layers:
-        latents = layer(latents, residues, mask)
-    soft_tokens = perceiver.output_norm(latents)
-    embeddings = embeddings.masked_scatter(places, soft_tokens.to(embeddings.dtype))
-    decoder = inner.llama_decoder
-    attention = torch.ones(batch, 1, tokens, tokens, dtype=torch.bool)
-    hidden = decoder.model(inputs_embeds=embeddings, attention_mask=attention).last_hidden_state
-    logits = decoder.lm_head(hidden[:, -lengths.answer - 1 : -1].flatten(0, 1))
-    return F.cross_entropy(logits.float(), torch.zeros(len(logits), dtype=torch.long), reduction="sum")
-
-
-class LiveMemory(TorchDispatchMode):
-    """Adds up the storages that operations make while they are alive; ``peak`` is the most bytes at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = self.peak = 0
-        self._known: set[int] = set()
-
-    def leave_out(self, *tensors: torch.Tensor) -> None:
-        """Do not count these, which were there before."""
-        self._known.update(tensor.untyped_storage()._cdata for tensor in tensors)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor):
-                self._add(leaf.untyped_storage())
-        return result
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            self.live += size
-            self.peak = max(self.peak, self.live)
-            weakref.finalize(storage, self._remove, key, size)
-
-    def _remove(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.live -= size

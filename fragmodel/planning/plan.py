@@ -9,8 +9,8 @@ from transformers import EsmConfig, LlamaConfig
 
 from fragmodel.config.run import RunConfig
 from fragmodel.embeddings.shards import bytes_per_row
-from fragmodel.planning.data import DataSize
-from fragmodel.planning.memory import Lengths, Planner, StepMemory
+from fragmodel.planning.data import DataSize, Lengths
+from fragmodel.planning.memory import Planner, StepMemory
 
 CARDS = (16, 24, 48, 80)  # GiB
 # Of a card's memory; the rest is the CUDA context, kernels' workspaces and what the allocator cannot use.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fragmodel.config.models import ModelsConfig
+from fragmodel.data.prompts import MARKERS
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import STAND_IN
 
@@ -34,7 +35,6 @@ LLAMA = {
     r"smollm2-360m": (32, 960, 2560, 15, 5, 49152, True),
     r"smollm2-1\.7b": (24, 2048, 8192, 32, 32, 49152, True),
 }
-CONTROL_TOKENS = 4
 
 
 def encoder_shape(models: ModelsConfig) -> "EsmConfig":
@@ -70,7 +70,7 @@ def decoder_shape(models: ModelsConfig) -> "LlamaConfig":
 
     source, stand_in = models.decoder, models.stand_in
     if source == STAND_IN:
-        vocabulary = stand_in.vocab_size + CONTROL_TOKENS
+        vocabulary = stand_in.vocab_size + len(MARKERS)
         return decoder_config(
             vocabulary, stand_in.decoder_layers, stand_in.decoder_dim, stand_in.decoder_heads
         )

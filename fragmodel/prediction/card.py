@@ -9,16 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragmodel.errors import UserError
+from fragmodel.metric_names import HEADLINE, Metric, metric
 from fragmodel.model.trained import ModelSpec
+from fragmodel.vocabulary import MODEL, STAND_IN
 
-# The metrics that say most about a task; the rest stays in metrics.json.
-HEADLINES = {
-    "referring_desc": ("rouge_l", "similarity"),
-    "referring_class": ("accuracy", "macro_f1"),
-    "grounding_single": ("iou_at_1", "f1_50"),
-    "grounding_group": ("f1_50", "ap_50"),
-    "function": ("rouge_l", "similarity"),
-}
 _EXAMPLE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"
 
 
@@ -53,35 +47,50 @@ def model_card(
         weights_digest=weights_digest,
         encoder=parts["encoder"],
         decoder=parts["decoder"],
-        stand_in="stand-in" in parts["encoder"] or "stand-in" in parts["decoder"],
+        stand_in=any(STAND_IN in name for name in parts.values()),
     )
 
 
 def headline_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row for each data set, task and headline metric: the model's value and that of the best baseline."""
-    rows = []
-    for data_name, tasks in metrics.items():
-        for task, summary in tasks.items():
-            for metric in HEADLINES[task]:
-                if metric not in summary["model"]:
-                    continue
-                others = [
-                    (_value(values[metric]), name, values[metric])
-                    for name, values in summary["baselines"].items()
-                    if metric in values
-                ]
-                best = max(others, key=lambda other: (other[0], other[1]), default=None)
-                rows.append(
-                    {
-                        "data_name": data_name,
-                        "task": task,
-                        "n": summary["n"],
-                        "metric": metric,
-                        "model": _written(summary["model"][metric]),
-                        "baseline": f"{_written(best[2])}, {best[1]}" if best else "–",
-                    }
-                )
-    return rows
+    return [
+        {
+            "data_name": data_name,
+            "task": task,
+            "n": summary["n"],
+            "metric": key if metric(key).higher_is_better else f"{key} ↓",
+            "model": _written(metric(key), summary[MODEL][key]),
+            "baseline": _best(metric(key), summary["baselines"]),
+        }
+        for data_name, tasks in metrics.items()
+        for task, summary in tasks.items()
+        for key in HEADLINE[task]
+        if key in summary[MODEL]
+    ]
+
+
+def _best(metric: Metric, baselines: Mapping[str, Any]) -> str:
+    """Value and name of the best baseline; of equal ones the first by name."""
+    values = {name: _value(found.get(metric.key)) for name, found in sorted(baselines.items())}
+    known = {name: value for name, value in values.items() if value is not None}
+    if not known:
+        return "–"
+    name = (max if metric.higher_is_better else min)(known, key=known.__getitem__)
+    return f"{_written(metric, baselines[name][metric.key])}, {name}"
+
+
+def _value(found: Any) -> float | None:
+    """Of a number or ``{"value", "low", "high"}``."""
+    return found["value"] if isinstance(found, dict) else found
+
+
+def _written(metric: Metric, found: Any) -> str:
+    value = _value(found)
+    if value is None:
+        return "–"
+    if not isinstance(found, dict) or found.get("low") is None:
+        return metric.text(value)
+    return f"{metric.text(value)} [{metric.text(found['low'])}, {metric.text(found['high'])}]"
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -94,18 +103,3 @@ def read_metrics(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: not the metrics.json of a run") from None
     return metrics
-
-
-def _value(metric: Any) -> float:
-    value = metric["value"] if isinstance(metric, dict) else metric
-    return float("-inf") if value is None else value
-
-
-def _written(metric: Any) -> str:
-    if not isinstance(metric, dict):
-        return "–" if metric is None else f"{metric:.3f}"
-    if metric["value"] is None:
-        return "–"
-    if metric.get("low") is None:
-        return f"{metric['value']:.3f}"
-    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"

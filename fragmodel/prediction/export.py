@@ -10,7 +10,7 @@ from transformers import GenerationConfig
 
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest, write_text
+from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.model.loading import BASE, locate_spec
 from fragmodel.model.trained import WEIGHTS_FILE, load_adapter_weights, read_spec, save_trained
 from fragmodel.prediction.card import model_card, read_metrics
@@ -73,8 +73,7 @@ def export_model(
         write_text(made / "README.md", card)
         if not adapter_only:
             _save_base(model, located.esm_path, made / BASE)
-        for path in made.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors makes its files private
+        make_shared(made)
         made.rename(output)
 
 

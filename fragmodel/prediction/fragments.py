@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from fragmodel.data.readers.containers import opened
+from fragmodel.data.text_files import opened
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from fragmodel.errors import UserError
-from fragmodel.files import write_text
+from fragmodel.files import make_shared, write_text
 from fragmodel.model.loading import is_merged, load_trained
 from fragmodel.prediction.provenance import DATA_FILE, trained_on
 
@@ -32,4 +32,5 @@ def merge(model_dir: Path, output: Path) -> None:
         tokenizer.save_pretrained(whole)
         if data := trained_on(model_dir):
             write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
+        make_shared(whole)
         whole.replace(output)

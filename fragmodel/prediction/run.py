@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fragmodel.data.readers.fasta import FastaRecord, read_fasta
 from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
 from fragmodel.model.loading import check_folder, folder_digest
-from fragmodel.prediction.fasta import Protein, read_fasta, seekable
 from fragmodel.prediction.formats import Row, choose_format, render
 from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
 from fragmodel.prediction.journal import Journal
 from fragmodel.prediction.model import FragModel, Question
+from fragmodel.prediction.standard_input import seekable
 from fragmodel.vocabulary import REFERRING_TASKS, TaskType
 
 STDOUT = Path("-")
@@ -37,7 +38,7 @@ class Task:
         """Whether the task is about given fragments."""
         return self.task in REFERRING_TASKS
 
-    def questions(self, model: FragModel, protein: Protein) -> list[Question]:
+    def questions(self, model: FragModel, protein: FastaRecord) -> list[Question]:
         """All questions about one protein."""
         if not self.referring:
             return model.grounding_questions(
@@ -49,12 +50,12 @@ class Task:
             for each in self._of(protein)
         ]
 
-    def wants(self, protein: Protein) -> bool:
+    def wants(self, protein: FastaRecord) -> bool:
         """Whether anything is asked about the protein."""
         return not self.referring or bool(self._of(protein))
 
     def row(
-        self, model: FragModel, protein: Protein, questions: Sequence[Question], answers: Sequence[Any]
+        self, model: FragModel, protein: FastaRecord, questions: Sequence[Question], answers: Sequence[Any]
     ) -> Row:
         """The result as :mod:`fragmodel.prediction.formats` writes it."""
         row: Row = {"id": protein.uid, "length": len(protein.sequence)}
@@ -81,7 +82,7 @@ class Task:
             )
         return row | {"fragments": fragments}
 
-    def _of(self, protein: Protein) -> list[NamedSpan]:
+    def _of(self, protein: FastaRecord) -> list[NamedSpan]:
         return (self.fragments or {}).get(protein.uid, [])
 
 
@@ -103,14 +104,14 @@ def make_task(
     return Task(task, names, families, read_fragments(fragments) if referring else None)
 
 
-def check_proteins(fasta: Path, shown: Path, task: Task) -> tuple[int, int]:
+def check_proteins(fasta: Path, shown: str | Path, task: Task) -> tuple[int, int]:
     """Read the whole FASTA once, before any work; returns proteins asked about and their residues.
 
     Raises :class:`UserError` for the first mistake in a record or a fragment, or fragments of unknown proteins.
     """
     unknown = dict(task.fragments or {})
     proteins = residues = 0
-    for protein in read_fasta(fasta, shown):
+    for protein in read_fasta(fasta, shown=shown, unique=True):
         check_inside(unknown.pop(protein.uid, []), len(protein.sequence))
         if task.wants(protein):
             proteins += 1
@@ -141,11 +142,12 @@ def predict(
     """
     chosen = choose_format(output, file_format, task.referring)
     check_folder(model_dir)
+    shown = "standard input" if str(fasta) == "-" else fasta
     with seekable(fasta) as source:
-        proteins, residues = check_proteins(source, fasta, task)
+        proteins, residues = check_proteins(source, shown, task)
         counts = {"proteins": proteins, "resumed": 0, "found": 0, "unreadable": 0}
         if output == STDOUT:
-            rows = _rows(load(), read_fasta(source, fasta), task, residues)
+            rows = _rows(load(), read_fasta(source, shown=shown), task, residues)
             for line in render(
                 _counted((row for some in rows for row in some), counts), chosen, task.referring
             ):
@@ -160,7 +162,7 @@ def predict(
         }
         with Journal(output, identity) as journal:
             counts["resumed"] = len(journal.finished)
-            left = (p for p in read_fasta(source, fasta) if p.uid not in journal.finished)
+            left = (p for p in read_fasta(source, shown=shown) if p.uid not in journal.finished)
             if len(journal.finished) < proteins:
                 done = sum(row["length"] for row in journal.rows())
                 for rows in _rows(load(), left, task, residues - done):
@@ -171,10 +173,12 @@ def predict(
         return counts
 
 
-def _rows(model: FragModel, proteins: Iterable[Protein], task: Task, residues: int) -> Iterator[list[Row]]:
+def _rows(
+    model: FragModel, proteins: Iterable[FastaRecord], task: Task, residues: int
+) -> Iterator[list[Row]]:
     """Rows in the order of the proteins, a few batches of questions at a time."""
     progress = Progress("predict", total=residues, unit="residues")
-    waiting: list[tuple[Protein, list[Question]]] = []
+    waiting: list[tuple[FastaRecord, list[Question]]] = []
     for protein in proteins:
         if task.wants(protein):
             waiting.append((protein, task.questions(model, protein)))
@@ -187,7 +191,7 @@ def _rows(model: FragModel, proteins: Iterable[Protein], task: Task, residues: i
 
 
 def _answer(
-    model: FragModel, task: Task, waiting: list[tuple[Protein, list[Question]]], progress: Progress
+    model: FragModel, task: Task, waiting: list[tuple[FastaRecord, list[Question]]], progress: Progress
 ) -> list[Row]:
     answers = iter(model.answer([question for _, questions in waiting for question in questions]))
     rows = [

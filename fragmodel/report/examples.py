@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.data import prompts
+from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.report import labels
 from fragmodel.report.run_files import by_place, place_of
-from fragmodel.tables import RECORDS, read_table
+from fragmodel.tables import RECORDS, Record, read_table, record_at
 from fragmodel.vocabulary import MODEL, REFERRING_TASKS
 
 _MOST_TRACKS = 6
@@ -79,7 +80,7 @@ class Example:
 
 def record_scores(scored: pa.Table, task: str, system: str) -> list[RecordScore]:
     """Scores of a system by the task's first metric, where it is defined; the worst first, ties by name."""
-    values = pc.map_lookup(scored["metrics"], pa.scalar(labels.RECORD_METRIC.get(task, "")), "first")
+    values = pc.map_lookup(scored["metrics"], pa.scalar(RECORD_METRIC.get(task, "")), "first")
     wanted = pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], system))
     rows = pc.indices_nonzero(pc.and_kleene(wanted, pc.is_valid(values))).to_pylist()
     columns = (values, scored["data_name"], scored["uid"], scored["record_id"])
@@ -130,17 +131,16 @@ def make_examples(
     ]
 
 
-def _records(
-    paths: Sequence[Path], keys: set[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _records(paths: Sequence[Path], keys: set[tuple[str, str, str]]) -> dict[tuple[str, str, str], Record]:
     found = {}
     for path in by_place(paths):
         place = place_of(path)[:2]
         wanted = [record_id for *where, record_id in keys if tuple(where) == place]
         if wanted:
             table = read_table(path, RECORDS)
-            for row in table.filter(pc.is_in(table["record_id"], pa.array(wanted))).to_pylist():
-                found[*place, row["record_id"]] = row
+            for row in pc.indices_nonzero(pc.is_in(table["record_id"], pa.array(wanted))).to_pylist():
+                record = record_at(table, row)
+                found[*place, record.record_id] = record
     return found
 
 
@@ -157,32 +157,30 @@ def _answers(
     return found
 
 
-def _example(kind: str, place: float, record: dict[str, Any], answers: list[dict[str, Any]]) -> Example:
-    task, start, whole = record["task_type"], record["start"], record["full_length"]
-    length = len(record["sequence"])
-    classes = record["classes"]
+def _example(kind: str, place: float, record: Record, answers: list[dict[str, Any]]) -> Example:
+    task, start, whole = record.task_type, record.start, record.full_length
+    length = len(record.sequence)
     if task in REFERRING_TASKS:
-        groups = [("fragment", [record["position_ref"]])] if record["position_ref"] else []
+        groups = [("fragment", [record.position_ref])] if record.position_ref else []
     else:
-        names = classes if len(classes) == len(record["position_grd"] or []) else None
-        groups = [(names[i] if names else "", spans) for i, spans in enumerate(record["position_grd"] or [])]
+        spans = record.position_grd or []
+        named = len(record.classes) == len(spans)
+        groups = list(zip(record.classes if named else [""] * len(spans), spans, strict=True))
     truth = tracks(groups, start, whole)
     return Example(
         task=task,
-        data_name=record["data_name"],
-        record_id=record["record_id"],
-        uid=labels.printable(record["uid"]),
+        data_name=record.data_name,
+        record_id=record.record_id,
+        uid=labels.printable(record.uid),
         kind=kind,
         place=round(place, 4),
         start=start,
         end=start + length,
         full_length=whole,
         window=_percent(start, start + length, whole),
-        class_ids=[labels.printable(name) for name in dict.fromkeys(record["class_ids"]) if name],
-        question=readable(
-            next((t["content"] for t in record["conversation"][::-1] if t["role"] == "user"), "")
-        ),
-        reference=readable(record["answer"]),
+        class_ids=[labels.printable(name) for name in dict.fromkeys(record.class_ids) if name],
+        question=readable(next((t["content"] for t in record.conversation[::-1] if t["role"] == "user"), "")),
+        reference=readable(record.answer),
         truth=truth[:_MOST_TRACKS],
         left_out=max(0, len(truth) - _MOST_TRACKS),
         answers=[_answer(row, task, start, whole) for row in answers],
@@ -194,7 +192,7 @@ def _answer(row: dict[str, Any], task: str, start: int, whole: int) -> Answer:
     found = tracks([(name, spans) for name, spans in groups if spans], start, whole)
     return Answer(
         system=row["system"],
-        score=row["metrics"].get(labels.RECORD_METRIC.get(task, "")),
+        score=row["metrics"].get(RECORD_METRIC.get(task, "")),
         status=row["parse_status"],
         text=readable(row["text"]),
         tracks=found[:_MOST_TRACKS],

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fragmodel.report import labels
-from fragmodel.report.labels import Metric
+from fragmodel import metric_names
+from fragmodel.metric_names import Metric
 from fragmodel.vocabulary import MODEL, TASK_TYPES
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -88,11 +88,11 @@ def task_table(metrics: Metrics, task: str) -> TaskTable:
         row for name in sorted(metrics) if task in metrics[name] for row in _rows(name, metrics[name][task])
     ]
     found = {key for row in rows for key in row.cells}
-    headline = [key for key in labels.HEADLINE.get(task, ()) if key in found] or sorted(found)[:6]
+    headline = [key for key in metric_names.HEADLINE.get(task, ()) if key in found] or sorted(found)[:6]
     return TaskTable(
         task=task,
-        headline=[labels.metric(key) for key in headline],
-        metrics=[labels.metric(key) for key in [*headline, *sorted(found - set(headline))]],
+        headline=[metric_names.metric(key) for key in headline],
+        metrics=[metric_names.metric(key) for key in [*headline, *sorted(found - set(headline))]],
         rows=rows,
     )
 
@@ -112,7 +112,7 @@ def _rows(data_name: str, summary: Mapping[str, Any]) -> list[Row]:
     for key in {key for row in rows for key in row.cells}:
         having = [row for row in rows if key in row.cells]
         values = [row.cells[key].value for row in having]
-        best = max(values) if labels.metric(key).higher_is_better else min(values)
+        best = max(values) if metric_names.metric(key).higher_is_better else min(values)
         # Where all are equal, none is the best.
         if len(set(values)) > 1:
             for row in having:
@@ -172,7 +172,7 @@ def _minus(value: float | None) -> float | None:
 
 def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
     """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric."""
-    metric = labels.primary(task) if task in labels.HEADLINE else None
+    metric = metric_names.primary(task) if task in metric_names.HEADLINE else None
     rows = []
     for data_name, name, summary in _parts(metrics, task):
         systems = {MODEL: summary.get(MODEL, {}), **summary.get("baselines", {})}

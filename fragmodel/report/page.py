@@ -1,7 +1,7 @@
 """The report: files of a run in; one self-contained HTML page, figures and tables out."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fragmodel.files import atomic_path, write_text
-from fragmodel.report import labels, metric_tables, run_files
+from fragmodel.report import labels, metric_tables, run_files, style
 from fragmodel.report.examples import make_examples
-from fragmodel.report.sections import run as sections
-from fragmodel.report.sections import task as outcomes
 from fragmodel.report.sections.alignment import alignment_section
-from fragmodel.report.style import Gallery, style
-from fragmodel.vocabulary import family_of
+from fragmodel.report.sections.data import data_section
+from fragmodel.report.sections.run import run_section
+from fragmodel.report.sections.summary import summary_section
+from fragmodel.report.sections.task import task_section
+from fragmodel.report.sections.training import training_section
+from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, STAND_IN
 
 
 def make_report(
@@ -57,33 +59,33 @@ def make_report(
     """
     scores = run_files.read_json(metrics)
     splits = run_files.read_splits(records, rejects)
+    rejected = run_files.read_rejects(rejects)
     log = run_files.read_log(training_log)
     answers = run_files.read_scored(scored)
+    families = run_files.read_families(records)
     truths = run_files.read_truths(records, answers)
-    tasks = metric_tables.tasks_of(scores)
-    tables = {task: metric_tables.task_table(scores, task) for task in tasks}
-    gallery = Gallery(Path(figures_dir))
-    with style():
-        data = sections.data_section(gallery, splits, run_files.read_rejects(rejects))
-        leaks = sections.leakage_section(gallery, run_files.read_json(leakage))
-        training = sections.training_section(gallery, log)
-        aligned = alignment_section(gallery, *alignment) if alignment else None
-        outcome = [outcomes.task_section(gallery, tables[task], scores, answers, truths) for task in tasks]
-    summary = sections.summary_section(tables.values(), splits, log, answers, run)
-    for name, (header, rows) in {
-        **data["csv"],
-        **leaks["csv"],
-        **(aligned["csv"] if aligned else {}),
-        **{name: table for item in outcome for name, table in item["csv"].items()},
-    }.items():
-        write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
-    page = _environment().get_template("report.html").render(
-        title=title, summary=summary, data=data, leakage=leaks, training=training, outcome=outcome, run=run,
-        alignment=aligned,
-        examples=make_examples(answers, records, tasks, examples), settings=list(flatten(run.get("config", {}))),
-        evaluated=training_log is None,
-    )  # fmt: skip
-    write_text(output, page)
+    audit = run_files.read_json(leakage)
+    aligned = (run_files.read_lines(alignment[0]), run_files.read_json(alignment[1])) if alignment else None
+    tables = [metric_tables.task_table(scores, task) for task in metric_tables.tasks_of(scores)]
+    gallery = style.Gallery(Path(figures_dir))
+    with style.drawing():
+        sections = {
+            "summary": summary_section(tables, splits, log, answers, run),
+            "tasks": [
+                task_section(gallery, table, scores, answers, truths, families.__getitem__)
+                for table in tables
+            ],
+            "examples": make_examples(answers, records, [table.task for table in tables], examples),
+            "alignment": alignment_section(gallery, *aligned) if aligned else {},
+            "training": training_section(gallery, log),
+            "data": data_section(gallery, splits, rejected, audit),
+            "run": run_section(run),
+        }
+    for section in (*sections["tasks"], sections["alignment"], sections["data"]):
+        for name, (header, rows) in section.get("csv", {}).items():
+            write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
+    template = _environment(families.__getitem__).get_template("report.html")
+    write_text(output, template.render(title=title, evaluated=training_log is None, **sections))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -94,22 +96,14 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def flatten(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Nested settings as (key path, text)."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _environment() -> Environment:
+def _environment(family_of: Callable[[str], str]) -> Environment:
     # All text from data is escaped, whatever the template's name.
     loader = PackageLoader("fragmodel.report")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["labels"] = labels
+    environment.globals |= {"MODEL": MODEL, "STAND_IN": STAND_IN, "GROUNDING_TASKS": GROUNDING_TASKS}
     environment.filters["family"] = family_of
     # Style and script are our own files, and no markup of theirs is to be escaped.
     environment.globals["own_file"] = lambda name: Markup(loader.get_source(environment, name)[0])

@@ -1,4 +1,4 @@
-"""The report's figures. Each function draws one and is called within :func:`fragmodel.report.figures.style`."""
+"""The report's figures. Each function draws one and is called within :func:`fragmodel.report.style.drawing`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
+from fragmodel.metric_names import Metric
 from fragmodel.report import labels, style
-from fragmodel.report.labels import Metric
 from fragmodel.report.metric_tables import Cell
-from fragmodel.vocabulary import MODEL as MODEL_SYSTEM
+from fragmodel.vocabulary import MODEL
 
 _MARKERS = "osD^vP*X"
 _STATUS_STYLE = {  # colour and hatch: colour alone must not tell
@@ -102,7 +102,7 @@ def bars(rows: Sequence[tuple[str, float, str]], share: bool = True) -> Figure:
 
 def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figure:
     """Model and baselines by data set (group -> system -> value) with 95 % intervals; the model is a filled dot."""
-    baselines = sorted({system for cells in groups.values() for system in cells} - {MODEL_SYSTEM})
+    baselines = sorted({system for cells in groups.values() for system in cells} - {MODEL})
     legend_rows = -(-(len(baselines) + 1) // 2)
     top = 0.22 * legend_rows + 0.12
     figure, axes = style.new_axes(height=0.52 * len(groups) + 0.55 + top, left=0.15, bottom=0.55, top=top)
@@ -116,9 +116,9 @@ def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figu
             transform=axes.get_yaxis_transform(),
             fontsize=10,
         )
-        for place, system in enumerate([*baselines, MODEL_SYSTEM]):
+        for place, system in enumerate([*baselines, MODEL]):
             if system in cells:
-                _point(axes, cells[system], row + (0.12 if system != MODEL_SYSTEM else 0), system, place)
+                _point(axes, cells[system], row + (0.12 if system != MODEL else 0), system, place)
     axes.set(xlabel=metric.label, ylim=(len(groups) - 0.5, -0.75), yticks=[])
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))
     axes.grid(True, axis="x")
@@ -126,7 +126,7 @@ def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figu
     handles = {
         handle.get_label(): handle for handle in axes.get_lines() if not handle.get_label().startswith("_")
     }
-    order = [name for name in map(labels.system, [MODEL_SYSTEM, *baselines]) if name in handles]
+    order = [name for name in map(labels.system, [MODEL, *baselines]) if name in handles]
     figure.legend(
         [handles[name] for name in order],
         order,
@@ -139,7 +139,7 @@ def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figu
 
 
 def _point(axes: Axes, cell: Cell, height: float, system: str, place: int) -> None:
-    own = system == MODEL_SYSTEM
+    own = system == MODEL
     colour = style.MODEL if own else style.BASELINE
     if own and cell.low is not None and cell.high is not None:
         axes.plot([cell.low, cell.high], [height, height], color=colour, lw=2.2, solid_capstyle="butt")

@@ -12,10 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.errors import UserError
-from fragmodel.tables import RECORDS, REJECTS, SCORED, read_rows, read_table
-from fragmodel.vocabulary import GROUNDING_TASKS, TASK_TYPES
-
-_SPLITS = ("train", "valid", "test")
+from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_metadata, read_table
+from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, family_of
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ def by_place(paths: Sequence[Path]) -> list[Path]:
         data_name, task, split = place_of(path)
         known = [
             list(names).index(name) if name in names else 99
-            for name, names in ((task, TASK_TYPES), (split, _SPLITS))
+            for name, names in ((task, TASK_TYPES), (split, SPLITS))
         ]
         return data_name, known[0], known[1], str(path)
 
@@ -94,14 +92,21 @@ def _span_lengths(table: pa.Table) -> np.ndarray:
     return np.concatenate([column.to_numpy().astype(np.int64) for column in lengths])
 
 
+def read_families(records: Sequence[Path]) -> dict[str, str]:
+    """The family of each data set: the one that its records were made with, else the one that its name tells."""
+    stated = {place_of(path)[0]: read_metadata(path).get("arguments", {}).get("family") for path in records}
+    return {data_name: family or family_of(data_name) for data_name, family in stated.items()}
+
+
 def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Rows by reason, the most frequent first: reason, fragments by data set, and the detail of the first."""
     counts: dict[str, Counter[str]] = {}
     details: dict[str, str] = {}
     for path in by_place(paths):
-        for row in read_rows(path, REJECTS, ["source", "record", "reason", "detail"]):
-            counts.setdefault(row["reason"], Counter())[place_of(path)[0]] += 1
-            details.setdefault(row["reason"], f"{row['source']}, record {row['record']}: {row['detail']}")
+        columns = ["source", "record", "reason", "detail"]
+        for source, record, reason, detail in iter_columns(path, REJECTS, columns):
+            counts.setdefault(reason, Counter())[place_of(path)[0]] += 1
+            details.setdefault(reason, f"{source}, record {record}: {detail}")
     order = sorted(counts, key=lambda reason: (-counts[reason].total(), reason))
     return [{"reason": reason, "counts": counts[reason], "example": details[reason]} for reason in order]
 
@@ -155,9 +160,9 @@ def read_truths(records: Sequence[Path], scored: pa.Table) -> dict[tuple[str, st
         data_name, task, _ = place_of(path)
         if task not in GROUNDING_TASKS:
             continue
-        for row in read_rows(path, RECORDS, ["record_id", "position_grd"]):
-            if row["record_id"] in wanted:
-                truths[data_name, task, row["record_id"]] = residues(row["position_grd"])
+        for record_id, groups in iter_columns(path, RECORDS, ["record_id", "position_grd"]):
+            if record_id in wanted:
+                truths[data_name, task, record_id] = residues(groups)
     return truths
 
 

@@ -1,6 +1,7 @@
 """How a figure looks, and how it goes into the page (inline SVG that follows light and dark) and into files."""
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,7 @@ _STYLE = {
 }
 
 
-def style() -> "mpl.RcParams":
+def drawing() -> AbstractContextManager[None]:
     """Context in which a figure is drawn and saved."""
     return mpl.rc_context({**mpl.rcParamsDefault, **_STYLE, "backend": "agg"})
 
@@ -96,7 +97,7 @@ class Gallery:
     pictures: dict[str, Picture] = field(default_factory=dict)
 
     def add(self, name: str, title: str, alt: str, figure: Figure) -> Picture:
-        """Save ``figure``, drawn within :func:`style`, and return it for the page."""
+        """Save ``figure``, drawn within :func:`drawing`, and return it for the page."""
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
         with atomic_path(self.folder / f"{name}.svg") as path:
             figure.savefig(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,16 +18,16 @@ from fragmodel.files import file_digest, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
+from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
-PROGRAMS = {"trainer": "train_trainer.py", "instruct": "train_instruct.py"}
+PROGRAM = "fragmodel.training.program"
 SHUTDOWN_SECONDS = 600  # that torchrun gives its processes to write a checkpoint before it kills them
 
 
 def launch(
     *,
-    programs: Path,
     encoder: Path,
     decoder: Path,
     train: Sequence[Path],
@@ -47,11 +48,10 @@ def launch(
 ) -> None:
     """Train, or go on where an earlier attempt at the very same run stopped.
 
-    ``programs`` is the folder of the two training scripts. Checkpoints lie in a folder named after the digest
-    of everything that the run depends on, so that a changed setting never resumes old weights. The finished
-    model and its log are copied to ``model`` and ``log``. A run that already finished there with the same
-    ``code`` (a digest) is not repeated, unless ``anew``: its job may have outlived the Snakemake that waited
-    for it. ``aligned`` is a folder of aligned adapters to start from. Raises :class:`UserError` when training fails.
+    Checkpoints lie in a folder of ``checkpoints`` that is this run's alone (:func:`own_folder`): a changed setting
+    never resumes old weights. The finished model and its log are copied to ``model`` and ``log``. A run that has
+    finished there is not repeated, unless ``anew``: its job may have outlived the Snakemake that waited for it.
+    ``aligned`` is a folder of aligned adapters to start from. Raises :class:`UserError` when training fails.
     """
     settings = {
         "encoder": str(encoder),
@@ -68,7 +68,7 @@ def launch(
     }
     if aligned:
         settings["aligned"] = [file_digest(path) for path in _weights_of(aligned)]
-    folder, finished = own_folder(checkpoints, settings, code, anew)
+    folder, finished = own_folder(checkpoints, settings | {"code": code}, anew)
     if finished:
         collect(folder, model, log)
         return
@@ -87,40 +87,50 @@ def launch(
         "load_model_checkpoint_path": aligned,
         "resume_from_checkpoint": True if last_step(folder) else None,
     }
-    command = launch_command(programs / PROGRAMS[training.loop], training, _as_flags(arguments))
+    command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
     run_program(command, training, folder)
-    finish(folder, code)
+    finish(folder)
     collect(folder, model, log)
 
 
-def own_folder(checkpoints: Path, settings: dict[str, Any], code: str, anew: bool) -> tuple[Path, bool]:
-    """The folder below ``checkpoints`` of the run that ``settings`` describe, and whether it finished there.
+def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple[Path, bool]:
+    """The folder below ``checkpoints`` of the run that ``settings`` describe, and whether the run finished there.
 
-    The folder is this job's alone. What a finished run left there is removed when it is to be repeated: by
-    another ``code``, or ``anew``.
+    It is named after the digest of all that the run depends on, and this job's alone. Nothing is ever removed: where
+    a finished run is to be repeated (``anew``), the repetition gets a folder beside it, named with its number.
     """
-    folder = checkpoints / text_digest(json.dumps(settings, sort_keys=True), size=8)
+    name = text_digest(json.dumps(settings, sort_keys=True), size=8)
+    attempts = [checkpoints / name]
+    while (following := checkpoints / f"{name}-{len(attempts) + 1}").exists():
+        attempts.append(following)
+    folder = attempts[-1]
+    if anew and (folder / FINISHED).exists():
+        folder = following
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder)
-    finished = folder / FINISHED
-    if finished.exists():
-        if not anew and finished.read_text(encoding="utf-8") == code:
-            print(f"This very run has finished before; its model is taken from {folder}")
-            return folder, True
-        shutil.rmtree(folder)
-        folder.mkdir()
-        claim(folder)
+    if (folder / FINISHED).exists():
+        print(f"This very run has finished before; its model is taken from {folder}")
+        return folder, True
     write_text(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True))
+    _note_environment(folder)
     return folder, False
 
 
-def finish(folder: Path, code: str) -> None:
-    """Note that the run in ``folder`` reached its end with this ``code``."""
-    write_text(folder / FINISHED, code)
+def _note_environment(folder: Path) -> None:
+    """Add the versions that train from here on to those of the attempts before."""
+    path = folder / ENVIRONMENT_FILE
+    noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if (here := versions_of(TRAINING)) not in noted:
+        write_text(path, json.dumps([*noted, here], indent=2))
 
 
-def launch_command(program: Path, training: LearningConfig, flags: Sequence[str]) -> list[str]:
-    """The command that starts the training ``program``.
+def finish(folder: Path) -> None:
+    """Note that the run in ``folder`` reached its end."""
+    write_text(folder / FINISHED, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+
+
+def launch_command(program: Sequence[str], training: LearningConfig, flags: Sequence[str]) -> list[str]:
+    """The command that starts the training ``program``: a module of this package, and its first arguments.
 
     One process starts by itself, several on a node under torchrun, several nodes as one torchrun a node under
     srun: inside a Slurm job of that many nodes, whose first node the others find by the address that srun
@@ -128,7 +138,7 @@ def launch_command(program: Path, training: LearningConfig, flags: Sequence[str]
     """
     python, processes = sys.executable, training.processes_per_node
     if processes * training.nodes == 1:
-        return [python, str(program), *flags]
+        return [python, "-m", *program, *flags]
     torchrun = [
         "-m",
         "torch.distributed.run",
@@ -137,7 +147,7 @@ def launch_command(program: Path, training: LearningConfig, flags: Sequence[str]
         f"--shutdown-timeout={SHUTDOWN_SECONDS}",
     ]
     if training.nodes == 1:
-        return [python, *torchrun, "--standalone", str(program), *flags]
+        return [python, *torchrun, "--standalone", "-m", *program, *flags]
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         raise UserError(
@@ -157,7 +167,8 @@ def launch_command(program: Path, training: LearningConfig, flags: Sequence[str]
         *torchrun,
         f"--nnodes={training.nodes}",
         f"--master-port={port}",
-        str(program),
+        "-m",
+        *program,
         *flags,
     ]
 

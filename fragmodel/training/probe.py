@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
-from fragmodel.data.answers import stated_spans
+from fragmodel.data.grammar import Place, read_places
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.modeling import IGNORED
 from fragmodel.vocabulary import GROUNDING_TASKS
@@ -18,8 +18,8 @@ MAX_NEW_TOKENS = 48
 class Probe:
     """Asks the same few validation records each time, greedily.
 
-    An answer is well formed when it marks at least one interval and all that it marks lie in the window
-    (grounding), or when it is one of the training classes (classification). Descriptions have no form, so
+    An answer is well formed when it states at least one interval and all of them stand between markers and lie in
+    the window (grounding), or when it is one of the training classes (classification). Descriptions have no form, so
     their records are not asked.
     """
 
@@ -63,8 +63,12 @@ class Probe:
         text = self.chat.decode(ids)
         if item["position_ref"] is not None:
             return text.strip() in self.classes
-        spans = stated_spans(text)
-        return bool(spans) and all(span.start < span.end <= len(item["sequence"]) for span in spans)
+        places = read_places(text)
+        return bool(places) and all(_is_place_in(len(item["sequence"]), place) for place in places)
+
+
+def _is_place_in(length: int, place: Place) -> bool:
+    return place.markers == 2 and 0 <= place.span.start < place.span.end <= length
 
 
 def _task(dataset: FragRefDataset) -> str:

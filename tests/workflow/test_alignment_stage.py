@@ -74,7 +74,7 @@ def test_a_second_run_has_nothing_to_do(aligned):
 def test_its_settings_rerun_it_and_what_starts_from_it(aligned):
     planned = changed(aligned, alignment={"learning_rate": 1e-3})
     assert {"align_adapters", "score_alignment", "train_model", "generate", "report"} <= set(planned)
-    assert not {"encoder", "decoder", "ingest_task", "windows", "embed_shard", "embed_texts"} & set(planned)
+    assert not {"encoder", "decoder", "ingest", "windows", "embed_shard", "embed_texts"} & set(planned)
     again = changed(aligned, "align", "train", alignment={"learning_rate": 1e-3})
     assert again == {"align_adapters": 1, "score_alignment": 1, "train_model": 1}
 

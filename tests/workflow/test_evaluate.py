@@ -31,8 +31,12 @@ def test_shards_are_the_unit_of_restarting_and_change_no_answer(configured):
     configured.snakemake("evaluate")
     assert (folder / "shard-0-of-2.parquet").stat().st_mtime_ns == first
     shards = [pq.read_table(path) for path in sorted(folder.glob("shard-*-of-2.parquet"))]
-    scored = pq.read_table(configured.results / "scores/VenusX_Dom.parquet").to_pylist()
-    asked = {(row["task_type"], row["record_id"]): row["text"] for row in scored if row["system"] == "model"}
+    scored = pq.read_table(configured.results / "scores/records.parquet").to_pylist()
+    asked = {
+        (row["task_type"], row["record_id"]): row["text"]
+        for row in scored
+        if row["system"] == "model" and row["data_name"] == "VenusX_Dom"
+    }
     given = [
         (row["task_type"], row["record_id"], row["text"]) for table in shards for row in table.to_pylist()
     ]

@@ -1,84 +1,282 @@
-"""A change reruns exactly the stages that it concerns."""
+"""A change reruns exactly the stages that it concerns: the table of docs/architecture.md, row by row."""
 
 import copy
 import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from code_edits import add_remark, change_functions, change_looks
+from workflow_copy import COPIED, REPOSITORY, Workflow
 
 pytestmark = pytest.mark.slow
 
+# The jobs of the finished run, and what reads what each makes.
+COUNTS = {"ingest": 6, "generate": 2, "baselines": 2}
+READERS = {
+    "encoder": ["embed_shard"],
+    "ingest": ["windows", "decoder", "audit_leakage"],
+    "windows": ["embed_shard"],
+    "decoder": ["train_model"],
+    "embed_shard": ["train_model", "baselines"],
+    "audit_leakage": ["score"],
+    "train_model": ["generate"],
+    "generate": ["score"],
+    "baselines": ["score"],
+    "score": ["report"],
+    "report": [],
+}
+# With the option before it: another run that starts with these jobs.
+Change = Callable[[Workflow], list[str] | None]
+
+
+def edited(module: str) -> Change:
+    return lambda workflow: change_functions(workflow.folder / "fragmodel" / module)
+
+
+def everywhere(edit: Callable[[Path], None]) -> Change:
+    return lambda workflow: [edit(path) for path in (workflow.folder / "fragmodel").rglob("*.py")] and None
+
+
+def setting(key: str, value: object) -> Change:
+    def change(workflow: Workflow) -> None:
+        config = copy.deepcopy(workflow.config)
+        section = config
+        *path, name = key.split(".")
+        for part in path:
+            section = section.setdefault(part, {})
+        section[name] = value
+        workflow.configure(config)
+
+    return change
+
+
+def arguments(*words: str) -> Change:
+    return lambda workflow: list(words)
+
+
+def touched(workflow: Workflow) -> None:
+    raw = [*(workflow.folder / "raw").rglob("*.json"), *(workflow.folder / "raw").rglob("*.safetensors")]
+    for path in [
+        *raw,
+        *(workflow.folder / "fragmodel").rglob("*.py"),
+        *(workflow.folder / "rules").iterdir(),
+    ]:
+        path.touch()
+    (workflow.folder / "Snakefile").touch()
+
+
+def cloned(workflow: Workflow) -> list[str]:
+    """The sources anew, all of their times that of now, beside the results."""
+    clone = workflow.folder / "clone"
+    clone.mkdir()
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_symlink():
+            (clone / name).symlink_to(source.readlink())
+        elif source.is_dir():
+            shutil.copytree(source, clone / name, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, clone / name)
+    shutil.copy(workflow.folder / "run.yaml", clone)
+    for name in ("results", ".snakemake"):
+        (workflow.folder / name).rename(clone / name)
+    return ["--directory", str(clone), "--snakefile", str(clone / "Snakefile")]
+
+
+def defaults(workflow: Workflow) -> None:
+    config = copy.deepcopy(workflow.config)
+    config["training"] |= {"lr_scheduler": "cosine", "workers": 0}
+    config["evaluation"]["batch_size"] = 32
+    config |= {"report": {"examples": 12}, "seed": 1, "embeddings": {"layer": -1, "store": "results/store"}}
+    config["datasets"]["VenusX_Dom"]["format"] = "auto"
+    workflow.configure(config)
+
+
+def new_key(workflow: Workflow) -> None:
+    path = workflow.folder / "fragmodel/config/evaluation.py"
+    text = path.read_text()
+    path.write_text(
+        text.replace("class ReportConfig(Section):", "class ReportConfig(Section):\n    colour: str = 'red'")
+    )
+
+
+def replaced(name: str, *, age: float = 0) -> Change:
+    """A raw file with one protein less, as old as ``age`` seconds."""
+
+    def change(workflow: Workflow) -> None:
+        path = workflow.folder / "raw" / name
+        path.write_text(json.dumps(json.loads(path.read_text())[1:]))
+        if age:
+            os.utime(path, (1e9, 1e9))
+
+    return change
+
+
+def beside(workflow: Workflow) -> None:
+    (workflow.folder / "raw/entry.list").write_text("no table of entries")
+    (workflow.folder / "raw/VenusX_Act/notes.txt").write_text("of no split")
+
+
+def new_weights(workflow: Workflow) -> None:
+    path = workflow.folder / "raw/encoder/model.safetensors"
+    about = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def without_a_data_set(workflow: Workflow) -> None:
+    config = copy.deepcopy(workflow.config)
+    del config["datasets"]["VenusX_Act"]
+    workflow.configure(config)
+
+
+def renamed(workflow: Workflow) -> None:
+    config = copy.deepcopy(workflow.config)
+    config["datasets"] = {
+        "VenusX_Dom": config["datasets"]["VenusX_Dom"],
+        "Mine_Act": config["datasets"]["VenusX_Act"],
+    }
+    workflow.configure(config)
+
+
+def ingest_alone(workflow: Workflow) -> list[str]:
+    setting("training.learning_rate", 1e-3)(workflow)
+    return ["ingest"]
+
+
+TABLE: dict[str, Change] = {
+    "nothing": arguments(),
+    "comments in every file of the package": everywhere(add_remark),
+    "docstrings, annotations of functions and layout of every file of the package": everywhere(change_looks),
+    "`touch` of raw files, rules and code": touched,
+    "results moved beside a fresh clone": cloned,
+    "keys set to their defaults": defaults,
+    "the results folder in another spelling (`./results/`)": setting("results", "./results/"),
+    "code of a command, of the config's messages, of `doctor` or `plan`": lambda workflow: [
+        edited(module)(workflow) for module in ("cli/score.py", "config/faults.py", "planning/doctor.py", "planning/plan.py")
+    ] and None,
+    "the other training loop": edited("training/loop.py"),
+    "settings of a stage that is off (`alignment`)": setting("alignment.learning_rate", 0.5),
+    "a report module": edited("report/sections/task.py"),
+    "a template of the report": lambda workflow: add_remark(workflow.folder / "fragmodel/report/templates/style.css"),
+    "a new key of the section `report`, with its default": new_key,
+    "`report.title`": setting("report.title", "another"),
+    "a metric": edited("evaluation/metrics/grounding.py"),
+    "the parser of answers": edited("evaluation/parse.py"),
+    "`evaluation.bootstrap_samples`": setting("evaluation.bootstrap_samples", 60),
+    "a baseline": edited("evaluation/baselines/priors.py"),
+    "`evaluation.baselines`": setting("evaluation.baselines", ["majority"]),
+    "the search for relatives": edited("homology/search.py"),
+    "generation": edited("evaluation/generate.py"),
+    "`evaluation.max_new_tokens`": setting("evaluation.max_new_tokens", 9),
+    "the collator of packed batches": edited("batching/packing.py"),
+    "the model": edited("model/modeling.py"),
+    "the launcher of training": edited("training/launch.py"),
+    "the training loop in use": edited("training/trainer.py"),
+    "`lora.rank`": setting("lora.rank", 4),
+    "`training.learning_rate`": setting("training.learning_rate", 1e-3),
+    "`adapter.intermediate_dim`": setting("adapter.intermediate_dim", 32),
+    "the decoder's stand-in": edited("model/stand_ins.py"),
+    "`models.stand_in.vocab_size`": setting("models.stand_in.vocab_size", 500),
+    "the encoder's forward pass": edited("embeddings/forward.py"),
+    "`embeddings.dtype`": setting("embeddings.dtype", "float32"),
+    "weights of a local encoder, in place": new_weights,
+    "a reader of raw files": edited("data/readers/nested.py"),
+    "`ingest.max_sequence_length`": setting("ingest.max_sequence_length", 300),
+    "a raw file, by an older one": replaced("VenusX_Dom.json", age=1e9),
+    "a file in a raw folder": replaced("VenusX_Act/train.json"),
+    "a file beside a raw file that nothing reads": beside,
+    "a data set removed": without_a_data_set,
+    "a data set renamed": renamed,
+    "`--forcerun train_model`": arguments("--forcerun", "train_model"),
+    "`--forcerun train_model --until train_model`": arguments("--forcerun", "train_model", "--until", "train_model"),
+    "target `ingest` after a setting of training": ingest_alone,
+}  # fmt: skip
+
+
+def documented() -> dict[str, str]:
+    text = (REPOSITORY / "docs/architecture.md").read_text()
+    rows = text.split("| change | jobs |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    return dict(re.fullmatch(r"\| (.*?) \| (.*?) \|", row).groups() for row in rows)
+
+
+def jobs_of(text: str, counts: dict[str, int]) -> dict[str, int]:
+    """The jobs that a row of the table names: "…" adds all that read what they make."""
+    named = dict(re.findall(r"(\w+)(?: \((\d+)\))?", text)) if text != "–" else {}
+    pending = [reader for rule in named for reader in READERS[rule]] if text.endswith("…") else []
+    rules = dict.fromkeys(named)
+    while pending:
+        rule = pending.pop()
+        rules[rule] = None
+        pending += READERS[rule]
+    return {rule: int(named.get(rule) or counts.get(rule, 1)) for rule in rules}
+
 
 @pytest.fixture
-def restored(finished):
-    """The finished run; config and code are put back afterwards."""
-    sources = {path: path.read_bytes() for path in (finished.folder / "fragmodel").rglob("*.py")}
+def restored(finished, tmp_path):
+    """The finished run; config, code, raw files and results are put back afterwards."""
+    kept = tmp_path / "kept"
+    for name in ("raw", "fragmodel", "rules"):
+        shutil.copytree(finished.folder / name, kept / name)
     config = copy.deepcopy(finished.config)
     yield finished
-    for path, content in sources.items():
-        if path.read_bytes() != content:
-            path.write_bytes(content)
+    if (clone := finished.folder / "clone").exists():
+        for name in ("results", ".snakemake"):
+            (clone / name).rename(finished.folder / name)
+        shutil.rmtree(clone)
+    for name in ("raw", "fragmodel", "rules"):
+        shutil.rmtree(finished.folder / name)
+        shutil.copytree(kept / name, finished.folder / name)
     finished.configure(config)
 
 
-def edit(workflow, module: str) -> None:
-    path = workflow.folder / "fragmodel" / module
-    path.write_text(path.read_text() + "\n# edited\n")
+def test_the_page_and_the_test_have_the_same_rows():
+    assert list(documented()) == list(TABLE)
 
 
-def test_a_second_run_has_nothing_to_do(restored):
-    assert restored.planned() == {}
+@pytest.mark.parametrize("change", list(TABLE))
+def test_a_change_reruns_what_it_concerns(restored, change):
+    extra = TABLE[change](restored) or []
+    counts = COUNTS
+    if len(restored.config["datasets"]) == 1:
+        counts = {"ingest": 3, "generate": 1, "baselines": 1}
+    assert restored.planned(*extra) == jobs_of(documented()[change], counts)
+
+
+def test_a_second_run_says_that_nothing_is_to_be_done(restored):
     assert "Nothing to be done" in restored.snakemake().stderr
 
 
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [
-        ("evaluation/grounding.py", {"score": 2, "metrics": 1, "report": 1}),
-        ("evaluation/baselines/priors.py", {"baselines": 2, "score": 2, "metrics": 1, "report": 1}),
-        ("report/page.py", {"report": 1}),
-        (
-            "training/trainer.py",
-            {"train_model": 1, "generate": 2, "score": 2, "metrics": 1, "report": 1},
-        ),
-        (
-            "embeddings/extract.py",
-            {
-                "windows": 1,
-                "embed_shard": 1,
-                "train_model": 1,
-                "generate": 2,
-                "baselines": 2,
-                "score": 2,
-                "metrics": 1,
-                "report": 1,
-            },
-        ),
-    ],
-)
-def test_editing_code_reruns_its_stage(restored, module, expected):
-    edit(restored, module)
-    assert restored.planned() == expected
-
-
-def test_a_metrics_setting_reruns_scoring_only(restored):
-    config = copy.deepcopy(restored.config)
-    config["evaluation"]["bootstrap_samples"] = 60
-    restored.configure(config)
-    assert restored.planned() == {"score": 2, "metrics": 1, "report": 1}
-
-
-def test_a_training_setting_leaves_data_and_embeddings(restored):
-    config = copy.deepcopy(restored.config)
-    config["training"]["learning_rate"] = 1e-3
-    restored.configure(config)
-    assert restored.planned() == {"train_model": 1, "generate": 2, "score": 2, "metrics": 1, "report": 1}
+def test_a_dry_run_says_what_changed(restored):
+    setting("lora.rank", 4)(restored)
+    said = restored.snakemake("-n").stdout
+    assert '"rank": 4' in said and "Params have changed" in said
 
 
 @pytest.mark.parametrize("target", ["ingest", "embed", "train", "evaluate", "report"])
 def test_each_stage_is_a_target(restored, target):
     assert restored.planned(target) == {}
-    assert restored.planned(target, "--forcerun", "encoder" if target != "ingest" else "ingest_task")
+
+
+@pytest.mark.parametrize("stage", ["ingest_VenusX_Act/train", "score"])
+def test_the_command_in_a_job_s_log_repeats_it(restored, stage):
+    log = restored.results / "logs" / f"{stage.replace('ingest_', 'ingest/')}.log"
+    (command, *_) = log.read_text().splitlines()
+    outputs = re.findall(r"(results/\S+\.(?:parquet|json))", command.split("--output", 1)[1])
+    before = {name: (restored.folder / name).read_bytes() for name in outputs}
+    assert before and command.startswith("fragmodel ")
+    for name in before:
+        if name in re.findall(r"--(?:output|rejects|table) (\S+)", command):
+            (restored.folder / name).unlink()
+    restored.shell(command)
+    assert {name: (restored.folder / name).read_bytes() for name in outputs} == before
 
 
 def test_adding_a_data_set_embeds_only_its_windows(restored):
@@ -97,7 +295,7 @@ def test_adding_a_data_set_embeds_only_its_windows(restored):
     config["datasets"]["Added_Dom"] = {"train": path, "test": path, "tasks": ["referring_class"]}
     restored.configure(config)
     planned = restored.planned("embed")
-    assert planned == {"ingest_task": 3, "windows": 1, "embed_shard": 1}
+    assert planned == {"ingest": 3, "windows": 1, "embed_shard": 1}
     before = {path: path.stat().st_mtime_ns for path in (restored.results / "store").rglob("*.safetensors")}
     restored.snakemake("embed")
     after = {path: path.stat().st_mtime_ns for path in (restored.results / "store").rglob("*.safetensors")}
@@ -118,6 +316,7 @@ def test_adding_a_data_set_embeds_only_its_windows(restored):
         ({"evaluation": {"split": "dev"}}, "evaluation.split: must be 'valid' or 'test' (is 'dev')"),
         ({"training": {"batch_size": 0}}, "training.batch_size: must be greater than 0 (is 0)"),
         ({"datasets": {}}, "datasets: name at least one data set"),
+        ({"results": ""}, "results: is empty; name a folder"),
     ],
 )
 def test_a_bad_config_names_key_and_remedy(restored, change, message):

@@ -21,8 +21,8 @@ from fragmodel.data.readers import (
 from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
 from fragmodel.data.readers.strangers import refuse_markup, refuse_object
-from fragmodel.data.readers.text import BadRow, head_of, text_flags
 from fragmodel.data.records import Conversation, Protein
+from fragmodel.data.text_files import BadRow, head_of, is_parquet, text_flags
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Family
 
@@ -86,7 +86,7 @@ def open_sources(raw: Sequence[Path], *, format: str, family: Family | None, spl
     for path in paths:
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: no regular file; save what it holds to one, since files are read twice")
-    fastas = [path for path in paths if not containers.is_parquet(path) and _starts(path, ">")]
+    fastas = [path for path in paths if not is_parquet(path) and _starts(path, ">")]
     sources = [_source(path, format, family, fastas) for path in paths if path not in fastas]
     if fastas and not any(set(fastas) <= set(source.inputs) for source in sources):
         raise UserError(f"{fastas[0]}: FASTA has no annotations; give it together with InterProScan's TSV")
@@ -97,7 +97,7 @@ def _source(path: Path, format: str, family: Family | None, fastas: Sequence[Pat
     read: Callable[[], Iterator[Record]]
     beside = path.parent / ENTRY_LIST
     listing = (beside,) if beside.is_file() else ()
-    head = "" if containers.is_parquet(path) else head_of(path)
+    head = "" if is_parquet(path) else head_of(path)
     if format in ("auto", "uniprot") and head.lstrip().startswith("ID   "):
         read = partial(uniprot.read_flat, path, _needed(family, path))
         return _flagged(Source(path, "uniprot", (path,), read))
@@ -152,7 +152,7 @@ def _needed(family: Family | None, path: Path) -> Family:
 
 def _flagged(source: Source) -> Source:
     """The source with the normalisations of its text ("bom", "crlf") noted on every record."""
-    flags = () if containers.is_parquet(source.path) else text_flags(source.path)
+    flags = () if is_parquet(source.path) else text_flags(source.path)
     if not flags:
         return source
     read = source.read

@@ -5,47 +5,29 @@ encoding, nothing in it) raise :class:`UserError` with the file's name and the p
 """
 
 import ast
-import csv
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fragmodel.data import delimited
 from fragmodel.data.readers.json_values import json_rows
-from fragmodel.data.readers.text import BadRow, Row, head_of, opened
-from fragmodel.errors import UserError
+from fragmodel.data.text_files import Row, head_of, is_parquet
 from fragmodel.tables import damage_told
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether the file starts as Parquet does."""
-    try:
-        with path.open("rb") as raw:
-            return raw.read(4) == b"PAR1"
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
 
 
 def rows(path: Path) -> Iterator[Row]:
     """Rows of a JSON, CSV or Parquet file."""
     if is_parquet(path):
         return _parquet_rows(path)
-    head = head_of(path)
-    return json_rows(path) if head.lstrip()[0] in "[{" else _csv_rows(path, head)
+    return json_rows(path) if _is_json(path) else delimited.rows(path)
 
 
 def columns(path: Path) -> list[str] | None:
     """Column names of a table (CSV, Parquet); None for JSON, where each record has its own."""
     if is_parquet(path):
         return _parquet(path).schema_arrow.names
-    head = head_of(path)
-    if head.lstrip()[0] in "[{":
-        return None
-    names = _header(head)[0]
-    if double := sorted(name for name, count in Counter(names).items() if name and count > 1):
-        raise UserError(f"{path}: column '{double[0]}' stands in the header twice; remove one of them")
-    return names
+    return None if _is_json(path) else delimited.header(path)[0]
 
 
 def parsed(value: Any) -> Any:
@@ -66,34 +48,8 @@ def parsed(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _header(head: str) -> tuple[list[str], str]:
-    """Column names and the delimiter that gives most of them."""
-    line = head.lstrip("\r\n").splitlines()[0]
-    delimiter = max(",\t;", key=line.count)
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))], delimiter
-
-
-def _csv_rows(path: Path, head: str) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)  # residue labels of a long protein are longer than the default limit
-    names, delimiter = _header(head)
-    with opened(path) as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        try:
-            number = -1  # the header has no number
-            for values in reader:
-                if not values:
-                    continue
-                number += 1
-                if number == 0:
-                    continue
-                if len(values) == len(names):
-                    yield number, dict(zip(names, values, strict=True))
-                else:
-                    yield number, BadRow(f"the row has {len(values)} fields, the header {len(names)}")
-        except csv.Error as error:
-            raise UserError(
-                f"{path}: line {reader.line_num}: not valid CSV ({error}); is the file cut short?"
-            ) from None
+def _is_json(path: Path) -> bool:
+    return head_of(path).lstrip()[0] in "[{"
 
 
 def _parquet(path: Path) -> Any:

@@ -10,8 +10,9 @@ from typing import Any
 
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.fields import BadField
-from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Conversation, Fault
+from fragmodel.data.text_files import BadRow, Row
+from fragmodel.data.validate import capitals
 from fragmodel.files import text_digest
 from fragmodel.vocabulary import Span
 
@@ -33,7 +34,7 @@ def read(rows: Iterator[Row], path: Path) -> Iterator[Conversation]:
             except BadField as error:
                 faults.append(Fault("bad_field", str(error)))
         if not values["uid"]:
-            values["uid"] = f"seq-{text_digest(values['sequence'].strip().upper(), size=6)}"
+            values["uid"] = f"seq-{text_digest(capitals(values['sequence'].strip()), size=6)}"
         yield Conversation(record=number, faults=tuple(faults), **values)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fragmodel.data.readers.containers import parsed
-from fragmodel.data.readers.text import half_character
+from fragmodel.data.readers.json_values import half_character
 from fragmodel.vocabulary import Span
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.nested import unreadable
-from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Protein
+from fragmodel.data.text_files import BadRow, Row
 
 REQUIRED = ("sequence", "function")
 

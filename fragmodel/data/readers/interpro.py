@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from fragmodel.data.readers.text import opened
+from fragmodel.data.text_files import opened
 from fragmodel.errors import UserError
 
 FILE_NAME = "entry.list"

@@ -16,9 +16,9 @@ from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.interpro import Entry, entries_beside
 from fragmodel.data.readers.nested import of_family, unreadable
 from fragmodel.data.readers.signatures import UNINTEGRATED, Match, library_name, standing_for
-from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Fragment, Protein
-from fragmodel.data.validate import plain_residues
+from fragmodel.data.text_files import BadRow, Row
+from fragmodel.data.validate import capitals, plain_residues
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span
 
@@ -76,7 +76,7 @@ def uid_of(name: str) -> str:
 
 def md5_of(sequence: str) -> str:
     """Checksum of a sequence as InterProScan writes it, in lower case."""
-    residues = sequence.strip().rstrip("*").upper()
+    residues = capitals(sequence.strip().rstrip("*"))
     return hashlib.md5(residues.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -5,20 +5,21 @@ entries either, and may carry its sequences itself.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from fragmodel.data.readers.fasta import raw_records, records_in
 from fragmodel.data.readers.fields import BadField, as_integer
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.readers.interproscan import Found, Lookup, md5_of, refused, uid_of
 from fragmodel.data.readers.nested import unreadable
 from fragmodel.data.readers.signatures import Match, library_name
-from fragmodel.data.readers.text import opened
 from fragmodel.data.records import Fault, Protein
-from fragmodel.data.validate import plain_residues
+from fragmodel.data.text_files import opened
+from fragmodel.data.validate import capitals, plain_residues
 from fragmodel.errors import UserError
 
 _COLUMNS = 11  # of a TSV row, before those of the entry
@@ -122,23 +123,14 @@ def _protein(
 def _sequences(fastas: Sequence[Path]) -> Iterator[Part]:
     for fasta in fastas:
         nucleotides = True
-        with opened(fasta) as text:
-            for name, sequence in _fasta(text):
-                nucleotides = nucleotides and set(sequence.upper()) <= _NUCLEOTIDES
-                yield uid_of(name), [name, sequence]
+        for name, sequence, _ in raw_records(fasta):
+            nucleotides = nucleotides and set(capitals(sequence)) <= _NUCLEOTIDES
+            yield uid_of(name), [name, sequence]
         if nucleotides:
             raise UserError(
                 f"{fasta}: nucleotides; give the proteins of the reading frames as FASTA, or the scan's JSON, "
                 "which has them"
             )
-
-
-def _fasta(text: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Names (the header's first word) and sequences."""
-    from Bio.SeqIO.FastaIO import SimpleFastaParser
-
-    for title, sequence in SimpleFastaParser(text):
-        yield (title.split() or [""])[0], sequence
 
 
 def _tsv_parts(path: Path, lookup: Lookup) -> Iterator[Part]:
@@ -168,7 +160,7 @@ def _gff3_parts(path: Path, lookup: Lookup) -> Iterator[Part]:
     with opened(path) as text:
         for number, line in enumerate(text, start=1):
             if line.startswith("##FASTA"):
-                for name, sequence in _fasta(text):
+                for name, sequence, _ in records_in(text, path):
                     if not name.startswith("match$"):  # the residues of a match
                         yield uid_of(name), [name, sequence]
                 return

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from fragmodel.data.readers.text import BadRow, Row, half_character, opened
+from fragmodel.data.text_files import BadRow, Row, opened
 from fragmodel.errors import UserError
 
 _CHUNK = 1 << 20  # characters
 # An object whose records can be read one by one, since only plain members stand before `results`.
 _RESULTS = re.compile(r'\{(?:\s*"[\w-]+"\s*:\s*(?:"[^"\\]*"|[\w.+-]+)\s*,)*\s*"results"\s*:\s*\[')
+_HALF_CHARACTER = re.compile(
+    r"\\u[dD][89a-fA-F]|\\U0000[dD][89a-fA-F]"
+)  # of a surrogate pair, as text may write it
 _SPACE = re.compile(r"[\s\ufeff]*")  # a joined file may begin with its byte order mark
 
 
@@ -161,3 +164,13 @@ def _row(item: Any, source: str) -> dict[str, Any] | BadRow:
     if half := half_character(item, source):
         return BadRow(f"the record holds half of a character ({half}); write its text anew")
     return item
+
+
+def half_character(value: Any, source: str) -> str | None:
+    """Half of a surrogate pair in a decoded value, which no file can hold; ``source`` is the text it comes from."""
+    if _HALF_CHARACTER.search(source):
+        try:
+            json.dumps(value, ensure_ascii=False, skipkeys=True, default=str).encode()
+        except UnicodeEncodeError as error:
+            return repr(error.object[error.start])
+    return None

@@ -10,8 +10,8 @@ from typing import Any
 
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.fields import BadField
-from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.data.text_files import BadRow, Row
 from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "sequence", "fragments")

@@ -13,8 +13,8 @@ from typing import Any
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.nested import of_family, unreadable
-from fragmodel.data.readers.text import BadRow, Row, opened
 from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.data.text_files import BadRow, Row, opened
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span
 

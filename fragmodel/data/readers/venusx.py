@@ -12,9 +12,9 @@ from typing import Any
 from fragmodel.data.readers import fields, interpro
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.grouping import grouped
-from fragmodel.data.readers.text import BadRow, Row
 from fragmodel.data.records import Fault, Fragment, Protein
-from fragmodel.data.validate import plain_residues
+from fragmodel.data.text_files import BadRow, Row
+from fragmodel.data.validate import capitals, plain_residues
 from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "interpro_id", "seq_full", "start", "end")
@@ -111,7 +111,7 @@ def _split(value: Any) -> list[Any]:
 
 def _text_agrees(part: Part, sequence: str) -> bool:
     _, start, end, text, _ = part
-    return text is None or sequence.strip()[max(0, start) : end].upper() == plain_residues(text)
+    return text is None or capitals(sequence.strip()[max(0, start) : end]) == plain_residues(text)
 
 
 def _label_fault(row: dict[str, Any], sequence: str, parts: list[Part]) -> str | None:

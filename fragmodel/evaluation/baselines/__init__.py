@@ -1,7 +1,7 @@
 """Systems without a language model, whose answers are scored like the model's.
 
 Each baseline is a function of the training and the test records of one task; it gives an answer text for each
-test record, in the format of :mod:`fragmodel.data.prompts`, or nothing at all when the task makes no sense
+test record, in the format of :mod:`fragmodel.data.grammar`, or nothing at all when the task makes no sense
 to it.
 """
 
@@ -17,6 +17,7 @@ from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span
 from fragmodel.evaluation.references import Key, Reference, read_references
 from fragmodel.tables import PREDICTIONS, open_writer
+from fragmodel.versions import BASELINES, versions_of
 from fragmodel.vocabulary import TASK_TYPES
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,11 @@ def run_baselines(
 
             systems["nearest_embedding"] = NearestEmbedding(EmbeddingStore(store, fingerprint))
 
-    metadata: dict[str, Any] = {"seed": seed, "train_records": sum(map(len, known.values()))}
+    metadata: dict[str, Any] = {
+        "seed": seed,
+        "train_records": sum(map(len, known.values())),
+        "environment": versions_of(BASELINES),
+    }
     with open_writer(output, PREDICTIONS, metadata) as writer:
         for name in (name for name in NAMES if name in names and name in systems):
             for task in (task for task in TASK_TYPES if known.get(task) and asked.get(task)):

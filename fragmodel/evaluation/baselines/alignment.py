@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from fragmodel.data.prompts import grounding_answer, plain
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference
-from fragmodel.homology import search
-from fragmodel.homology.search import Hit
+from fragmodel.homology.mapping import map_span
+from fragmodel.homology.search import Hit, search, tool
 from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
-_MIN_COVERAGE = 0.5  # part of a training fragment that must be aligned for its place to be transferred
+_HITS = 50  # that are tried for a window
 
 
 class Alignment:
@@ -23,7 +24,7 @@ class Alignment:
     """
 
     def __init__(self, threads: int = 1) -> None:
-        self.tool = search.tool()
+        self.tool = tool()
         self._threads = threads
         self._hits: dict[tuple[tuple[str, ...], tuple[str, ...]], list[list[Hit]]] = {}
 
@@ -45,7 +46,10 @@ class Alignment:
     def _search(self, queries: tuple[str, ...], targets: tuple[str, ...]) -> list[list[Hit]]:
         # Tasks of one data set mostly show the same windows.
         if (queries, targets) not in self._hits:
-            self._hits[queries, targets] = search.search(queries, targets, self._threads)
+            found: list[list[Hit]] = [[] for _ in queries]
+            for hit in search(queries, targets, best=_HITS, blocks=True, threads=self._threads):
+                found[hit.query].append(hit)
+            self._hits[queries, targets] = found
         return self._hits[queries, targets]
 
 
@@ -62,7 +66,7 @@ def _neighbour(record: Reference, hit: Hit, known: Sequence[Reference]) -> str:
     """Class or description of the fragment whose mapped place overlaps most; empty when none does."""
     best, text = 0.0, ""
     for other in known:
-        place = map_span(other.position_ref, hit) if other.position_ref else None
+        place = map_span(other.position_ref, hit.blocks) if other.position_ref else None
         if place is None or record.position_ref is None:
             continue
         shared = min(place.end, record.position_ref.end) - max(place.start, record.position_ref.start)
@@ -80,18 +84,7 @@ def _places(record: Reference, hit: Hit, known: Sequence[Reference]) -> str:
     for other in known:
         for name, spans in other.groups:
             if wanted in (None, normalise(name)):
-                mapped = [place for span in spans if (place := map_span(span, hit))]
+                mapped = [place for span in spans if (place := map_span(span, hit.blocks))]
                 groups[name].extend(place for place in mapped if place not in groups[name])
     found = [(name, sorted(places)) for name, places in groups.items() if places]
     return grounding_answer(record.key.task_type, found) if found else ""
-
-
-def map_span(span: Span, hit: Hit) -> Span | None:
-    """A span of the target as a span of the query: from the first to the last of its aligned residues.
-
-    ``None`` when fewer than half of its residues are aligned.
-    """
-    inside = [query for target, query in hit.pairs if span.start <= target < span.end]
-    if len(inside) < _MIN_COVERAGE * span.length or not inside:
-        return None
-    return Span(inside[0], inside[-1] + 1)

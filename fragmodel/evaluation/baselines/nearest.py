@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fragmodel.data.prompts import grounding_answer, plain
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts, scaled
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference

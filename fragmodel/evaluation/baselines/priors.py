@@ -5,10 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median_low
 
-from fragmodel.data.prompts import grounding_answer, plain
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import plain
 from fragmodel.evaluation.references import Key, Reference
 from fragmodel.files import text_digest
-from fragmodel.vocabulary import GROUNDING_TASKS, Span
+from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
 Texts = dict[Key, str]
 _Relative = tuple[float, float]  # start and length of a span, as parts of its window
@@ -17,7 +18,7 @@ _Relative = tuple[float, float]  # start and length of a span, as parts of its w
 def majority(known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
     """The most frequent class, or the most frequent description of that class; no grounding, no function."""
     task = asked[0].key.task_type
-    if task not in ("referring_class", "referring_desc"):
+    if task not in REFERRING_TASKS:
         return {}
     name = most_common(record.class_name for record in known)
     if task == "referring_class":

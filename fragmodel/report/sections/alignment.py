@@ -1,14 +1,12 @@
 """The section on stage 1: curves of its log, and retrieval by the aligned adapters and by baselines."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fragmodel.report import plots, style
-from fragmodel.report.run_files import read_json, read_lines
 from fragmodel.report.style import Gallery, Picture
 
 KINDS = {"protein": "Protein and function text", "fragment": "Fragment and description"}
@@ -20,12 +18,13 @@ SYSTEMS = {
 }
 WAYS = {"to_text": "finds its text", "from_text": "is found by its text"}
 METRICS = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "mrr": "MRR"}
-_SPLITS = {"valid": "validation", "test": "test"}
+SPLIT_NAMES = {"valid": "validation", "test": "test"}
 
 
-def alignment_section(gallery: Gallery, log: Path, metrics: Path) -> dict[str, Any]:
-    """Figures and tables from the stage's ``log.jsonl`` and ``metrics.json``. Raises :class:`UserError` for either."""
-    entries, scores = read_lines(log), read_json(metrics)
+def alignment_section(
+    gallery: Gallery, entries: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Figures and tables from the entries of the stage's ``log.jsonl`` and from its ``metrics.json``."""
     kinds = [kind for kind in KINDS if any(entry.get("kind") == kind for entry in entries)]
     pictures = [
         picture
@@ -35,7 +34,7 @@ def alignment_section(gallery: Gallery, log: Path, metrics: Path) -> dict[str, A
     trained = [entry for entry in entries if "loss" in entry]
     tables = [
         _table(kind, split, scores[split][kind])
-        for split in _SPLITS
+        for split in SPLIT_NAMES
         for kind in KINDS
         if kind in scores.get(split, {})
     ]
@@ -106,7 +105,7 @@ def _table(kind: str, split: str, found: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: [found["systems"][name][way][key] for way, key in columns] for name in systems}
     best = [max(column) for column in zip(*values.values(), strict=True)]
     return {
-        "title": f"{KINDS[kind]}, {_SPLITS[split]}",
+        "title": f"{KINDS[kind]}, {SPLIT_NAMES[split]}",
         "kind": kind,
         "things": found["items"],
         "texts": found["texts"],

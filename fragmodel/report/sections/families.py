@@ -1,6 +1,6 @@
 """Results by family: the records of all data sets of a family together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights, estimate
-from fragmodel.report import labels
+from fragmodel.metric_names import record_metric
 from fragmodel.report.examples import RecordScore, record_scores
 from fragmodel.report.metric_tables import Cell
 from fragmodel.vocabulary import MODEL, family_of
@@ -17,7 +17,7 @@ _SAMPLES, _SEED = 1000, 1
 
 
 class FamilyRow(NamedTuple):
-    """Mean of the task's first metric over the records of a family, by system."""
+    """Mean of the task's primary metric over the records of a family, by system."""
 
     family: str
     data_sets: int
@@ -25,12 +25,34 @@ class FamilyRow(NamedTuple):
     cells: dict[str, Cell]
 
 
-def family_table(scored: pa.Table, task: str) -> list[FamilyRow]:
-    """Rows by family; the model first among the systems, which each answered records of the family.
+def families_section(
+    scored: pa.Table, task: str, family_of: Callable[[str], str] = family_of
+) -> dict[str, Any]:
+    """Table of one task; empty where no record has a score by the task's primary metric.
 
-    The intervals are bootstraps over proteins, as everywhere. Metrics that belong to no single record, such as BLEU or
-    macro F1, cannot be pooled in this way.
+    Each row is a family, by name, which ``family_of`` tells of a data set; the model is the first among the systems,
+    which each answered records of the family. The intervals are bootstraps over proteins, as everywhere. Metrics that
+    belong to no single record, such as BLEU or macro F1, cannot be pooled in this way.
     """
+    rows = _rows(scored, task, family_of)
+    if not rows:
+        return {}
+    metric = record_metric(task)
+    header = ["family", "data_sets", "n", "system", "metric", "value", "low", "high"]
+    lines = [
+        [row.family, row.data_sets, row.n, system, metric.key, cell.value, cell.low, cell.high]
+        for row in rows
+        for system, cell in row.cells.items()
+    ]
+    return {
+        "metric": metric,
+        "systems": list(dict.fromkeys(system for row in rows for system in row.cells)),
+        "rows": rows,
+        "csv": {f"families-{task}": (header, lines)},
+    }
+
+
+def _rows(scored: pa.Table, task: str, family_of: Callable[[str], str]) -> list[FamilyRow]:
     systems = pc.unique(scored.filter(pc.equal(scored["task_type"], task))["system"]).to_pylist()
     found: dict[str, dict[str, list[RecordScore]]] = {}
     for system in sorted(systems, key=lambda name: (name != MODEL, name)):
@@ -44,17 +66,6 @@ def family_table(scored: pa.Table, task: str) -> list[FamilyRow]:
             {system: _mean(items) for system, items in of.items()},
         )
         for family, of in sorted(found.items())
-    ]
-
-
-def csv_rows(rows: Sequence[FamilyRow], task: str) -> tuple[list[str], list[list[Any]]]:
-    """Header and rows for papers: a row for each family and system."""
-    key = labels.RECORD_METRIC.get(task, "")
-    header = ["family", "data_sets", "n", "system", "metric", "value", "low", "high"]
-    return header, [
-        [row.family, row.data_sets, row.n, system, key, cell.value, cell.low, cell.high]
-        for row in rows
-        for system, cell in row.cells.items()
     ]
 
 

@@ -2,29 +2,35 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fragmodel.metric_names import primary
 from fragmodel.report import labels, metric_tables, plots
 from fragmodel.report.examples import record_scores
 from fragmodel.report.metric_tables import TaskTable, Verdict
 from fragmodel.report.run_files import residues
-from fragmodel.report.sections.families import csv_rows, family_table
+from fragmodel.report.sections.families import families_section
 from fragmodel.report.style import Gallery, Picture
-from fragmodel.vocabulary import GROUNDING_TASKS, MODEL
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, MODEL, family_of
 
 _MOST_CLASSES = 12
 Truths = Mapping[tuple[str, str, str], int]
 
 
 def task_section(
-    gallery: Gallery, table: TaskTable, metrics: metric_tables.Metrics, scored: pa.Table, truths: Truths
+    gallery: Gallery,
+    table: TaskTable,
+    metrics: metric_tables.Metrics,
+    scored: pa.Table,
+    truths: Truths,
+    family_of: Callable[[str], str] = family_of,
 ) -> dict[str, Any]:
-    """Figures and tables of one task."""
+    """Figures and tables of one task; ``family_of`` tells a data set's family."""
     task = table.task
     name = labels.task(task)
     own = scored.filter(pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], MODEL)))
@@ -45,7 +51,7 @@ def task_section(
             gallery.add(f"comparison-{task}", title, f"{name}, {found.metric.label}. {values}.", figure)
         )
     shares = _status_shares(own)
-    if task in labels.FREE_TEXT and all(parts["well-formed"] == 1 for parts in shares.values()):
+    if task in DESCRIBING_TASKS and all(parts["well-formed"] == 1 for parts in shares.values()):
         shares = {}  # any text is well-formed: only empty and missing answers are worth a figure
     if shares:
         text = "; ".join(f"{d} {parts.get('well-formed', 0):.0%}" for d, parts in shares.items())
@@ -55,7 +61,7 @@ def task_section(
         )
     classes = metric_tables.per_class(metrics, task)
     subsets = metric_tables.subset_table(metrics, task)
-    families = family_table(scored, task)
+    families = families_section(scored, task, family_of)
     return {
         "task": task,
         "name": name,
@@ -67,20 +73,21 @@ def task_section(
         else [],
         "statuses": {d: Counter(_of(own, d)["parse_status"].to_pylist()) for d in shares},
         "classes": [_per_class_figure(gallery, task, d, rows) for d, rows in classes.items()],
-        "subsets": _pivot(subsets),
+        "subsets": _pivot(subsets, task),
         "families": families,
-        "family_systems": list(dict.fromkeys(system for row in families for system in row.cells)),
         "csv": {
             f"metrics-{task}": metric_tables.csv_rows(table),
-            **({f"families-{task}": csv_rows(families, task)} if families else {}),
+            **families.get("csv", {}),
             **_subset_csv(subsets, task),
             **_per_class_csv(classes, task),
         },
     }
 
 
-def _pivot(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Parts of the test set by name, each with its row by data set."""
+def _pivot(rows: Sequence[Mapping[str, Any]], task: str) -> dict[str, Any]:
+    """Parts of the test set by name, each with its row by data set; empty without rows."""
+    if not rows:
+        return {}
     parts: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         parts.setdefault(row["part"], {})[row["data_name"]] = row
@@ -90,6 +97,7 @@ def _pivot(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         key=lambda name: [float(t) if t[:1].isdigit() else t for t in re.findall(r"[\d.]+|[^\d]+", name)],
     )
     return {
+        "metric": primary(task),
         "names": sorted({row["data_name"] for row in rows}),
         "rows": {name: parts[name] for name in ordered},
     }
@@ -196,7 +204,7 @@ def _subset_csv(rows: Sequence[Mapping[str, Any]], task: str) -> dict[str, Any]:
         "best_baseline",
         "best_baseline_value",
     ]
-    key = labels.primary(task).key
+    key = primary(task).key
     lines = [
         [
             row["data_name"],

@@ -70,7 +70,6 @@ class Inputs:
 
     def align(self, output: Path, **changes: object) -> None:
         launch_alignment(
-            programs=REPOSITORY / "workflow_scripts",
             encoder=self.models.encoder,
             decoder=self.models.untied,
             train=self.records,

@@ -99,7 +99,7 @@ def interrupted(inputs: Inputs, folder: Path, number: signal.Signals, **changes:
     """Start a long run and send it a signal after its first checkpoint; returns the command."""
     config = inputs.config(**LONG, **changes)
     (folder / "settings.json").write_text(inputs.run(config).model_dump_json())
-    command = launch_command(REPOSITORY / "workflow_scripts/align_adapters.py", config, [str(folder)])
+    command = launch_command(["fragmodel.alignment.program"], config, [str(folder)])
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -12,6 +12,7 @@ from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.tables import RECORDS, write_table
+from fragmodel.vocabulary import Span
 
 ADAPTER = AdapterConfig(intermediate_dim=32, num_perceiver_heads=HEADS, perceiver_latent_size=2)
 
@@ -45,7 +46,7 @@ def test_pairs_come_once_and_by_kind(tmp_path):
 def test_a_fragments_rows_alone_give_its_vector(tiny: TinyModels, store):
     """Against the whole window through both adapters, as the joined model runs them."""
     adapters = AlignedAdapters(tiny.encoder, tiny.untied, ADAPTER)
-    spans = [(0, 1), (3, 9), (0, len(SEQUENCES[2]))]
+    spans = [Span(0, 1), Span(3, 9), Span(0, len(SEQUENCES[2]))]
     pairs = Pairs("fragment", [(s, p) for s, p in zip(SEQUENCES, spans, strict=True)], ["x"] * 3)
     found = adapters(pairs.batch(range(3), store))
     for row, (sequence, span) in enumerate(pairs.items):

@@ -74,7 +74,11 @@ def test_store_commands(tmp_path, encoder) -> None:
     ("name", "content", "message"),
     [
         ("in.txt", "no records here", "neither Parquet"),
-        ("in.fasta", ">empty\n>full\nMK\n", "record 'empty' has no residues"),
+        (
+            "in.fasta",
+            ">empty\n>full\nMK\n",
+            "record 1 'empty': field 'sequence' has no residues; mend or remove it",
+        ),
         ("in.parquet", "not Parquet", "not a Parquet file"),
         ("in.fasta", "", "is empty"),
         ("in.fasta", None, "no such file"),

@@ -96,3 +96,30 @@ def test_reference_page_is_the_model_s():
     printed = CliRunner().invoke(app, ["config", "reference"]).stdout
     stored = (REPOSITORY / "docs/configuration.md").read_text()
     assert stored == printed, "run: fragmodel config reference > docs/configuration.md"
+
+
+def test_numbers_in_every_spelling_of_yaml(tmp_path):
+    """`1e-4` is text in YAML 1.1, which Snakemake and PyYAML read."""
+    (tmp_path / "run.yaml").write_text(
+        "datasets: {Mine_Dom: {train: a.json, test: b.json, weight: 2e+0}}\n"
+        "training: {learning_rate: 1e-4, weight_decay: 1, warmup_fraction: 1.E-2}\n"
+    )
+    run = load_config(tmp_path / "run.yaml")
+    assert run.training.learning_rate == 1e-4
+    assert (run.training.weight_decay, run.training.warmup_fraction) == (1.0, 0.01)
+    assert run.datasets["Mine_Dom"].weight == 2.0
+
+
+@pytest.mark.parametrize(
+    ("results", "folder"), [("res/", "res"), ("./res", "res"), ("/a/../b//c", "/b/c"), (".", ".")]
+)
+def test_stores_follow_the_results_folder_in_one_spelling(results, folder):
+    run = parse_config({"datasets": DATASETS, "results": results, "alignment": {"store": "shared/"}})
+    assert (run.results, run.embeddings.store) == (folder, str(Path(folder, "store")))
+    assert run.alignment.store == "shared"
+
+
+@pytest.mark.parametrize("results", ["", " ", "a{b}", "{x"])
+def test_a_results_folder_that_rules_cannot_have_is_one_fault(results):
+    first, *others = message({"datasets": DATASETS, "results": results}).splitlines()[1:]
+    assert first.startswith("  results: ") and not others

@@ -194,6 +194,8 @@ def test_single_name_from_the_question():
         "Where is Kringle located?",
         "Where is Kringle?",
         f"Find Kringle in the protein {PROTEIN}.",
+        f"{PROTEIN}\nWhere  is\nKringle located ?",
+        f"{PROTEIN}\nGive every place of Kringle. ",
     ):
         assert name_groups(mark(1, 2), question, groups, "grounding_single", "domain") == [
             ("Kringle", groups[0])

@@ -14,9 +14,9 @@ from raw_files import RAW, SEQUENCE, protein
 
 from fragmodel import tables
 from fragmodel.data.ingest import iter_records
-from fragmodel.data.records import Reject
 from fragmodel.data.validate import REASONS
 from fragmodel.errors import UserError
+from fragmodel.tables import Reject
 
 CASES = 330  # of each kind of file and of damage
 # Words of Python's own exceptions, which say nothing to a user.
@@ -109,7 +109,7 @@ def outcome(path, task, folder):
         assert ("\n" not in str(error) and str(path.name) in str(error)) or "scan.faa" in str(error)
         return str(error)
     rejects = [item for item in items if isinstance(item, Reject)]
-    rows = [item for item in items if not isinstance(item, Reject)]
+    rows = [item._asdict() for item in items if not isinstance(item, Reject)]
     assert items, "a file with records gave neither records nor rejects"
     for reject in rejects:
         assert reject.reason in REASONS and reject.detail and reject.record >= 1

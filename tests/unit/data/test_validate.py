@@ -3,7 +3,7 @@
 import pytest
 from raw_files import SEQUENCE, place, protein, reasons, run
 
-from fragmodel.data.validate import LETTERS, REASONS, Invalid, clean_sequence
+from fragmodel.data.validate import LETTERS, REASONS, Invalid, clean_sequence, plain_residues
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,9 @@ def test_normalisations_are_named(raw, sequence, flags):
         ("MK*TV", "inner_stop"),
         ("MK1TV", "bad_letter"),
         ("MKÄTV", "bad_letter"),
+        ("MKßTV", "bad_letter"),  # upper case makes SS, FI and I of these
+        ("mkﬁtv", "bad_letter"),
+        ("mkıtv", "bad_letter"),
         ("M" * 100_001, "too_long"),
     ],
 )
@@ -40,6 +43,13 @@ def test_unusable_sequences(raw, reason):
     with pytest.raises(Invalid) as error:
         clean_sequence(raw)
     assert error.value.reason == reason
+
+
+def test_no_letter_becomes_two():
+    """A residue's text that would agree after `upper` only is not that of the slice."""
+    assert plain_residues("mkß fi*") == "MKßFI"
+    with pytest.raises(Invalid, match="'ß' at residue 3 of the sequence is no residue"):
+        clean_sequence("mkßtv")
 
 
 def test_letters_are_those_that_the_encoder_knows():

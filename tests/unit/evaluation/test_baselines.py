@@ -1,4 +1,3 @@
-import logging
 import random
 
 import numpy as np
@@ -7,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_tables import grounding_record, record, write_records
 from system_tools import require_tool
+from typer.testing import CliRunner
 
+from fragmodel.cli import app
 from fragmodel.errors import UserError
-from fragmodel.evaluation.baselines import NAMES, run_baselines
-from fragmodel.evaluation.baselines.alignment import map_span
+from fragmodel.evaluation.baselines import NAMES, alignment, run_baselines
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span, scaled
 from fragmodel.evaluation.parse import parse_spans
 from fragmodel.evaluation.references import read_references
 from fragmodel.homology import search
-from fragmodel.homology.search import Hit
 from fragmodel.tables import PREDICTIONS, read_metadata, read_rows
 from fragmodel.vocabulary import Span
 
@@ -171,47 +170,6 @@ def test_nearest_embedding_scales_the_places_of_the_nearest_protein_with_the_cla
     assert parse_spans(text, 20).spans == [(10, 20)]
 
 
-def check_hits(hits):
-    """RELATIVE has 15 residues in front and lacks residues 40 to 42 of ONE."""
-    ((best, *_), nothing) = hits
-    assert best.target == 0
-    for target, query in best.pairs:
-        # Around the gap, and at the ends, an aligner may choose among equally good places.
-        if 3 < target < 36 or 47 < target < 117:
-            assert query == target + 15 - (3 if target > 40 else 0)
-    assert len(best.pairs) > 100
-    assert nothing == []
-
-
-@pytest.mark.slow
-def test_mmseqs_finds_the_relative_and_aligns_it():
-    require_tool("mmseqs", "mmseqs2")
-    assert search.tool() == search.MMSEQS
-    check_hits(search.search([RELATIVE, protein(9)], [ONE, TWO]))
-
-
-@pytest.mark.slow
-def test_sequences_too_short_for_mmseqs_have_no_hits():
-    require_tool("mmseqs", "mmseqs2")
-    assert search.search([ONE, "MK"], ["MKT", "M"]) == [[], []]
-
-
-def test_fallback_agrees(monkeypatch, caplog):
-    monkeypatch.setattr(search.shutil, "which", lambda name: None)
-    with caplog.at_level(logging.WARNING):
-        check_hits(search.search([RELATIVE, protein(9)], [ONE, TWO + "U"]))
-    assert "mmseqs is not on PATH" in caplog.text
-
-
-def test_map_span_by_hand():
-    # Target residues 10-19 face query residues 0-9, target 20-24 face nothing, target 25-29 face query 10-14.
-    hit = Hit(0, 1.0, [*zip(range(10, 20), range(10)), *zip(range(25, 30), range(10, 15))])  # noqa: B905
-    assert map_span(Span(12, 15), hit) == (2, 5)
-    assert map_span(Span(18, 27), hit) is None  # 4 of 9 residues are aligned
-    assert map_span(Span(16, 27), hit) == (6, 12)  # 6 of 11
-    assert map_span(Span(0, 5), hit) is None
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", [search.MMSEQS, search.BIOPYTHON])
 def test_alignment_transfers_class_description_and_places(train, test_table, tmp_path, monkeypatch, tool):
@@ -247,6 +205,16 @@ def test_all_baselines_are_written_in_order_and_the_same_twice(
     assert ("majority", "grounding_single") not in found
     assert ("random_span", "grounding_group") in found
     assert len(rows) == len({(row["system"], row["record_id"]) for row in rows}) == 2 + 6 + 4 + 4
+
+
+def test_threads_of_the_command_reach_the_search(train, test_table, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(alignment, "search", lambda *_, threads, **__: asked.append(threads) or [])
+    words = ["--train", train, "--test", test_table, "--name", "alignment", "--threads", 3]
+    words += ["--output", tmp_path / "baselines.parquet"]
+    result = CliRunner().invoke(app, ["baselines", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    assert set(asked) == {3}
 
 
 def test_unknown_baseline_is_refused(train, test_table, tmp_path):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN, grounding_answer, plain
+from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN, plain
 from fragmodel.evaluation.parse import ClassNames, normalise, parse_spans
 from fragmodel.vocabulary import Span
 

@@ -8,7 +8,7 @@ from small_tables import grounding_record, prediction, record, write_predictions
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.metrics.bootstrap import estimate, resamples
-from fragmodel.evaluation.score import gather, score
+from fragmodel.evaluation.score import score
 from fragmodel.tables import LEAKAGE, SCORED, read_rows, write_table
 
 
@@ -177,18 +177,6 @@ def test_retrieval_searches_the_training_descriptions(references, predictions, t
         "model"
     ]
     assert (metrics["similarity"], metrics["retrieval_top1"], metrics["retrieval_mrr"]) == (1, 1, 1)
-
-
-def test_gather_merges_and_refuses_doubles(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.json").write_text(json.dumps({name: {"function": {"n": 1}}}))
-    gather([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "metrics.json")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {
-        "a": {"function": {"n": 1}},
-        "b": {"function": {"n": 1}},
-    }
-    with pytest.raises(UserError, match="a/function"):
-        gather([tmp_path / "a.json", tmp_path / "a.json"], tmp_path / "metrics.json")
 
 
 def test_resamples_draw_whole_proteins():

@@ -2,24 +2,14 @@
 
 import json
 import random
-from pathlib import Path
 
 import pytest
 from mutants import mutated, random_sequence
 from raw_files import protein, run_files
-from system_tools import require_tool
 
 from fragmodel import tables
-from fragmodel.homology import leakage
 from fragmodel.homology.leakage import audit_leakage
-
-
-@pytest.fixture(params=["built-in", "mmseqs2"])
-def method(request, monkeypatch):
-    if request.param == "mmseqs2":
-        require_tool("mmseqs", "mmseqs2")
-    monkeypatch.setattr(leakage, "method", lambda: request.param)
-    return request.param
+from fragmodel.homology.search import BIOPYTHON
 
 
 def proteins(sequences):
@@ -34,7 +24,7 @@ def ingested(folder, name, records, split):
     return folder / name / "out.parquet"
 
 
-def test_audit_counts_relatives_of_known_identity(tmp_path, method):
+def test_audit_counts_relatives_of_known_identity(tmp_path, tool):
     dice = random.Random(1)
     base = [random_sequence(dice) for _ in range(6)]
     test = {
@@ -57,17 +47,10 @@ def test_audit_counts_relatives_of_known_identity(tmp_path, method):
         "VenusX_Dom": {"grounding_group": {"proteins": 5, "relatives": {"0.9": 3, "0.5": 4, "0.3": 4}}}
     }
     assert json.loads((tmp_path / "audit.json").read_text()) == summary
-    assert summary["method"] == method and ("fallback" in summary["note"]) == (method == "built-in")
+    assert summary["method"] == tool and ("Fallback" in summary["note"]) == (tool == BIOPYTHON)
 
 
 def test_audit_of_nothing(tmp_path):
     outputs = {"json_output": tmp_path / "audit.json", "table_output": tmp_path / "audit.parquet"}
     summary = audit_leakage([], [], thresholds=[0.5], **outputs)
     assert summary["datasets"] == {} and tables.read_rows(tmp_path / "audit.parquet", tables.LEAKAGE) == []
-
-
-def test_the_fallback_is_used_without_mmseqs(monkeypatch):
-    from fragmodel.homology import relatives
-
-    monkeypatch.setenv("PATH", str(Path("/nonexistent")))
-    assert relatives.method() == "built-in"

@@ -8,23 +8,13 @@ from pathlib import Path
 import pytest
 from mutants import mutated, random_sequence
 from raw_files import SAMPLE, protein, run_files
-from system_tools import require_tool
 
 from fragmodel import tables
 from fragmodel.config.datasets import DatasetConfig
-from fragmodel.homology import splits
-from fragmodel.homology.relatives import search
+from fragmodel.homology.search import BIOPYTHON, relatives
 from fragmodel.homology.splits import Name, assign_splits, split_by_cluster
 
 SPLITS = ("train", "valid", "test")
-
-
-@pytest.fixture(params=["built-in", "mmseqs2"])
-def method(request, monkeypatch):
-    if request.param == "mmseqs2":
-        require_tool("mmseqs", "mmseqs2")
-    monkeypatch.setattr(splits, "method", lambda: request.param)
-    return request.param
 
 
 def families(count, members, data_name="A"):
@@ -40,16 +30,18 @@ def families(count, members, data_name="A"):
     return sequences, family_of
 
 
-def test_clusters_stay_together(method):
+def test_clusters_stay_together(tool):
     sequences, family_of = families(10, 4)
     names = list(sequences)
     random.Random(3).shuffle(names)
     dealt = split_by_cluster({name: sequences[name] for name in names}, identity={"A": 0.5}, seed=1)
     assert len({(family_of[name], split) for name, split in dealt.items()}) == 10
     assert [list(dealt.values()).count(split) for split in SPLITS] == [32, 4, 4]
-    hits = list(search(sequences, sequences, method=method))
-    assert not [h for h in hits if h.identity >= 0.5 and dealt[h.query] != dealt[h.target]]
-    if method == "built-in":  # the rest does not depend on the search, and MMseqs2 takes seconds to start
+    texts = list(sequences.values())
+    split_of = [dealt[name] for name in sequences]
+    hits = list(relatives(texts, texts))
+    assert not [h for h in hits if h.identity >= 0.5 and split_of[h.query] != split_of[h.target]]
+    if tool == BIOPYTHON:  # the rest does not depend on the search, and MMseqs2 takes seconds to start
         assert split_by_cluster(sequences, identity={"A": 0.5}, seed=1) == {n: dealt[n] for n in sequences}
         others = {
             tuple(sorted(split_by_cluster(sequences, identity={"A": 0.5}, seed=seed).items()))
@@ -58,7 +50,7 @@ def test_clusters_stay_together(method):
         assert len(others) > 1
 
 
-@pytest.mark.usefixtures("method")
+@pytest.mark.usefixtures("tool")
 def test_relatives_in_two_data_sets_stay_together():
     """Each family has members in a large and in a small data set; both get all splits."""
     sequences, family_of = families(40, 4)
@@ -85,7 +77,7 @@ def test_one_uid_is_in_one_split_whatever_its_sequence():
     assert set(dealt.values()) == set(SPLITS)
 
 
-@pytest.mark.usefixtures("method")
+@pytest.mark.usefixtures("tool")
 def test_relatives_of_published_proteins_follow_them():
     dice = random.Random(5)
     known = {split: random_sequence(dice) for split in SPLITS}
@@ -103,7 +95,7 @@ def test_relatives_of_published_proteins_follow_them():
     assert all(split == name.uid for name, split in dealt.items())
 
 
-def test_assigned_splits_divide_the_raw_files(tmp_path, method):
+def test_assigned_splits_divide_the_raw_files(tmp_path, tool):
     raw = [SAMPLE / "VenusX_Act" / f"{split}.json" for split in SPLITS]
     mine = DatasetConfig(train=[str(path) for path in raw], split="by_cluster")
     counts = assign_splits({"VenusX_Act": mine}, output=tmp_path / "splits.parquet")["VenusX_Act"]
@@ -119,7 +111,7 @@ def test_assigned_splits_divide_the_raw_files(tmp_path, method):
     assert len(seen) == 34 and counts["train"] >= 24
 
 
-@pytest.mark.usefixtures("method")
+@pytest.mark.usefixtures("tool")
 def test_published_files_bind_what_is_dealt(tmp_path):
     """The same proteins published in one data set and dealt in another: each goes where it is published."""
     folder = SAMPLE / "VenusX_Motif"
@@ -136,7 +128,7 @@ def test_published_files_bind_what_is_dealt(tmp_path):
         assert {row["uid"] for row in rows if row["split"] == split} == published
 
 
-@pytest.mark.usefixtures("method")
+@pytest.mark.usefixtures("tool")
 def test_a_published_test_set_wins_whichever_data_set_comes_first(tmp_path):
     folder = SAMPLE / "VenusX_Motif"
     path = str(folder / "test.json")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tiny_models import TEXTS, VOCAB
 from tokenizers import AddedToken
 
-from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN, format_spans
+from fragmodel.data.grammar import format_spans
+from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN
 from fragmodel.errors import UserError
 from fragmodel.model.chat import PLAIN_TEMPLATE, ChatEncoder, add_control_tokens
 from fragmodel.model.stand_ins import train_tokenizer

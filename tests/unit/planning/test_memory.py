@@ -14,7 +14,8 @@ from fragmodel.config.run import RunConfig, parse_config
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.stand_ins import build_decoder
 from fragmodel.model.trained import ModelSpec
-from fragmodel.planning.memory import Lengths, Planner
+from fragmodel.planning.data import Lengths
+from fragmodel.planning.memory import Planner
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
 
 RESIDUES, BATCH = 200, 3

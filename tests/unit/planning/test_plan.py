@@ -14,7 +14,7 @@ from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.planning.data import count, given
 from fragmodel.planning.plan import CARDS, USABLE, as_text, make_plan, store_bytes
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
-from fragmodel.tables import RECORDS, read_rows
+from fragmodel.tables import RECORDS, Record, read_rows
 
 ROOT = Path(__file__).parents[3]
 LLAMA = {
@@ -146,8 +146,8 @@ def test_alignment_is_counted_where_it_is_on() -> None:
     off, on = parse_config(settings), parse_config({**settings, "alignment": stage})
     data = count(on, ROOT)
     options = {"task": "referring_desc", "data_name": "VenusX_Motif", "split": "train"}
-    rows = [row for row in iter_records([ROOT / files["train"]], **options) if isinstance(row, dict)]
-    fragments = [end - start for start, end in (row["position_ref"] for row in rows)]
+    rows = [row for row in iter_records([ROOT / files["train"]], **options) if isinstance(row, Record)]
+    fragments = [end - start for start, end in (row.position_ref for row in rows)]
     assert (data.pairs, data.pair_rows) == (len(rows), pytest.approx(sum(fragments) / len(rows)))
     shapes = (encoder_shape(on.models), decoder_shape(on.models))
     without, plan = (make_plan(run, *shapes, data, tflops=1) for run in (off, on))

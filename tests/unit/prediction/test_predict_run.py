@@ -122,6 +122,7 @@ def test_packed_input_gives_the_same(model_dir, fasta, tmp_path):
         (">a\nMK\n>a\nMK\n", "record 2: the name 'a' came before"),
         (">\nMK\n", "record 1 has no name"),
         (">a\n\n>b\nMK\n", "record 1 'a': .*no residues"),
+        (">a\nMK\nPlease try again later.\n", "record 1 'a': 'Please try again later.' is no sequence"),
         ("MKV\n", "not FASTA"),
         ("", "not FASTA"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fragmodel.report import labels, metric_tables
+from fragmodel.report import metric_tables
 
 
 def interval(value, low, high):
@@ -113,40 +113,3 @@ def test_csv_has_a_row_for_each_number():
     assert header[:6] == ["data_set", "task", "system", "n", "metric", "value"]
     assert len(rows) == 9
     assert ("A", "grounding_single", "model", 10, "iou_mean", 0.6, 0.5, 0.7, 1) in map(tuple, rows)
-
-
-@pytest.mark.parametrize(
-    ("key", "text"),
-    [
-        ("clean", "No relative in training"),
-        ("fragment_length_1", "Fragment of 1 residue"),
-        ("fragment_length_2-20", "Fragment of 2–20 residues"),
-        ("identity_0.3-0.5", "Identity to training 0.3–0.5"),
-        ("something_new", "Something new"),
-    ],
-)
-def test_names_of_parts(key, text):
-    assert labels.part(key) == text
-
-
-def test_unknown_metrics_and_agnostic_ones_have_names():
-    assert labels.metric("brand_new").label == "Brand new"
-    agnostic = labels.metric("agnostic_boundary_error")
-    assert agnostic.label == "Boundary error (residues), any class"
-    assert not agnostic.higher_is_better
-
-
-def test_every_status_that_parsing_gives_has_a_group():
-    from fragmodel.evaluation import parse
-
-    statuses = {value for name, value in vars(parse).items() if name.isupper() and isinstance(value, str)}
-    known = {status for members in labels.STATUS_GROUPS.values() for status in members}
-    assert {"ok", "empty", "missing"} <= statuses & known
-    assert not (statuses & {parse.NO_SPAN, parse.UNKNOWN, parse.REVERSED, parse.OUT_OF_RANGE}) - known
-
-
-def test_numbers_for_readers():
-    assert labels.size(1_234_567) == "1.23\u202fM"
-    assert labels.count(12345) == "12\u202f345"
-    assert labels.shorten("a  b\x00c", 10) == "a b\ufffdc"
-    assert labels.shorten("abcdefgh", 4) == "abc…"

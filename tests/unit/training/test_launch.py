@@ -44,7 +44,7 @@ class Run:
             (folder / name).mkdir()
 
     def program(self, code: str) -> None:
-        (self.folder / "train_trainer.py").write_text(textwrap.dedent(code))
+        (self.folder / "stub_program.py").write_text(textwrap.dedent(code))
 
     def launch(
         self,
@@ -57,7 +57,6 @@ class Run:
     ) -> list[str]:
         """Train and return the command lines that the program has been started with so far."""
         launch(
-            programs=self.folder,
             encoder=self.folder / "encoder",
             decoder=self.folder / "decoder",
             train=[self.folder / "train.parquet"],
@@ -82,12 +81,15 @@ class Run:
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> Run:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr("fragmodel.training.launch.PROGRAM", "stub_program")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return Run(tmp_path)
 
 
 def test_the_model_is_collected_without_the_checkpoints(run):
     run.launch()
-    assert [path.name for path in run.model.iterdir()] == ["adapter_model.safetensors"]
+    names = sorted(path.name for path in run.model.iterdir())
+    assert names == ["adapter_model.safetensors", "environment.json"]
 
 
 def test_a_failed_run_keeps_its_checkpoints_and_is_resumed(run):
@@ -126,16 +128,25 @@ def test_a_finished_run_is_not_repeated(run):
     assert run.model.is_dir()
 
 
-@pytest.mark.parametrize("options", [{"anew": True}, {"code": "2"}])
-def test_force_and_edited_code_train_anew(run, options):
+@pytest.mark.parametrize("options", [{"anew": True}, {"code": "2"}, {"seed": 2}])
+def test_force_edited_code_and_another_setting_train_anew_beside_the_finished_run(run, options):
     run.launch()
+    (first,) = (run.folder / "checkpoints").iterdir()
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
     (line,) = run.launch(**options)
     assert "--resume_from_checkpoint" not in line
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+    assert len([*(run.folder / "checkpoints").iterdir()]) == 2
+    assert len(run.launch(**{**options, "anew": False})) == 1, "what finished last is taken"
 
 
-def test_another_setting_has_another_folder(run):
+def test_an_interrupted_repetition_goes_on(run):
     run.launch()
-    assert "--seed 2" in run.launch(seed=2)[0]
+    run.program(PROGRAM + "\nsys.exit(3)")
+    with pytest.raises(UserError):
+        run.launch(anew=True)
+    run.program(PROGRAM)
+    assert "--resume_from_checkpoint True" in run.launch()[-1]
     assert len([*(run.folder / "checkpoints").iterdir()]) == 2
 
 
@@ -195,21 +206,21 @@ def test_an_interrupted_job_starts_again_unless_cancelled(run, slurm, state, che
 
 
 def test_one_process_needs_no_launcher():
-    command = launch_command(Path("train.py"), TrainingConfig(gpus=1), ["--seed", "1"])
-    assert command == [sys.executable, "train.py", "--seed", "1"]
+    command = launch_command(["train", "x"], TrainingConfig(gpus=1), ["--seed", "1"])
+    assert command == [sys.executable, "-m", "train", "x", "--seed", "1"]
 
 
 def test_several_gpus_of_a_node_run_under_torchrun():
-    command = launch_command(Path("train.py"), TrainingConfig(gpus=8), ["--seed", "1"])
+    command = launch_command(["train"], TrainingConfig(gpus=8), ["--seed", "1"])
     assert command[1:4] == ["-m", "torch.distributed.run", "--nproc-per-node=8"]
-    assert command[-4:] == ["--standalone", "train.py", "--seed", "1"]
+    assert command[-5:] == ["--standalone", "-m", "train", "--seed", "1"]
 
 
 def test_several_nodes_run_one_torchrun_each_under_srun(monkeypatch, tmp_path):
     """The command really runs, with a stand-in for srun that starts one of its tasks."""
     monkeypatch.setenv("SLURM_JOB_ID", "40123")
     monkeypatch.setenv("OMP_NUM_THREADS", "16")
-    command = launch_command(Path("train.py"), TrainingConfig(gpus=8, nodes=2), ["--text", "a b"])
+    command = launch_command(["train"], TrainingConfig(gpus=8, nodes=2), ["--text", "a b"])
     options = command[1 : command.index("sh")]
     assert command[0] == "srun"
     assert options == ["--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=16", "--gres=gpu:8"]
@@ -218,13 +229,13 @@ def test_several_nodes_run_one_torchrun_each_under_srun(monkeypatch, tmp_path):
     environment = os.environ | {"SLURM_NODEID": "1", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7"}
     said = subprocess.run(task, env=environment, capture_output=True, text=True, check=True).stdout
     assert said.startswith("-m torch.distributed.run --node-rank=1 --master-addr=10.0.0.7 --nproc-per-node=8")
-    assert said.rstrip().endswith("--nnodes=2 --master-port=20123 train.py --text a b")
+    assert said.rstrip().endswith("--nnodes=2 --master-port=20123 -m train --text a b")
 
 
 def test_several_nodes_need_slurm(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(UserError, match="need Slurm"):
-        launch_command(Path("train.py"), TrainingConfig(nodes=2), [])
+        launch_command(["train"], TrainingConfig(nodes=2), [])
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from fragmodel.evaluation.metrics.bootstrap import resamples
-from fragmodel.report.sections.families import csv_rows, family_table
+from fragmodel.report.sections.families import families_section
 
 ROWS = [  # data set, system, protein, IoU
     ("VenusX_Act", "model", "P1", 1.0),
@@ -26,7 +26,8 @@ def scored(rows=ROWS, task="grounding_single"):
 
 
 def test_data_sets_of_a_family_are_pooled():
-    active, domain = family_table(scored(), "grounding_single")
+    found = families_section(scored(), "grounding_single")
+    active, domain = found["rows"]
     assert (active.family, active.data_sets, active.n) == ("active site", 2, 3)
     assert (domain.family, domain.data_sets, domain.n) == ("domain", 1, 1)
     assert list(active.cells) == ["model", "alignment"] and list(domain.cells) == ["model", "random_span"]
@@ -35,7 +36,7 @@ def test_data_sets_of_a_family_are_pooled():
 
 
 def test_intervals_are_those_of_drawn_proteins():
-    active = family_table(scored(), "grounding_single")[0].cells["model"]
+    active = families_section(scored(), "grounding_single")["rows"][0].cells["model"]
     proteins, values = (
         np.array(["P2", "P3", "P1"]),
         np.array([0.0, 0.5, 1.0]),
@@ -45,7 +46,9 @@ def test_intervals_are_those_of_drawn_proteins():
 
 
 def test_another_task_has_none_and_the_csv_has_all():
-    assert family_table(scored(), "referring_desc") == []
-    header, lines = csv_rows(family_table(scored(), "grounding_single"), "grounding_single")
+    assert families_section(scored(), "referring_desc") == {}
+    found = families_section(scored(), "grounding_single")
+    assert found["systems"] == ["model", "alignment", "random_span"]
+    header, lines = found["csv"]["families-grounding_single"]
     assert len(lines) == 4 and all(len(line) == len(header) for line in lines)
     assert lines[1][:6] == ["active site", 2, 3, "alignment", "iou", 0.25]

@@ -1,0 +1,75 @@
+"""Stages of rules/evaluation.smk: answers of the model and of the baselines; `fragmodel score` scores them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fragmodel.cli.app import app
+from fragmodel.cli.stages import PANEL
+
+Store = Annotated[Path | None, typer.Option(help="Store of encoder states.")]
+Manifests = Annotated[
+    list[Path] | None, typer.Option("--manifest", help="What the embedding jobs wrote; repeat for several.")
+]
+
+
+@app.command(rich_help_panel=PANEL)
+def generate(
+    records: Annotated[list[Path], typer.Argument(help="Records to answer.")],
+    model: Annotated[Path, typer.Option(help="Folder of the trained model.")],
+    output: Annotated[Path, typer.Option(help="Table of the answers.")],
+    store: Store = None,
+    manifest: Manifests = None,
+    check_encoder: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the encoder that made the store; the model must have the same."),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
+    shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
+    shards: Annotated[int, typer.Option(min=1, help="Parts among which the batches are dealt.")] = 1,
+) -> None:
+    """Answer records with a trained model."""
+    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.evaluation.generate import generate as run
+
+    run(
+        model,
+        records,
+        output,
+        store=store,
+        encoder=check_encoder,
+        fingerprint=fingerprint_of(manifest or []) if store else None,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        shard=shard,
+        shards=shards,
+    )
+
+
+@app.command(rich_help_panel=PANEL)
+def baselines(
+    train: Annotated[list[Path], typer.Option(help="Records of training; repeat for several tables.")],
+    test: Annotated[list[Path], typer.Option(help="Records to answer; repeat for several tables.")],
+    output: Annotated[Path, typer.Option(help="Table of the answers.")],
+    name: Annotated[list[str] | None, typer.Option(help="A baseline; repeat for several.")] = None,
+    store: Store = None,
+    manifest: Manifests = None,
+    seed: Annotated[int, typer.Option(help="Seed of random answers.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the search for relatives.")] = 1,
+) -> None:
+    """Answer records with systems that need no language model."""
+    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.evaluation.baselines import run_baselines
+
+    run_baselines(
+        train,
+        test,
+        names=name or [],
+        store=store,
+        fingerprint=fingerprint_of(manifest or []) if store else None,
+        output=output,
+        seed=seed,
+        threads=threads,
+    )

@@ -1,0 +1,135 @@
+"""The column contract of every Parquet table.
+
+Coordinates in every table are 0-based and half-open.
+"""
+
+import pyarrow as pa
+
+SPAN = pa.list_(pa.int32())  # [start, end]
+SPAN_GROUPS = pa.list_(pa.list_(SPAN))  # a group of spans for each class
+IGNORED_PARTS = pa.list_(pa.struct([("class_name", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
+
+
+def _schema(name: str, contract_version: int, *fields: pa.Field) -> pa.Schema:
+    return pa.schema(
+        fields, metadata={b"contract": name.encode(), b"version": str(contract_version).encode()}
+    )
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+RECORDS = _schema(
+    "records",
+    2,
+    _required("record_id", pa.string()),  # unique within data name × task; the same in every input format
+    _required("uid", pa.string()),  # the protein's accession
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("sequence", pa.string()),  # the window that is shown to the model
+    _required("start", pa.int32()),  # first residue of the window in the whole protein
+    _required("full_length", pa.int32()),  # residues of the whole protein
+    pa.field("position_ref", SPAN),  # within the window; referring tasks
+    pa.field(
+        "position_grd", SPAN_GROUPS
+    ),  # within the window; a group for each of `classes`; grounding tasks
+    # Parts of fragments at the window's edge, too small to be asked for: no answer is right or wrong about them.
+    pa.field("position_ignored", IGNORED_PARTS),
+    _required("classes", pa.list_(pa.string())),  # class names that the record is about
+    _required("class_ids", pa.list_(pa.string())),  # e.g. InterPro accessions, aligned with `classes`
+    _required("conversation", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+    _required("answer", pa.string()),
+    _required("flags", pa.list_(pa.string())),  # named normalisations, e.g. "lower_case", "fragment_cut"
+)
+
+REJECTS = _schema(
+    "rejects",
+    1,
+    _required("source", pa.string()),  # file that was read
+    _required("record", pa.int64()),  # position of the record in that file, counted from 1
+    pa.field("uid", pa.string()),
+    pa.field("fragment", pa.string()),  # class and span as written in the file
+    _required("reason", pa.string()),  # code, see fragmodel.data.validate
+    _required("detail", pa.string()),  # a sentence that names the field and the remedy
+)
+
+WINDOWS = _schema(
+    "windows",
+    1,
+    _required("key", pa.string()),  # fragmodel.embeddings.store.sequence_key(sequence)
+    _required("sequence", pa.string()),
+    _required("length", pa.int32()),
+)
+
+SHARD_INDEX = _schema(
+    "shard_index",
+    1,
+    _required("key", pa.string()),
+    _required("length", pa.int32()),  # residues; the block has length + 2 rows (BOS and EOS)
+    _required("first_row", pa.int64()),
+    _required("checksum", pa.string()),  # of the block's bytes
+)
+
+EMBEDDED = _schema(
+    "embedded",
+    1,
+    _required("key", pa.string()),
+    _required("length", pa.int32()),  # residues
+    _required("fingerprint", pa.string()),  # folder of the store
+    _required("file", pa.string()),  # shard in that folder
+    _required("first_row", pa.int64()),
+)
+
+SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what RECORDS and WINDOWS share
+
+PREDICTIONS = _schema(
+    "predictions",
+    2,
+    _required("system", pa.string()),  # "model" or the name of a baseline
+    _required("record_id", pa.string()),
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("prompt", pa.string()),
+    _required("text", pa.string()),
+    _required("reference", pa.string()),  # the right answer
+    _required("stopped", pa.bool_()),  # the model ended its turn itself
+    _required("tokens", pa.int32()),
+    _required("seconds", pa.float64()),  # share of its batch's wall time
+)
+
+SCORED = _schema(
+    "scored",
+    2,
+    _required("record_id", pa.string()),
+    _required("uid", pa.string()),
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("system", pa.string()),  # "model" or the name of a baseline
+    pa.field("prompt", pa.string()),  # the last question, where the predictions state it
+    _required("reference", pa.string()),
+    _required("text", pa.string()),
+    _required("parse_status", pa.string()),  # "ok", or what was wrong with the answer
+    pa.field("predicted_classes", pa.list_(pa.string())),
+    pa.field("predicted_spans", SPAN_GROUPS),  # aligned with predicted_classes
+    pa.field("seconds", pa.float64()),  # share of its batch's wall time, where the predictions state it
+    _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
+)
+
+LEAKAGE = _schema(
+    "leakage",
+    1,
+    _required("record_id", pa.string()),
+    _required("uid", pa.string()),
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("identity", pa.float64()),  # highest to any training sequence, 0 when no relative was found
+)
+
+SPLIT_ASSIGNMENT = _schema(
+    "split_assignment",
+    2,
+    _required("data_name", pa.string()),
+    _required("uid", pa.string()),
+    _required("split", pa.string()),
+)

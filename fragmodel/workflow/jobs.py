@@ -1,0 +1,79 @@
+"""What surrounds every job of the workflow: its log, its environment, and whether its user forces it."""
+
+import os
+import shlex
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from fragmodel.errors import UserError, cannot_write
+
+_ANEW = "FRAGMODEL_TRAIN_ANEW"
+
+
+@contextmanager
+def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
+    """Send the block's output to ``log``, which begins with the ``command`` that repeats the job.
+
+    A :class:`UserError` ends the job with status 2, its message and no traceback. Faults are told in the log and on
+    the terminal, where Snakemake's user looks first.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
+    # Line buffering: a log that is read while the job runs shows where it is.
+    with log.open("w", encoding="utf-8", buffering=1) as handle:
+        print(shlex.join(command), file=handle)
+        started = time.perf_counter()
+        try:
+            with redirect_stdout(handle), redirect_stderr(handle):
+                yield
+        except UserError as error:
+            for stream in (handle, terminal):
+                print(f"error: {error}", file=stream)
+            raise SystemExit(2) from None
+        except Exception as error:
+            traceback.print_exc(file=handle)
+            if message := cannot_write(error):
+                print(f"error: {message}", file=terminal)
+            raise
+        print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
+
+
+def jobs_run_with(python: str, package: Path | None) -> None:
+    """Let jobs that are started from here find this ``python`` first, and the package in ``package`` where given.
+
+    The folder of a conda environment or a container comes before it.
+    """
+    _put_first("PATH", str(Path(python).parent))
+    if package:
+        _put_first("PYTHONPATH", str(package))
+
+
+def _put_first(variable: str, folder: str) -> None:
+    paths = [folder, *filter(None, os.environ.get(variable, "").split(os.pathsep))]
+    os.environ[variable] = os.pathsep.join(dict.fromkeys(paths))
+
+
+def leave_signals_to_jobs() -> None:
+    """Keep SIGUSR1, a cluster's warning before the end, from killing the Snakemake that watches over the job.
+
+    Slurm sends the signal to every process of the job. Those that know what to do with it install a handler.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def tell_jobs_of_force(forced: bool) -> None:
+    """Let the training job know that its user forces it; a finished run is then repeated.
+
+    Jobs inherit the variable from the Snakemake that the user started, and see it set already.
+    """
+    os.environ.setdefault(_ANEW, "yes" if forced else "")
+
+
+def is_forced() -> bool:
+    """Whether :func:`tell_jobs_of_force` said so."""
+    return bool(os.environ.get(_ANEW))

@@ -1,0 +1,23 @@
+"""The section on what was run."""
+
+from fragmodel.report.sections.run import run_section
+
+
+def test_settings_are_paths_and_texts():
+    config = {
+        "seed": 1,
+        "training": {"slurm": {"nodes": 2}, "loop": "trainer"},
+        "names": ["a", 2],
+        "none": None,
+    }
+    assert run_section({"config": config})["settings"] == [
+        ("seed", "1"),
+        ("training.slurm.nodes", "2"),
+        ("training.loop", "trainer"),
+        ("names", "a, 2"),
+        ("none", "None"),
+    ]
+
+
+def test_the_rest_stays_and_may_be_missing():
+    assert run_section({"versions": {"torch": "2"}}) == {"versions": {"torch": "2"}, "settings": []}

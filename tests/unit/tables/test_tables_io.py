@@ -1,0 +1,84 @@
+"""The column contracts, enforced when a table is written and when it is read."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fragmodel import tables
+from fragmodel.errors import UserError
+
+ROW = {"key": "k", "sequence": "MK", "length": 2}
+
+
+def write(path, **changes):
+    return tables.write_table(path, tables.WINDOWS, [{**ROW, **changes}])
+
+
+@pytest.mark.parametrize(
+    "changes, error, says",
+    [
+        ({"key": None}, ValueError, "'key' has a null"),
+        ({"colour": 1}, ValueError, "unknown columns"),
+        ({"length": "two"}, (TypeError, ValueError), "two|int"),
+    ],
+)
+def test_a_row_outside_the_contract_is_never_written(tmp_path, changes, error, says):
+    with pytest.raises(error, match=says):
+        write(tmp_path / "t.parquet", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        ({"key": ["k"], "sequence": ["MK"]}, "column 'length' of table 'windows' is missing"),
+        ({"key": ["k"], "sequence": ["MK"], "length": [2.0]}, "'length' .* is double, expected int32"),
+        ({"key": ["k"], "sequence": [None], "length": [2]}, "'sequence' .* (null|expected)"),
+    ],
+)
+def test_a_file_outside_the_contract_is_not_read(tmp_path, content, says):
+    path = tmp_path / "t.parquet"
+    kinds = {"length": pa.float64() if "double" in says else pa.int32()}
+    pq.write_table(pa.table({k: pa.array(v, kinds.get(k, pa.string())) for k, v in content.items()}), path)
+    for read in (tables.read_table, lambda p, s: list(tables.iter_column(p, s, "sequence"))):
+        if "length" in says and read is not tables.read_table:
+            continue
+        with pytest.raises(UserError, match=says) as caught:
+            read(path, tables.WINDOWS)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("first, last", [(0, None), (4, 40), (-60, -8)])  # all of it, a page, the footer
+def test_a_damaged_file_is_a_users_mistake(tmp_path, first, last):
+    path = tmp_path / "t.parquet"
+    write(path)
+    content = bytearray(path.read_bytes())
+    content[first:last] = b"\xff" * len(content[first:last])
+    path.write_bytes(content)
+    for read in (tables.read_table, lambda p, s: list(tables.iter_columns(p, s, ["key", "length"]))):
+        with pytest.raises(UserError, match=r"t\.parquet: not a Parquet file, or a damaged one") as caught:
+            read(path, tables.WINDOWS)
+        assert "\n" not in str(caught.value)
+
+
+def test_metadata_of_every_table(tmp_path):
+    write(tmp_path / "t.parquet")
+    about = tables.read_metadata(tmp_path / "t.parquet")
+    assert (about["contract"], about["contract_version"], about["rows"]) == ("windows", 1, 1)
+    assert about["fragmodel_version"]
+
+
+def test_another_version_of_the_contract_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    write(path)
+    table = pq.read_table(path)
+    about = {**tables.read_metadata(path), "contract_version": 7}
+    pq.write_table(table.replace_schema_metadata({b"fragmodel": json.dumps(about).encode()}), path)
+    with pytest.raises(
+        UserError, match="follows version 7 of table 'windows', this fragmodel reads version 1"
+    ):
+        tables.read_table(path, tables.WINDOWS)
+    # A table of sequences may be any table that has them.
+    assert list(tables.iter_column(path, tables.SEQUENCES, "sequence")) == ["MK"]
