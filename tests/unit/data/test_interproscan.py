@@ -350,3 +350,21 @@ def test_gff3_gives_the_spans_of_tsv(tmp_path):
         run(
             tmp_path, gff3(("Pfam", "PF1", 5, 50, None)), "grounding_single", name="a.gff3", data_name="X_Dom"
         )
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        (
+            "The server is closed for maintenance\n",
+            r"record \d '.*': 'The server is closed for maintenance' is no sequence",
+        ),
+        (">\nMKTAYIAKQR\n", r"record \d has no name"),
+    ],
+)
+def test_the_fasta_of_every_table_is_checked(tmp_path, line, says):
+    match = ("Pfam", "PF1", 5, 50, "IPR1")
+    with pytest.raises(UserError, match=rf"scan\.faa: {says}"):
+        run_table(tmp_path, tsv((*match, "A domain")), fasta(p1=RESIDUES) + line)
+    with pytest.raises(UserError, match=rf"a\.gff3: {says}"):
+        run(tmp_path, gff3(match) + line, "grounding_single", name="a.gff3", data_name="X_Dom")
