@@ -12,13 +12,19 @@ DESCRIBING_TASKS = ("function", "referring_desc")  # whose answers describe a pr
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-# The part of a data set's name that tells what its fragments are, and the noun for them.
-FAMILIES = {
+Family = Literal["domain", "active site", "binding site", "conserved site", "motif", "epitope", "fragment"]
+"""What the fragments of a data set are; `fragment` stands for any of them."""
+
+# The word in a data set's name that tells its family: those of the published collection, and `all`.
+FAMILIES: dict[str, Family] = {
     "dom": "domain",
     "act": "active site",
-    "bindi": "binding site",
+    "bindi": "binding site",  # of InterPro
+    "bindb": "binding site",  # of BioLiP
     "evo": "conserved site",
     "motif": "motif",
+    "epi": "epitope",
+    "all": "fragment",
 }
 
 LINEAR_LAYERS = (
@@ -36,6 +42,7 @@ SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024
 )
+LEAST_VISIBLE = 0.5  # part of a fragment that a window shows at least, for it to be asked for there
 
 
 class Span(NamedTuple):
@@ -50,6 +57,12 @@ class Span(NamedTuple):
         return self.end - self.start
 
 
-def family_of(data_name: str) -> str:
-    """Noun for the fragments of a data set, from the suffix of its name (`VenusX_Dom`: domain)."""
-    return FAMILIES.get(re.split(r"[_-]", data_name)[-1].lower(), "fragment")
+def told_family(data_name: str) -> Family | None:
+    """The family whose word stands in a data set's name (`VenusX_Res_Act_MF50`); None for no word or contrary ones."""
+    told = {FAMILIES[word] for word in re.split(r"[\W_]", data_name.lower()) if word in FAMILIES}
+    return told.pop() if len(told) == 1 else None
+
+
+def family_of(data_name: str) -> Family:
+    """Noun for the fragments of a data set by its name: "fragment" where that tells no family."""
+    return told_family(data_name) or "fragment"

@@ -22,7 +22,7 @@ rule assign_splits:
     params:
         datasets=json.dumps(
             {
-                name: json.loads(slice_of(dataset, "tasks", "weight"))
+                name: json.loads(slice_of(dataset, "tasks", "weight", "family"))
                 for name, dataset in run.datasets.items()
             }
         ),
@@ -71,14 +71,21 @@ for data_name, dataset in run.datasets.items():
             contents=lambda wildcards, name=data_name: contents_of_raw(name, wildcards.split),
             data_name=data_name,
             format=dataset.format,
+            family=option("--family", *([dataset.family] if dataset.family else [])),
+            empty=lambda wildcards, input, dataset=dataset: (
+                "--refuse-empty" if input.raw and must_have_records(dataset, wildcards.split) else ""
+            ),
             max_sequence_length=run.ingest.max_sequence_length,
+            min_visible_fraction=run.ingest.min_visible_fraction,
             max_rejected_fraction=run.ingest.max_rejected_fraction,
             seed=run.seed,
             code=code_digest("fragmodel.data.ingest.ingest_tasks", "fragmodel.data.ingest.TaskTables"),
         shell:
             COMMAND + " ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
             " --format {params.format:q} {params.tasks} {params.outputs} {params.rejects} {params.assignment}"
+            " {params.family} {params.empty}"
             " --max-sequence-length {params.max_sequence_length}"
+            " --min-visible-fraction {params.min_visible_fraction}"
             " --max-rejected-fraction {params.max_rejected_fraction} --seed {params.seed}"
 
 

@@ -14,7 +14,7 @@ from fragmodel.errors import UserError
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import RECORDS, Record, read_table, record_at, to_table
-from fragmodel.vocabulary import LONGEST_WINDOW, TaskType
+from fragmodel.vocabulary import LONGEST_WINDOW, Family, TaskType
 
 _SPLIT_NAMES = {"valid": ("valid", "validation", "val", "dev")}
 _RAW_ENDINGS = (".json", ".jsonl", ".csv")
@@ -62,12 +62,14 @@ class FragRefDataset(Dataset):
         split: str,
         chat: ChatEncoder,
         *,
+        family: Family | None = None,
         max_sequence_length: int = LONGEST_WINDOW,
         **options: Any,
     ) -> "FragRefDataset":
         """Read ``root_dir/data_name``: the pipeline's Parquet, or raw files of any format that ingestion reads.
 
-        Raw records that ingestion rejects are counted in a warning. Raises :class:`UserError` when nothing is
+        ``family`` is for raw files of a data set whose name tells none, as in ingestion. Raw records that it rejects
+        are counted in a warning. Raises :class:`UserError` when nothing is
         found or nothing is usable.
         """
         path = find_split(root_dir, data_name, task_type, split)
@@ -76,7 +78,12 @@ class FragRefDataset(Dataset):
         records = []
         rejected: dict[str, int] = {}
         for item in iter_records(
-            [path], task=task_type, data_name=data_name, split=split, max_sequence_length=max_sequence_length
+            [path],
+            task=task_type,
+            data_name=data_name,
+            split=split,
+            family=family,
+            max_sequence_length=max_sequence_length,
         ):
             if isinstance(item, Record):
                 records.append(item)

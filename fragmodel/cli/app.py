@@ -38,6 +38,10 @@ class _Group(typer.core.TyperGroup):
         except UserError as error:
             print(f"fragmodel: {error}", file=sys.stderr)
             raise SystemExit(2) from None
+        except ImportError as error:  # of an optional package, which a library asks for
+            told = " ".join(str(error).split())
+            print(f"fragmodel: a package is missing: {told}; install it beside fragmodel", file=sys.stderr)
+            raise SystemExit(2) from None
         except OSError as error:
             if error.filename is None or error.strerror is None:
                 raise  # not about a file of the user's

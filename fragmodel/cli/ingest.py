@@ -7,7 +7,7 @@ import typer
 
 from fragmodel.cli.app import app
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import LONGEST_WINDOW
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW
 
 
 @app.command()
@@ -20,7 +20,7 @@ def ingest(
         ),
     ],
     data_name: Annotated[
-        str, typer.Option(help="Name of the data set; its suffix tells the family (VenusX_Dom).")
+        str, typer.Option(help="Name of the data set; a word in it tells the family (VenusX_Dom).")
     ],
     output: Annotated[list[Path], typer.Option(help="Parquet table of the accepted records.")],
     rejects: Annotated[
@@ -30,10 +30,23 @@ def ingest(
         list[Path] | None, typer.Argument(help="Raw files, plain or gzip-compressed, or data set folders.")
     ] = None,
     format: Annotated[str, typer.Option(help="Raw format; auto recognises it by content.")] = "auto",
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="domain, active site, binding site, conserved site, motif, epitope or fragment (any), where the name "
+            "does not tell."
+        ),
+    ] = None,
     split: Annotated[str, typer.Option(help="train, valid or test; train varies the questions.")] = "test",
     max_sequence_length: Annotated[
         int, typer.Option(min=1, help="Residues of the longest window.")
     ] = LONGEST_WINDOW,
+    min_visible_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Part of a fragment that a window shows at least, to be asked for in it."
+        ),
+    ] = LEAST_VISIBLE,
     max_rejected_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is rejected.")
     ] = 1.0,
@@ -41,6 +54,9 @@ def ingest(
     assignment: Annotated[
         Path | None, typer.Option(help="Table of `fragmodel split`: take the proteins of --split only.")
     ] = None,
+    refuse_empty: Annotated[
+        bool, typer.Option("--refuse-empty", help="Stop when the files give a task no record at all.")
+    ] = False,
     no_files: Annotated[bool, typer.Option("--no-files", help="There are none: write empty tables.")] = False,
 ) -> None:
     """Validate raw annotation files and write the records of one task, or of several."""
@@ -56,10 +72,13 @@ def ingest(
         data_name=data_name,
         format=format,
         split=split,
+        family=family,  # type: ignore[arg-type]
         max_sequence_length=max_sequence_length,
+        min_visible_fraction=min_visible_fraction,
         max_rejected_fraction=max_rejected_fraction,
         seed=seed,
         assignment=assignment,
+        allow_empty=not refuse_empty,
     )
     for each, summary in summaries.items():
         if len(summaries) > 1:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fragmodel.config.section import Fraction, Paths, Positive, Section
-from fragmodel.vocabulary import LONGEST_WINDOW, TaskType
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, Family, TaskType
 
 
 class DatasetConfig(Section):
@@ -24,6 +24,8 @@ together with those of all such data sets, so that no two relatives stand in dif
     """Sequence identity from which `by_cluster` takes two proteins for relatives."""
     tasks: list[TaskType] = ["referring_desc", "referring_class", "grounding_single", "grounding_group"]
     """Task types to make from the files."""
+    family: Family | None = None
+    """What the fragments are, where the data set's name does not tell (`VenusX_Res_Act_MF50`: active site)."""
     format: str = "auto"
     """Raw format; `auto` recognises it by content."""
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -50,5 +52,7 @@ class IngestConfig(Section):
 
     max_sequence_length: Positive = LONGEST_WINDOW
     """Residues of the longest window; longer proteins are cut into windows."""
+    min_visible_fraction: Fraction = LEAST_VISIBLE
+    """Part of a fragment that a window must show to ask for it there; a smaller one is ignored, in scores too."""
     max_rejected_fraction: Fraction = 0.05
     """Stop when more than this part of a file's fragments is rejected."""

@@ -32,7 +32,7 @@ class RunConfig(Section):
     """What another version of a package that decides a stage's numbers (torch, transformers, MMseqs2 …) does: \
 `report` tells of it in the report and in `fragmodel doctor`, `rerun` repeats the stages that it concerns."""
     datasets: dict[str, DatasetConfig]
-    """Data sets by name; the name also tells the family (`VenusX_Dom`, `Venux_Act`, …)."""
+    """Data sets by name; a word in the name tells the family (`VenusX_Dom`, `VenusX_Res_Act_MF50`, …)."""
     models: ModelsConfig = ModelsConfig()
     """Encoder and decoder."""
     ingest: IngestConfig = IngestConfig()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fragmodel.data import prompts
 from fragmodel.data.grammar import format_spans, read_groups, read_places
-from fragmodel.vocabulary import Span, TaskType, family_of
+from fragmodel.vocabulary import Span, TaskType
 
 _INTRODUCTION = re.compile(r"\A(?:the|these|all)\b[^:]*\b(?:are|is)(?::\s*|\Z)", re.IGNORECASE)
 _BELONGS = re.compile(
@@ -55,7 +55,7 @@ def class_of(answer: str) -> str:
 
 
 def name_groups(
-    answer: str, question: str, groups: Sequence[Sequence[Span]], task: TaskType, data_name: str
+    answer: str, question: str, groups: Sequence[Sequence[Span]], task: TaskType, family: str
 ) -> list[tuple[str, list[Span]]]:
     """Class names for the groups of ``position_grd``.
 
@@ -64,7 +64,6 @@ def name_groups(
     is believed when its intervals are those of the groups, and then also divides a flat list. Where no name
     is found the family's noun stands in ("domain", or "domain 1", "domain 2" for several groups).
     """
-    family = family_of(data_name)
     stated = _stated_groups(answer)
     spans = [span for group in groups for span in group]
     if task == "grounding_single":

@@ -15,8 +15,8 @@ from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.data.records import Conversation, Fault
 from fragmodel.data.tasks import Labels, Made, Settings, record_of
-from fragmodel.data.validate import Invalid, clean_sequence
-from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.data.validate import LONGEST_PROTEIN, Invalid, clean_sequence
+from fragmodel.data.windows import clip, divide, window_for, windows_for
 from fragmodel.tables import Record
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
@@ -87,6 +87,15 @@ def _check_positions(raw: Conversation, settings: Settings) -> None:
     needed, value = ("position_ref", raw.position_ref) if refers else ("position_grd", raw.position_grd)
     if settings.task != "function" and not value:
         raise Invalid("no_position", f"field '{needed}' is empty; task '{settings.task}' needs it")
+    end = raw.start + len(raw.sequence)
+    if raw.start < 0 or end > LONGEST_PROTEIN:
+        raise Invalid("bad_field", f"field 'start' is {raw.start}, expected 0 or more, within a protein")
+    if raw.full_length is not None and not end <= raw.full_length <= LONGEST_PROTEIN:
+        raise Invalid(
+            "bad_field",
+            f"field 'full_length' is {raw.full_length}; the sequence ends at residue {end}, and no known protein has "
+            f"more than {LONGEST_PROTEIN:,} residues",
+        )
     spans = [span for group in raw.position_grd or [] for span in group]
     for span in [raw.position_ref, *spans] if raw.position_ref else spans:
         if span.end <= span.start:
@@ -116,7 +125,10 @@ def _single_record(raw: Conversation, turns: list[dict[str, str]], answer: str, 
     target = raw.position_ref if raw.position_ref else Span(length // 2, length // 2 + 1)
     window = window_for(target, length, settings.max_length, uid=raw.uid, seed=settings.seed)
     shown = clip(target, window)
-    groups = [[place for span in group if (place := clip(span, window))] for group in raw.position_grd or []]
+    groups = [
+        [place for _, place in divide(group, window, settings.least_visible)[0]]
+        for group in raw.position_grd or []
+    ]
     names = [class_of(answer)] if settings.task == "referring_class" else []
     cut = shown is not None and shown.length < target.length
     return record_of(
@@ -141,17 +153,19 @@ def _grounding_records(
 ) -> list[Record]:
     """A record for each window; when the sequence is cut, our own answer lists what the window shows."""
     question = next(turn["content"] for turn in turns if turn["role"] == "user")
-    named = name_groups(answer, question, raw.position_grd or [], settings.task, settings.data_name)
+    named = name_groups(
+        answer, question, raw.position_grd or [], settings.task, settings.family or "fragment"
+    )
     spans = [span for _, group in named for span in group]
     length = len(raw.sequence)
     records = []
     for window in windows_for(spans, length, settings.max_length, uid=raw.uid, seed=settings.seed):
-        shown = [(name, [place for span in group if (place := clip(span, window))]) for name, group in named]
-        shown = [(name, places) for name, places in shown if places]
-        asked = [span for span in spans if clip(span, window)]
+        parts = [(name, *divide(group, window, settings.least_visible)) for name, group in named]
+        shown = [(name, [place for _, place in targets]) for name, targets, _ in parts if targets]
+        asked = [(span, place) for _, targets, _ in parts for span, place in targets]
         names = [name for name, _ in shown]
         flags = set(raw.flags)
-        if sum(place.length for _, places in shown for place in places) < sum(span.length for span in asked):
+        if any(place.length < span.length for span, place in asked):
             flags.add("fragment_cut")
         if window == Span(0, length):
             text = mark_spans(answer, spans)
@@ -166,11 +180,12 @@ def _grounding_records(
                 raw.sequence,
                 window,
                 Labels(names, [""] * len(names), names),
-                asked,
+                [span for span, _ in asked],
                 settings,
                 answer=text,
                 flags=flags,
                 position_grd=[places for _, places in shown],
+                ignored=[(name, place) for name, _, small in parts for _, place in small],
                 turns=turns,
                 start=raw.start,
                 full_length=raw.full_length,

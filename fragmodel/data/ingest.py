@@ -2,20 +2,29 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel import tables
-from fragmodel.data import conversations
-from fragmodel.data.readers import open_sources
-from fragmodel.data.records import Conversation, Fault, Protein
-from fragmodel.data.tasks import Made, Settings, make_records
-from fragmodel.data.validate import HARMLESS, check, refuse
+from fragmodel.data.outcomes import Outcomes
+from fragmodel.data.readers import Source, open_sources
+from fragmodel.data.records import Conversation, Protein
+from fragmodel.data.tasks import Settings
+from fragmodel.data.validate import HARMLESS
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest, text_digest
+from fragmodel.files import file_digest
 from fragmodel.tables import Record, Reject
-from fragmodel.vocabulary import LONGEST_WINDOW, SPLITS, TASK_TYPES, TaskType
+from fragmodel.vocabulary import (
+    FAMILIES,
+    LEAST_VISIBLE,
+    LONGEST_WINDOW,
+    SPLITS,
+    TASK_TYPES,
+    Family,
+    TaskType,
+    told_family,
+)
 
 
 @dataclass
@@ -51,10 +60,13 @@ def ingest(
     rejects: Path,
     format: str = "auto",
     split: str = "test",
+    family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
+    min_visible_fraction: float = LEAST_VISIBLE,
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
     assignment: Path | None = None,
+    allow_empty: bool = True,
 ) -> IngestSummary:
     """:func:`ingest_tasks` for one task."""
     summaries = ingest_tasks(
@@ -63,10 +75,13 @@ def ingest(
         data_name=data_name,
         format=format,
         split=split,
+        family=family,
         max_sequence_length=max_sequence_length,
+        min_visible_fraction=min_visible_fraction,
         max_rejected_fraction=max_rejected_fraction,
         seed=seed,
         assignment=assignment,
+        allow_empty=allow_empty,
     )
     return summaries[task]
 
@@ -78,19 +93,26 @@ def ingest_tasks(
     data_name: str,
     format: str = "auto",
     split: str = "test",
+    family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
+    min_visible_fraction: float = LEAST_VISIBLE,
     max_rejected_fraction: float = 1.0,
     seed: int = 1,
     assignment: Path | None = None,
+    allow_empty: bool = True,
 ) -> dict[TaskType, IngestSummary]:
     """Make the records of several tasks from raw files, each read once; all tables appear, or none.
 
     ``assignment``, a table made by :func:`fragmodel.homology.splits.assign_splits`, restricts the files to the
-    proteins that it deals to ``split``. An empty ``raw`` gives empty tables. Raises :class:`UserError` for
-    faults of a whole file, and when more than ``max_rejected_fraction`` of a task's fragments is rejected.
+    proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. An empty ``raw`` gives
+    empty tables. Raises :class:`UserError` for faults of a whole file, when more than ``max_rejected_fraction`` of a
+    task's fragments is rejected, and when files give a task no record at all, unless ``allow_empty``.
     """
-    settings = {task: _settings(task, data_name, split, max_sequence_length, seed) for task in outputs}
-    sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    settings = [
+        _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
+        for task in outputs
+    ]
+    sources = _open(raw, format, settings)
     _check_outputs(outputs.values(), [path for source in sources for path in source.inputs])
     members = _members(assignment, data_name, split) if assignment else None
     inputs = [
@@ -99,7 +121,7 @@ def ingest_tasks(
         for path in source.inputs
     ]
     with ExitStack() as all_tables:
-        makers = [_TaskMaker(settings[task], outputs[task], inputs, all_tables) for task in outputs]
+        makers = [_TaskMaker(each, outputs[each.task], inputs, all_tables) for each in settings]
         for source in sources:
             for record in source.read():
                 if members and not members(record.uid):
@@ -108,9 +130,11 @@ def ingest_tasks(
                     maker.take(record, str(source.path))
         for maker in makers:
             maker.conclude()
-            if maker.summary.rejected_fraction > max_rejected_fraction:
-                task = maker.settings.task
-                raise UserError(_too_many(maker.summary, raw, data_name, task, max_rejected_fraction))
+            summary, task = maker.summary, maker.settings.task
+            if summary.rejected_fraction > max_rejected_fraction:
+                raise UserError(_too_many(summary, raw, data_name, task, max_rejected_fraction))
+            if raw and not summary.accepted and not allow_empty:
+                raise UserError(_nothing(summary, raw, data_name, task, split))
     return {maker.settings.task: maker.summary for maker in makers}
 
 
@@ -129,7 +153,9 @@ class _TaskMaker:
                 "task": settings.task,
                 "data_name": settings.data_name,
                 "split": settings.split,
+                "family": settings.family or "fragment",
                 "max_sequence_length": settings.max_length,
+                "min_visible_fraction": settings.least_visible,
                 "seed": settings.seed,
             },
         }
@@ -174,14 +200,15 @@ def iter_records(
     data_name: str,
     format: str = "auto",
     split: str = "test",
+    family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
+    min_visible_fraction: float = LEAST_VISIBLE,
     seed: int = 1,
 ) -> Iterator[Record | Reject]:
     """The records and the rejects, in the order of the files; see :func:`ingest`."""
-    settings = _settings(task, data_name, split, max_sequence_length, seed)
-    sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+    settings = _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
     outcomes = Outcomes(settings)
-    for source in sources:
+    for source in _open(raw, format, [settings]):
         for record in source.read():
             for outcome in outcomes.of(record, str(source.path)):
                 if isinstance(outcome, Reject):
@@ -190,14 +217,41 @@ def iter_records(
                     yield from outcome.records
 
 
-def _settings(task: TaskType, data_name: str, split: str, max_length: int, seed: int) -> Settings:
+def _open(raw: Sequence[Path], format: str, settings: Sequence[Settings]) -> list[Source]:
+    """The files for tasks of one data set; `function` alone does not care which family they hold."""
+    function = all(each.task == "function" for each in settings)
+    family = settings[0].family or ("fragment" if function else None)
+    return open_sources([Path(path) for path in raw], format=format, family=family, split=settings[0].split)
+
+
+def _settings(
+    task: TaskType,
+    data_name: str,
+    split: str,
+    family: Family | None,
+    max_length: int,
+    least_visible: float,
+    seed: int,
+) -> Settings:
     if task not in TASK_TYPES:
         raise UserError(f"unknown task '{task}'; known: {', '.join(TASK_TYPES)}")
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
     if max_length < 1:
         raise UserError(f"max_sequence_length is {max_length}, expected at least 1")
-    return Settings(task=task, data_name=data_name, split=split, max_length=max_length, seed=seed)
+    if not 0 <= least_visible <= 1:
+        raise UserError(f"min_visible_fraction is {least_visible}, expected 0 to 1")
+    if family not in (None, *FAMILIES.values()):
+        raise UserError(f"unknown family '{family}'; known: {', '.join(dict.fromkeys(FAMILIES.values()))}")
+    return Settings(
+        task=task,
+        data_name=data_name,
+        family=family or told_family(data_name),
+        split=split,
+        max_length=max_length,
+        least_visible=least_visible,
+        seed=seed,
+    )
 
 
 def _check_outputs(outputs: Iterable[TaskTables], inputs: Sequence[Path]) -> None:
@@ -221,61 +275,14 @@ def _members(assignment: Path, data_name: str, split: str) -> Callable[[str], bo
     return lambda uid: dealt.get(uid, "train") == split
 
 
-class Outcomes:
-    """What becomes of each fragment of the raw records of a data set, for one task.
-
-    It knows the records that came before: ids that come again, and proteins with two sequences.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._ids: set[str] = set()
-        self._sequences: dict[str, str] = {}  # uid → digest of its sequence
-
-    def of(self, raw: Protein | Conversation, source: str) -> Iterator[Made | Reject]:
-        """Records made of ``raw``, and rejects that name ``source`` as its file."""
-        if isinstance(raw, Conversation):
-            outcomes: Iterable[Made | Fault] = _from_conversation(raw, self._settings)
-        else:
-            outcomes = _from_protein(raw, self._settings, self._sequences)
-        for outcome in outcomes:
-            faults: list[Fault] = []
-            if isinstance(outcome, Fault):
-                faults = [outcome]
-            elif outcome.records[0].record_id in self._ids:
-                text = "the same record came before in these files; this one is left out"
-                faults = [fault._replace(reason="duplicate", detail=text) for fault in outcome.fragments]
-            else:
-                self._ids.update(record.record_id for record in outcome.records)
-                yield outcome
-            for fault in faults:
-                number = fault.record or raw.record
-                yield Reject(source, number, raw.uid or None, fault.fragment, fault.reason, fault.detail)
-
-
-def _from_conversation(raw: Conversation, settings: Settings) -> Sequence[Made | Fault]:
-    made = conversations.make_record(raw, settings)
-    return [made] if isinstance(made, Made) else made
-
-
-def _from_protein(raw: Protein, settings: Settings, sequences: dict[str, str]) -> Iterator[Made | Fault]:
-    protein, faults = check(_without_fragments(raw) if settings.task == "function" else raw)
-    if protein.uid and protein.sequence and not (faults and not protein.fragments and not protein.function):
-        digest = text_digest(protein.sequence, size=8)
-        if sequences.setdefault(protein.uid, digest) != digest:
-            text = "the same uid came before with another sequence; give each sequence its own accession"
-            yield from faults
-            yield from refuse(protein, "uid_conflict", text)
-            return
-    yield from faults
-    if protein.fragments or protein.function or not faults:
-        yield from make_records(protein, settings)
-
-
-def _without_fragments(raw: Protein) -> Protein:
-    """The protein alone; of its faults the first, if the reader refused the whole protein for it."""
-    faults = () if raw.sequence else tuple(fault._replace(fragment=None) for fault in raw.faults[:1])
-    return replace(raw, fragments=[], faults=faults)
+def _nothing(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, split: str) -> str:
+    counts = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+    first = next(iter(summary.examples.values()), None)
+    why = f"all are rejected: {counts}; the first: {first.detail}" if first else "no protein was dealt to it"
+    return (
+        f"{', '.join(map(str, raw))}: no record for the {split} split of {data_name} / {task} ({why}); mend the files, "
+        "or leave the task or the data set out"
+    )
 
 
 def _too_many(summary: IngestSummary, raw: Sequence[Path], data_name: str, task: str, limit: float) -> str:

@@ -7,7 +7,7 @@ always is one that this module (or the validated conversation reader) wrote.
 
 import re
 
-from fragmodel.vocabulary import TaskType, family_of
+from fragmodel.vocabulary import Family, TaskType, family_of
 
 PROTEIN = "<|reserved_special_token_1|>"  # stands for the whole protein: residues + 2 soft tokens
 FRAGMENT = "<|reserved_special_token_2|>"  # stands for the fragment: perceiver_latent_size soft tokens
@@ -59,13 +59,21 @@ def plain(text: str) -> str:
 
 
 def conversation(
-    task: TaskType, data_name: str, length: int, class_name: str = "", template: int = 0
+    task: TaskType,
+    data_name: str,
+    length: int,
+    class_name: str = "",
+    template: int = 0,
+    family: Family | None = None,
 ) -> list[dict[str, str]]:
-    """System and user turn for a record; ``length`` is the number of residues that are shown."""
+    """System and user turn for a record; ``length`` is the number of residues that are shown.
+
+    The questions name ``family``, or what the data set's name tells.
+    """
     question = _QUESTIONS[task][template].format(
         protein=PROTEIN,
         fragment=FRAGMENT,
-        family=family_of(data_name),
+        family=family or family_of(data_name),
         class_name=plain(class_name),
         length=length,
     )

@@ -4,6 +4,7 @@ A record is a question about a window of the protein and its answer. What is ask
 the protein, the task and the seed alone, never on other records.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,10 +13,10 @@ from typing import NamedTuple
 from fragmodel.data import prompts
 from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.records import Fault, Fragment, Protein
-from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.data.windows import clip, divide, window_for, windows_for
 from fragmodel.files import text_digest
 from fragmodel.tables import Record
-from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, Family, Span, TaskType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,13 @@ class Settings:
 
     task: TaskType
     data_name: str
+    family: Family | None = None  # what the fragments are, for questions and readers; None: nothing tells
     split: str = "test"
     max_length: int = LONGEST_WINDOW  # residues of the longest window
     seed: int = 1
+    least_visible: float = (
+        LEAST_VISIBLE  # part of a fragment that a window shows at least, to be a target in it
+    )
 
 
 class Made(NamedTuple):
@@ -128,19 +133,20 @@ def _grounding(
     records = []
     for window in windows_for(spans, length, settings.max_length, uid=protein.uid, seed=settings.seed):
         shown: list[tuple[Fragment, list[Span]]] = []  # first fragment of each class and all its places
+        ignored: list[tuple[str, Span]] = []
         in_protein: list[Span] = []
         flags = set(protein.flags)
-        for _, members in groups:
-            places = []
+        for (name, _), members in groups:
+            targets, small = divide([fragment.span for fragment in members], window, settings.least_visible)
+            ignored += [(_plain(name), place) for _, place in small]
+            in_protein += [span for span, _ in targets]
             for fragment in members:
-                if place := clip(fragment.span, window):
-                    places.append(place)
-                    in_protein.append(fragment.span)
+                if fragment.span in dict(targets):
                     flags.update(fragment.flags)
-                    if place.length < fragment.span.length:
-                        flags.add("fragment_cut")
-            if places:
-                shown.append((members[0], places))
+            if any(place.length < span.length for span, place in targets):
+                flags.add("fragment_cut")
+            if targets:
+                shown.append((members[0], [place for _, place in targets]))
         answer_groups = [(fragment.class_name, places) for fragment, places in shown]
         records.append(
             record_of(
@@ -151,6 +157,7 @@ def _grounding(
                 in_protein,
                 settings,
                 position_grd=[places for _, places in shown],
+                ignored=ignored,
                 answer=grounding_answer(settings.task, answer_groups),
                 flags=flags,
             )
@@ -170,6 +177,7 @@ def record_of(
     flags: set[str],
     position_ref: Span | None = None,
     position_grd: list[list[Span]] | None = None,
+    ignored: Sequence[tuple[str, Span]] = (),
     turns: list[dict[str, str]] | None = None,
     start: int = 0,
     full_length: int | None = None,
@@ -177,10 +185,13 @@ def record_of(
     """The record of a window.
 
     ``sequence`` is all that the file has of the protein: from residue ``start`` of ``full_length``.
-    ``window`` and ``spans`` count along ``sequence``, the positions along the window. Without ``turns`` the
+    ``window`` and ``spans`` count along ``sequence``, the positions along the window; ``ignored`` are parts of
+    fragments, with their class, that are no targets. Without ``turns`` the
     question comes from the templates: the first one, or in training one drawn by a hash of the protein.
     """
-    record_id = _record_id(uid, sequence, labels, spans, window.start + start, start, settings)
+    # A record with a question of its own is told apart by all that it says: two questions about one span are two.
+    own = "" if turns is None else json.dumps([turns, answer, position_ref, position_grd, full_length])
+    record_id = _record_id(uid, sequence, labels, spans, window.start + start, start, settings, own)
     if turns is None:
         template = 0
         if settings.split == "train":
@@ -188,7 +199,9 @@ def record_of(
             # One wording for all fragments of a protein: it must not tell them apart in place of their residues.
             template = int(text_digest("template", str(settings.seed), uid, size=8), 16) % count
         name = labels.names[0] if settings.task == "grounding_single" else ""
-        turns = prompts.conversation(settings.task, settings.data_name, window.length, name, template)
+        turns = prompts.conversation(
+            settings.task, settings.data_name, window.length, name, template, settings.family
+        )
     return Record(
         record_id=record_id,
         uid=uid,
@@ -199,6 +212,10 @@ def record_of(
         full_length=full_length if full_length is not None else start + len(sequence),
         position_ref=position_ref,
         position_grd=position_grd,
+        position_ignored=[
+            {"class_name": name, "start": place.start, "end": place.end} for name, place in ignored
+        ]
+        or None,
         classes=labels.names,
         class_ids=labels.ids,
         conversation=turns,
@@ -215,8 +232,12 @@ def _record_id(
     window_start: int,
     start: int,
     settings: Settings,
+    own: str,
 ) -> str:
-    """The uid and a digest of all that tells records of one task apart; the same in every raw format."""
+    """The uid and a digest of all that tells records of one task apart.
+
+    The same in every raw format, but for conversations, whose ``own`` question and answer count too.
+    """
     places = " ".join(f"{span.start + start}-{span.end + start}" for span in spans)
     digest = text_digest(
         settings.task,
@@ -226,6 +247,7 @@ def _record_id(
         "spans",
         places,
         str(window_start),
+        *([own] if own else []),
         size=6,
     )
     return f"{uid}:{digest}"

@@ -30,6 +30,8 @@ REASONS = {
     "uid_conflict": "the same uid came before with another sequence",
     "no_fragments": "the protein has no fragments",
     "other_family": "the entry has fragments of other families only; it does not count for `max_rejected_fraction`",
+    "same_feature": "another feature gives the same class and place; it does not count for `max_rejected_fraction`",
+    "inactive": "the entry has been withdrawn",
     "no_description": "the fragment has no description",
     "no_function": "the protein has no function text",
     "empty_span": "the end does not lie after the start",
@@ -49,7 +51,7 @@ REASONS = {
 }
 """Reason codes of the rejects table and what they mean."""
 
-HARMLESS = frozenset({"other_family"})
+HARMLESS = frozenset({"other_family", "same_feature"})
 """Reasons that say nothing against a file: `max_rejected_fraction` leaves them out."""
 
 
@@ -78,8 +80,8 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
     if any(char.isspace() for char in sequence):
         sequence = "".join(sequence.split())
         flags.append("inner_space")
-    if (capitals := sequence.translate(_CAPITALS)) != sequence:
-        sequence = capitals
+    if (capital := capitals(sequence)) != sequence:
+        sequence = capital
         flags.append("lower_case")
     if "J" in sequence:
         sequence = sequence.replace("J", "X")
@@ -101,9 +103,14 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
     return sequence, tuple(flags)
 
 
+def capitals(residues: str) -> str:
+    """Residues in capital letters; what is no letter of ASCII stays, to be found."""
+    return residues.translate(_CAPITALS)
+
+
 def plain_residues(text: str) -> str:
     """The form in which texts of residues are compared: capitals, no space, no stop at the end, J as X."""
-    return "".join(text.split()).translate(_CAPITALS).rstrip("*").replace("J", "X")
+    return capitals("".join(text.split())).rstrip("*").replace("J", "X")
 
 
 def check(protein: Protein) -> tuple[Protein, list[Fault]]:

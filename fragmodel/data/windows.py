@@ -68,3 +68,20 @@ def clip(span: Span, window: Span) -> Span | None:
     """``span`` in coordinates of the window, cut at its edges; None when they have no residue in common."""
     start, end = max(span.start, window.start), min(span.end, window.end)
     return Span(start - window.start, end - window.start) if start < end else None
+
+
+def divide(
+    spans: Sequence[Span], window: Span, least: float
+) -> tuple[list[tuple[Span, Span]], list[tuple[Span, Span]]]:
+    """Which of the ``spans`` a window shows: as targets, and as parts too small to be one.
+
+    A target shows at least the part ``least`` of what a window of that length can show of its span. Both are lists of
+    (span, place in the window), in the order of ``spans``.
+    """
+    targets: list[tuple[Span, Span]] = []
+    small: list[tuple[Span, Span]] = []
+    for span in spans:
+        if place := clip(span, window):
+            enough = place.length >= least * min(span.length, window.length)
+            (targets if enough else small).append((span, place))
+    return targets, small

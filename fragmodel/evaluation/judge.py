@@ -91,7 +91,7 @@ def _judge_grounding(task: str, references: Sequence[Reference], texts: Sequence
         for reference, text in zip(references, texts, strict=True)
     ]
     items = [
-        GroundingItem(reference.groups, answer.groups, answer.status, reference.length)
+        GroundingItem(reference.groups, answer.groups, answer.status, reference.length, reference.ignored)
         for reference, answer in zip(references, answers, strict=True)
     ]
     scores = GroundingScores(items, grouped=task == "grounding_group")

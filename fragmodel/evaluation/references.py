@@ -26,7 +26,10 @@ class Key(NamedTuple):
     record_id: str
 
 
-_COLUMNS = (*Key._fields, "uid", "sequence", "answer", "classes", "position_ref", "position_grd")
+_COLUMNS = (
+    *(*Key._fields, "uid", "sequence", "answer", "classes"),
+    *("position_ref", "position_grd", "position_ignored"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class Reference:
     classes: list[str]
     position_ref: Span | None
     groups: list[tuple[str, list[Span]]]  # true spans by class; grounding tasks
+    ignored: list[tuple[str, list[Span]]] = field(
+        default_factory=list
+    )  # parts that are neither right nor wrong
 
     @property
     def length(self) -> int:
@@ -83,14 +89,17 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
     """
     references: dict[Key, Reference] = {}
     for path in paths:
-        for *names, uid, sequence, answer, classes, place, spans in iter_columns(path, RECORDS, _COLUMNS):
+        for *names, uid, sequence, answer, classes, place, spans, parts in iter_columns(
+            path, RECORDS, _COLUMNS
+        ):
             key = Key(*names)
             if task is not None and key.task_type != task:
                 continue
             if key in references:
                 raise UserError(f"{path}: record '{key.record_id}' occurs twice; give each file once")
             groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
-            references[key] = Reference(key, uid, sequence, answer, classes, place, groups)
+            ignored = [(part["class_name"], [Span(part["start"], part["end"])]) for part in parts or []]
+            references[key] = Reference(key, uid, sequence, answer, classes, place, groups, ignored)
     if not references:
         files = ", ".join(map(str, paths))
         raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))

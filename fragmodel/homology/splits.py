@@ -97,7 +97,7 @@ def _proteins(
     """Usable uids and sequences of a split's raw files, whose digests are added to ``inputs``."""
     raw: Sequence[str] = getattr(dataset, split)
     sources = open_sources(
-        [Path(path) for path in raw], format=dataset.format, data_name=data_name, split=split
+        [Path(path) for path in raw], format=dataset.format, family="fragment", split=split
     )
     inputs += [file_digest(path) for source in sources for path in source.inputs]
     for source in sources:

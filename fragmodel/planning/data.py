@@ -148,7 +148,9 @@ def _records(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, Record]]:
                     data_name=name,
                     format=dataset.format,
                     split=split,
+                    family=dataset.family,
                     max_sequence_length=run.ingest.max_sequence_length,
+                    min_visible_fraction=run.ingest.min_visible_fraction,
                     seed=run.seed,
                 ):
                     if isinstance(item, Record):

@@ -8,7 +8,7 @@ from fragmodel.tables import read_metadata
 from fragmodel.vocabulary import LONGEST_WINDOW, family_of
 
 DATA_FILE = "training_data.json"  # in an exported folder: what the model was trained on
-DATA_NAMES = {family_of(name): name for name in ("Dom", "Act", "BindI", "Evo", "Motif")}
+DATA_NAMES = {family_of(name): name for name in ("Dom", "Act", "BindI", "Evo", "Motif", "Epi")}
 """A data name for each family of fragments, as the questions know them."""
 
 
@@ -27,6 +27,7 @@ def trained_on(folder: Path) -> list[dict[str, Any]]:
             {
                 "data_name": path.parents[1].name,
                 "task_type": path.parent.name,
+                "family": made["arguments"].get("family"),
                 "records": made["counts"]["accepted"],
                 "inputs": [{"name": raw["name"], "sha256": raw["sha256"]} for raw in made["inputs"]],
                 "max_sequence_length": made["arguments"]["max_sequence_length"],
@@ -37,9 +38,9 @@ def trained_on(folder: Path) -> list[dict[str, Any]]:
 
 def families(folder: Path) -> list[str]:
     """Kinds of fragments to ask for: those that the model was trained on, else all."""
-    return list(dict.fromkeys(family_of(entry["data_name"]) for entry in trained_on(folder))) or list(
-        DATA_NAMES
-    )
+    return list(
+        dict.fromkeys(entry.get("family") or family_of(entry["data_name"]) for entry in trained_on(folder))
+    ) or list(DATA_NAMES)
 
 
 def window_length(folder: Path) -> int:

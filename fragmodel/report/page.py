@@ -1,7 +1,7 @@
 """The report: files of a run in; one self-contained HTML page, figures and tables out."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from fragmodel.report.sections.run import run_section
 from fragmodel.report.sections.summary import summary_section
 from fragmodel.report.sections.task import task_section
 from fragmodel.report.sections.training import training_section
-from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, STAND_IN, family_of
+from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, STAND_IN
 
 
 def make_report(
@@ -62,6 +62,7 @@ def make_report(
     rejected = run_files.read_rejects(rejects)
     log = run_files.read_log(training_log)
     answers = run_files.read_scored(scored)
+    families = run_files.read_families(records)
     truths = run_files.read_truths(records, answers)
     audit = run_files.read_json(leakage)
     aligned = (run_files.read_lines(alignment[0]), run_files.read_json(alignment[1])) if alignment else None
@@ -70,7 +71,10 @@ def make_report(
     with style.drawing():
         sections = {
             "summary": summary_section(tables, splits, log, answers, run),
-            "tasks": [task_section(gallery, table, scores, answers, truths) for table in tables],
+            "tasks": [
+                task_section(gallery, table, scores, answers, truths, families.__getitem__)
+                for table in tables
+            ],
             "examples": make_examples(answers, records, [table.task for table in tables], examples),
             "alignment": alignment_section(gallery, *aligned) if aligned else {},
             "training": training_section(gallery, log),
@@ -80,7 +84,7 @@ def make_report(
     for section in (*sections["tasks"], sections["alignment"], sections["data"]):
         for name, (header, rows) in section.get("csv", {}).items():
             write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
-    template = _environment().get_template("report.html")
+    template = _environment(families.__getitem__).get_template("report.html")
     write_text(output, template.render(title=title, evaluated=training_log is None, **sections))
 
 
@@ -92,7 +96,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def _environment() -> Environment:
+def _environment(family_of: Callable[[str], str]) -> Environment:
     # All text from data is escaped, whatever the template's name.
     loader = PackageLoader("fragmodel.report")
     environment = Environment(

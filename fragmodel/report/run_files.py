@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.errors import UserError
-from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_table
-from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES
+from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_metadata, read_table
+from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, family_of
 
 
 @dataclass(slots=True)
@@ -90,6 +90,12 @@ def _span_lengths(table: pa.Table) -> np.ndarray:
     spans = [table["position_ref"].drop_null(), pc.list_flatten(pc.list_flatten(table["position_grd"]))]
     lengths = [pc.subtract(pc.list_element(column, 1), pc.list_element(column, 0)) for column in spans]
     return np.concatenate([column.to_numpy().astype(np.int64) for column in lengths])
+
+
+def read_families(records: Sequence[Path]) -> dict[str, str]:
+    """The family of each data set: the one that its records were made with, else the one that its name tells."""
+    stated = {place_of(path)[0]: read_metadata(path).get("arguments", {}).get("family") for path in records}
+    return {data_name: family or family_of(data_name) for data_name, family in stated.items()}
 
 
 def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:

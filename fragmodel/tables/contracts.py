@@ -7,6 +7,7 @@ import pyarrow as pa
 
 SPAN = pa.list_(pa.int32())  # [start, end]
 SPAN_GROUPS = pa.list_(pa.list_(SPAN))  # a group of spans for each class
+IGNORED_PARTS = pa.list_(pa.struct([("class_name", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
 
 
 def _schema(name: str, contract_version: int, *fields: pa.Field) -> pa.Schema:
@@ -21,7 +22,7 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 
 RECORDS = _schema(
     "records",
-    1,
+    2,
     _required("record_id", pa.string()),  # unique within data name × task; the same in every input format
     _required("uid", pa.string()),  # the protein's accession
     _required("data_name", pa.string()),
@@ -33,6 +34,8 @@ RECORDS = _schema(
     pa.field(
         "position_grd", SPAN_GROUPS
     ),  # within the window; a group for each of `classes`; grounding tasks
+    # Parts of fragments at the window's edge, too small to be asked for: no answer is right or wrong about them.
+    pa.field("position_ignored", IGNORED_PARTS),
     _required("classes", pa.list_(pa.string())),  # class names that the record is about
     _required("class_ids", pa.list_(pa.string())),  # e.g. InterPro accessions, aligned with `classes`
     _required("conversation", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),

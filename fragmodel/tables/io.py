@@ -158,8 +158,12 @@ def read_rows(
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What the writer said of the file: contract, versions, digests of inputs, counts."""
-    metadata = pq.read_metadata(path).metadata or {}
+    """What the writer said of the file: contract, versions, digests of inputs, counts.
+
+    Raises :class:`UserError` where there is no such file, or one that is no Parquet.
+    """
+    with damage_told(path):
+        metadata = pq.read_metadata(path).metadata or {}
     return json.loads(metadata.get(_METADATA_KEY, b"{}"))
 
 

@@ -1,7 +1,7 @@
 """Typed rows of the tables whose rows pass from one part of the package to another."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -25,6 +25,7 @@ class Record(NamedTuple):
     full_length: int
     position_ref: Span | None
     position_grd: list[list[Span]] | None
+    position_ignored: list[dict[str, Any]] | None  # class_name, start and end of each part
     classes: list[str]
     class_ids: list[str]
     conversation: list[dict[str, str]]  # role and content

@@ -57,10 +57,11 @@ class Contents:
             write_text(self._path, json.dumps(self._known, indent=0))
 
 
-def raw_contents(contents: Contents, raw: Sequence[str], *, format: str, data_name: str, split: str) -> str:
+def raw_contents(contents: Contents, raw: Sequence[str], *, format: str, split: str) -> str:
     """Digest of all files that the ingestion of a split reads: with those beside the raw files and in folders."""
     try:
-        sources = open_sources([Path(path) for path in raw], format=format, data_name=data_name, split=split)
+        # Files are the same for every family; "fragment" takes those of any format.
+        sources = open_sources([Path(path) for path in raw], format=format, family="fragment", split=split)
     except UserError:
         return contents.of(raw)  # ingestion will tell what is wrong
     return contents.of(path for source in sources for path in source.inputs)

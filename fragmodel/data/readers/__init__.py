@@ -1,5 +1,6 @@
 """Raw files → proteins or conversations. One module a format; this one recognises which it is, by content."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,13 +8,23 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from fragmodel.data.readers import containers, conversation, function, interproscan, nested, uniprot, venusx
+from fragmodel.data.readers import (
+    containers,
+    conversation,
+    function,
+    interproscan,
+    interproscan_tables,
+    nested,
+    uniprot,
+    venusx,
+)
 from fragmodel.data.readers.folder import split_files
 from fragmodel.data.readers.interpro import FILE_NAME as ENTRY_LIST
+from fragmodel.data.readers.strangers import refuse_markup, refuse_object
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.data.text_files import BadRow, head_of, is_parquet, text_flags
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import family_of
+from fragmodel.vocabulary import Family
 
 Record = Protein | Conversation
 
@@ -42,7 +53,9 @@ _ROW_FORMATS = {
         function.read, function.REQUIRED, frozenset({"function", "AlphaFoldDB", "Full Name", "taxon"})
     ),
     "uniprot": RowFormat(uniprot.read_json, (), frozenset({"primaryAccession", "entryType", "features"})),
-    "interproscan": RowFormat(interproscan.read_json, (), frozenset({"matches", "xref", "md5"})),
+    "interproscan": RowFormat(
+        interproscan.read_json, (), frozenset({"matches", "xref", "md5", "openReadingFrames"})
+    ),
 }
 _OF_FAMILY = ("uniprot", "interproscan")  # files that hold all families at once
 _TRIED = 20  # records among which one must be an object, for its fields tell the format
@@ -60,11 +73,11 @@ class Source:
     read: Callable[[], Iterator[Record]]
 
 
-def open_sources(raw: Sequence[Path], *, format: str, data_name: str, split: str) -> list[Source]:
+def open_sources(raw: Sequence[Path], *, format: str, family: Family | None, split: str) -> list[Source]:
     """Recognise and check the raw files; nothing but their beginnings is read.
 
-    A folder stands for its files of ``split``. FASTA files go with the InterProScan TSV among ``raw``. The family
-    that ``data_name`` tells chooses among the features of UniProt and InterProScan files. Raises
+    A folder stands for its files of ``split``. FASTA files go with the InterProScan TSV among ``raw``. ``family``
+    chooses among the features of UniProt and InterProScan files; without it they are refused. Raises
     :class:`UserError` for a file that is missing, empty, of unknown format or lacks a column.
     """
     if format not in FORMATS:
@@ -74,47 +87,67 @@ def open_sources(raw: Sequence[Path], *, format: str, data_name: str, split: str
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: no regular file; save what it holds to one, since files are read twice")
     fastas = [path for path in paths if not is_parquet(path) and _starts(path, ">")]
-    sources = [_source(path, format, family_of(data_name), fastas) for path in paths if path not in fastas]
+    sources = [_source(path, format, family, fastas) for path in paths if path not in fastas]
     if fastas and not any(set(fastas) <= set(source.inputs) for source in sources):
         raise UserError(f"{fastas[0]}: FASTA has no annotations; give it together with InterProScan's TSV")
     return sources
 
 
-def _source(path: Path, format: str, family: str, fastas: Sequence[Path]) -> Source:
+def _source(path: Path, format: str, family: Family | None, fastas: Sequence[Path]) -> Source:
     read: Callable[[], Iterator[Record]]
     beside = path.parent / ENTRY_LIST
     listing = (beside,) if beside.is_file() else ()
     head = "" if is_parquet(path) else head_of(path)
-    if format in ("auto", "uniprot") and head.startswith("ID   "):
-        uniprot.features_of(family, path)
-        return _flagged(Source(path, "uniprot", (path,), partial(uniprot.read_flat, path, family)))
-    if format in ("auto", "interproscan") and interproscan.is_tsv(head):
-        sequences = tuple(fastas) or _fasta_beside(path)
-        read = partial(interproscan.read_tsv, path, sequences, family)
-        return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
-    if head.lstrip().startswith("<"):
-        raise UserError(f"{path}: XML is not read; UniProt gives the same entries as flat text and as JSON")
+    if format in ("auto", "uniprot") and head.lstrip().startswith("ID   "):
+        read = partial(uniprot.read_flat, path, _needed(family, path))
+        return _flagged(Source(path, "uniprot", (path,), read))
+    if format in ("auto", "interproscan"):
+        tsv = interproscan_tables.is_tsv(head)
+        if tsv or interproscan_tables.is_gff3(head):
+            sequences = tuple(fastas) or _fasta_beside(path)
+            if tsv and not sequences:
+                raise UserError(
+                    f"{path}: InterProScan's TSV has no sequences; give the FASTA that was scanned as well"
+                )
+            reader = interproscan_tables.read_tsv if tsv else interproscan_tables.read_gff3
+            read = partial(reader, path, sequences, _needed(family, path))
+            return _flagged(Source(path, "interproscan", (path, *sequences, *listing), read))
+    refuse_markup(path, head)
     columns = containers.columns(path)
     first = [row for _, row in islice(containers.rows(path), _TRIED)]
     if not first and not columns:
         raise UserError(f"{path}: the file holds no records")
-    names = set(columns or next((row for row in first if isinstance(row, dict)), ()))
+    example = next((row for row in first if isinstance(row, dict)), {})
+    if columns is None:
+        refuse_object(path, example)
+    names = set(columns or example)
     if not names and first and isinstance(first[0], BadRow):
         raise UserError(f"{path}: none of the first records can be read; record 1: {first[0].detail}")
     format = _recognise(path, names) if format == "auto" else format
     known = _ROW_FORMATS[format]
     if missing := [name for name in known.required if columns is not None and name not in names]:
-        found = ", ".join(columns or ())
-        raise UserError(f"{path}: column '{missing[0]}' of a {format} table is missing; found {found}")
+        raise UserError(
+            f"{path}: column '{missing[0]}' of a {format} table is missing; found {_listed(columns or ())}"
+        )
     if not first:
         raise UserError(f"{path}: the table has a header and no rows")
-    options = (family,) if format in _OF_FAMILY else ()
+    options = (_needed(family, path),) if format in _OF_FAMILY else ()
 
     def read() -> Iterator[Record]:
         return known.read(containers.rows(path), path, *options)
 
     used = listing if format in ("venusx", "interproscan") else ()
     return _flagged(Source(path, format, (path, *used), read))
+
+
+def _needed(family: Family | None, path: Path) -> Family:
+    """The family, which a file of all families needs."""
+    if family is None:
+        raise UserError(
+            f"{path}: holds fragments of all families, and the data set's name does not tell which to take; name it "
+            "with --family (datasets.NAME.family in the config), fragment for all"
+        )
+    return family
 
 
 def _flagged(source: Source) -> Source:
@@ -130,9 +163,14 @@ def _recognise(path: Path, names: set[str]) -> str:
     hits = {format: len(names & known.telling) for format, known in _ROW_FORMATS.items()}
     best = max(hits, key=lambda format: hits[format])
     if not hits[best]:
-        found = ", ".join(sorted(names)[:8]) or "no fields"
+        found = _listed(sorted(names)) or "no fields"
         raise UserError(f"{path}: format not recognised (found {found}); name it with --format")
     return best
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, on one line."""
+    return ", ".join(" ".join(name.split())[:40] for name in names[:8])
 
 
 def _starts(path: Path, mark: str) -> bool:
@@ -140,10 +178,7 @@ def _starts(path: Path, mark: str) -> bool:
 
 
 def _fasta_beside(path: Path) -> tuple[Path, ...]:
-    """The FASTA of the same name beside a TSV file."""
-    stem = path.name.removesuffix(".gz").removesuffix(".tsv")
-    for suffix in (".fasta", ".faa", ".fa"):
-        for name in (f"{stem}{suffix}", f"{stem}{suffix}.gz"):
-            if (path.parent / name).is_file():
-                return (path.parent / name,)
-    raise UserError(f"{path}: InterProScan's TSV has no sequences; give the FASTA that was scanned as well")
+    """The FASTA of the same name beside a table of matches, if there is one."""
+    stem = re.sub(r"\.(?:tsv|gff3?)$", "", path.name.removesuffix(".gz"))
+    names = (f"{stem}{suffix}{packed}" for suffix in (".fasta", ".faa", ".fa") for packed in ("", ".gz"))
+    return tuple(path.parent / name for name in names if (path.parent / name).is_file())[:1]

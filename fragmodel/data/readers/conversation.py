@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.records import Conversation, Fault
+from fragmodel.data.text_files import BadRow, Row
+from fragmodel.data.validate import capitals
 from fragmodel.files import text_digest
 from fragmodel.vocabulary import Span
 
@@ -33,7 +34,7 @@ def read(rows: Iterator[Row], path: Path) -> Iterator[Conversation]:
             except BadField as error:
                 faults.append(Fault("bad_field", str(error)))
         if not values["uid"]:
-            values["uid"] = f"seq-{text_digest(values['sequence'].strip().upper(), size=6)}"
+            values["uid"] = f"seq-{text_digest(capitals(values['sequence'].strip()), size=6)}"
         yield Conversation(record=number, faults=tuple(faults), **values)
 
 
@@ -66,15 +67,11 @@ def _groups(row: dict[str, Any]) -> list[list[Span]] | None:
     return [group for group in groups if group] or None
 
 
-def _length(row: dict[str, Any]) -> int | None:
-    return fields.integer(row, "full_length") if row.get("full_length") not in (None, "") else None
-
-
 _FIELDS = {
     "uid": lambda row: fields.text(row, "uid", "accession").strip(),
     "sequence": lambda row: fields.text(row, "sequence"),
-    "start": lambda row: fields.integer(row, "start") if row.get("start") not in (None, "") else 0,
-    "full_length": _length,
+    "start": lambda row: fields.optional_integer(row, "start") or 0,
+    "full_length": lambda row: fields.optional_integer(row, "full_length"),
     "turns": _turns,
     "answer": lambda row: fields.text(row, "answer") or None,
     "position_ref": _reference,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fragmodel.data.readers.containers import parsed
+from fragmodel.data.readers.json_values import half_character
 from fragmodel.vocabulary import Span
 
 
@@ -30,6 +31,12 @@ def integer(row: Mapping[str, Any], name: str) -> int:
     return as_integer(row.get(name), f"field '{name}'")
 
 
+def optional_integer(row: Mapping[str, Any], name: str) -> int | None:
+    """An integer field that may be empty: missing, null, "" or NaN, as tables write an empty cell."""
+    value = row.get(name)
+    return None if value is None or value == "" or value != value else integer(row, name)
+
+
 def as_integer(value: Any, what: str) -> int:
     """``value`` as an integer; ``what`` names it in the message."""
     if isinstance(value, bool) or value is None:
@@ -49,9 +56,28 @@ def nested(row: Mapping[str, Any], name: str) -> Any:
     if value is None or value != value:
         return None
     try:
-        return parsed(value)
+        found = parsed(value)
     except ValueError:
         raise BadField(f"field '{name}' is neither JSON nor a Python literal: {_short(value)}") from None
+    if isinstance(value, str) and (half := half_character(found, value)):
+        raise BadField(f"field '{name}' holds half of a character ({half}); write its text anew")
+    return found
+
+
+def mapping(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A field that must be an object."""
+    value = row.get(name)
+    if not isinstance(value, dict):
+        raise BadField(f"field '{name}' is {type(value).__name__}, expected an object")
+    return value
+
+
+def mappings(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A field that must be a list of objects; empty where it is missing."""
+    value = row.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadField(f"field '{name}' is no list of objects")
+    return value
 
 
 def span(value: Any, what: str) -> Span:

@@ -1,23 +1,24 @@
-"""InterProScan results: JSON, and TSV with the FASTA that was scanned.
+"""InterProScan results: the JSON of versions 5 and 6, and how the matches of any of its formats become fragments.
 
-Positions are 1-based with inclusive ends. A match whose signature is integrated into an InterPro entry becomes a
-fragment of that entry. Where several signatures of an entry match, the one with most matches stands for it (then
-the order of `_LIBRARIES`): nothing is merged. The entry's type decides the family.
+Positions are 1-based with inclusive ends. A match whose signature is integrated into an InterPro entry is one of that
+entry; the matches of one signature stand for it (:mod:`fragmodel.data.readers.signatures`). The entry's type decides
+the family. A name `sp|P12345|NAME` is the protein `P12345`.
 """
 
-import csv
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from fragmodel.data.readers.containers import BadRow, Row, opened
-from fragmodel.data.readers.fasta import raw_records
-from fragmodel.data.readers.grouping import grouped
+from fragmodel.data.readers import fields
+from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.interpro import Entry, entries_beside
 from fragmodel.data.readers.nested import of_family, unreadable
+from fragmodel.data.readers.signatures import UNINTEGRATED, Match, library_name, standing_for
 from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.data.text_files import BadRow, Row
+from fragmodel.data.validate import capitals, plain_residues
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span
 
@@ -27,158 +28,165 @@ _TYPES = {
     "binding site": "BINDING_SITE",
     "conserved site": "CONSERVED_SITE",
 }
-# Which signature stands for an entry among those with equally many matches.
-_LIBRARIES = ("PROSITE_PROFILES", "PROSITE_PATTERNS", "SMART", "PFAM", "CDD")
 _OTHER_TYPE = re.compile(r"\b(?:super)?family\b|\brepeat\b|\bsite\b", re.IGNORECASE)
+_UNIPROT_NAME = re.compile(r"(?:sp|tr)\|([^|\s]+)(?:\|\S*)?")
+Found = Match | Fault  # a match, or why one cannot be read
 
 
-class Match(NamedTuple):
-    """One match of a signature; 1-based with inclusive end."""
+class Lookup:
+    """What one file's matches are looked up in, and whether any of them had an InterPro entry."""
 
-    library: str
-    signature: str
-    signature_name: str
-    start: int
-    end: int
-    entry: str
-    entry_name: str
-    entry_type: str  # "" where the file does not say
-    record: int  # row of the match, 0 for that of the protein
+    def __init__(self, path: Path, family: str) -> None:
+        if family not in (*_TYPES, "fragment"):
+            raise UserError(
+                f"{path}: InterPro has no entry type for the family {family}; use UniProt or VenusX files"
+            )
+        self.path, self.family = path, family
+        self.wanted = _TYPES.get(family)  # None: every type
+        self.known = entries_beside(path)
+        self._without = self._with = 0
+
+    def count(self, library: str, entry: str) -> None:
+        """Note a match; those of libraries that are never integrated say nothing."""
+        self._with += bool(entry)
+        self._without += not entry and library not in UNINTEGRATED
+
+    def check(self) -> None:
+        """Raise :class:`UserError` when none of the file's matches has an entry."""
+        if self._without and not self._with:
+            raise UserError(
+                f"{self.path}: none of its {self._without:,} matches names an InterPro entry, from which fragments are "
+                "made; scan again with the option -iprlookup"
+            )
+
+    def protein(self, name: str, sequence: str, found: Iterable[Found], record: int) -> Protein:
+        """The protein with a fragment for each match that stands for a wanted entry."""
+        fragments, faults = _fragments(found, len(plain_residues(sequence)), self.wanted, self.known)
+        protein = Protein(
+            uid=name, sequence=sequence, fragments=fragments, record=record, faults=tuple(faults)
+        )
+        return of_family(protein, self.family)
+
+
+def uid_of(name: str) -> str:
+    """The accession in a name as UniProt's FASTA has it (`sp|P12345|NAME`), else the name."""
+    match = _UNIPROT_NAME.fullmatch(name)
+    return match[1] if match else name
+
+
+def md5_of(sequence: str) -> str:
+    """Checksum of a sequence as InterProScan writes it, in lower case."""
+    residues = capitals(sequence.strip().rstrip("*"))
+    return hashlib.md5(residues.encode(), usedforsecurity=False).hexdigest()
 
 
 def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]:
-    """Proteins from JSON results, one for each name of a sequence."""
-    wanted = _wanted(family, path)
-    known = entries_beside(path)
+    """Proteins from JSON results, one for each name of a sequence; of a nucleotide scan those of its reading frames."""
+    lookup = Lookup(path, family)
     for number, result in rows:
         if isinstance(result, BadRow):
             yield unreadable(number, result.detail)
             continue
         try:
-            matches = [
-                Match(
-                    match["signature"]["signatureLibraryRelease"]["library"],
-                    match["signature"]["accession"],
-                    match["signature"].get("description") or match["signature"].get("name") or "",
-                    place["start"],
-                    place["end"],
-                    entry["accession"],
-                    entry.get("description") or entry["name"],
-                    entry["type"],
-                    0,
-                )
-                for match in result["matches"]
-                if (entry := match["signature"].get("entry"))
-                for place in match["locations"]
-            ]
-            names = [xref["id"] for xref in result["xref"]]
-            sequence, md5 = result["sequence"], result.get("md5", "")
-        except (KeyError, TypeError) as error:
-            yield unreadable(number, f"not a result of InterProScan (lacks {error})")
+            frames = fields.mappings(result, "openReadingFrames") if "openReadingFrames" in result else None
+        except BadField as error:
+            yield unreadable(number, str(error))
             continue
-        for name in names:
-            yield of_family(_protein(name, sequence, md5, matches, wanted, known, number), family)
+        if frames == []:
+            yield unreadable(number, "the nucleotide sequence has no open reading frame with a match")
+        for item in [result] if frames is None else [frame.get("protein") for frame in frames]:
+            try:
+                if not isinstance(item, dict):
+                    raise BadField("field 'protein' of a reading frame is no object")
+                yield from _from_result(item, lookup, number)
+            except BadField as error:
+                yield unreadable(number, f"not a result of InterProScan: {error}")
+    lookup.check()
 
 
-def read_tsv(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protein]:
-    """Proteins of the FASTA files with the matches of a TSV file.
+def _from_result(result: dict[str, Any], lookup: Lookup, number: int) -> Iterator[Protein]:
+    found = [item for match in fields.mappings(result, "matches") for item in _matches(match, lookup)]
+    sequence, md5 = fields.text(result, "sequence"), fields.text(result, "md5")
+    if md5 and sequence and md5_of(sequence) != md5.lower():
+        text = f"the sequence's MD5 is not {md5}, as the result says; take the file as it was written"
+        found = [refused(item, "checksum", text) for item in found] or [Fault("checksum", text)]
+        sequence = ""
+    names = [uid_of(fields.text(xref, "id").strip()) for xref in fields.mappings(result, "xref")]
+    if not names:
+        raise BadField("field 'xref' is empty: the sequence has no name")
+    for name in dict.fromkeys(names):
+        yield lookup.protein(name, sequence, found, number)
 
-    TSV has no entry types. With InterPro's ``entry.list`` beside the file they are known; else names that end in
-    "active site", "binding site", "conserved site" and "domain" tell them.
-    """
-    wanted = _wanted(family, path)
-    known = entries_beside(path)
-    for number, (name, items) in enumerate(grouped(_parts(path, fastas)), start=1):
-        sequences = [item for item in items if isinstance(item, str)]
-        rows = [item for item in items if not isinstance(item, str)]
-        matches = [Match(*values) for _, values in rows if values]
-        md5 = rows[0][0] if rows else ""
-        if sequences:
-            yield of_family(_protein(name, sequences[0], md5, matches, wanted, known, number), family)
+
+def _matches(match: dict[str, Any], lookup: Lookup) -> Iterator[Found]:
+    """The locations of one match whose signature has an entry."""
+    signature = fields.mapping(match, "signature")
+    library = library_name(fields.text(fields.mapping(signature, "signatureLibraryRelease"), "library"))
+    entry = fields.mapping(signature, "entry") if signature.get("entry") else {}
+    accession = fields.text(entry, "accession").strip()
+    lookup.count(library, accession)
+    if not accession:
+        return
+    for place in fields.mappings(match, "locations"):
+        parts = fields.mappings(place, "location-fragments") if place.get("location-fragments") else []
+        try:
+            spans = tuple(
+                (fields.integer(part, "start"), fields.integer(part, "end"))
+                for part in (parts if len(parts) > 1 else [place])
+            )
+        except BadField as error:
+            yield Fault(
+                "bad_field", f"a location of signature {signature.get('accession')!s:.40}: {error}", accession
+            )
             continue
-        text = f"the FASTA has no sequence named {name}; give the file that was scanned"
-        fragments, faults = _fragments(matches, wanted, known)
-        faults += [Fault("no_sequence", text, item.written, item.record) for item in fragments]
-        yield Protein(
-            uid=name, sequence="", record=number, faults=tuple(faults or [Fault("no_sequence", text)])
+        yield Match(
+            library=library,
+            signature=fields.text(signature, "accession"),
+            signature_name=fields.text(signature, "description", "name"),
+            spans=spans,
+            entry=accession,
+            entry_name=fields.text(entry, "description", "name") or accession,
+            entry_type=fields.text(entry, "type").upper().replace(" ", "_"),
+            record=0,
         )
 
 
-def is_tsv(head: str) -> bool:
-    """Whether a text starts as InterProScan's TSV does: name, MD5, length, …"""
-    values = head.split("\n", 1)[0].split("\t")
-    return len(values) >= 11 and re.fullmatch(r"[0-9a-fA-F]{32}", values[1]) is not None
-
-
-def _parts(path: Path, fastas: Sequence[Path]) -> Iterator[tuple[str, Any]]:
-    for fasta in fastas:
-        yield from ((record.uid, record.sequence) for record in raw_records(fasta))
-    with opened(path) as text:
-        for number, row in enumerate(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
-            if not row:
-                continue
-            if len(row) < 11 or not (row[6].isdigit() and row[7].isdigit()):
-                raise UserError(
-                    f"{path}: line {number}: not a row of InterProScan's TSV; is the file cut short?"
-                )
-            entry = row[11] if len(row) > 12 and row[11] not in ("", "-") else ""
-            name = row[12] if entry else ""
-            match = [row[3], row[4], row[5], int(row[6]), int(row[7]), entry, name, "", number]
-            yield row[0], [row[1], match if entry else None]
-
-
-def _protein(
-    name: str,
-    sequence: str,
-    md5: str,
-    matches: Sequence[Match],
-    wanted: str | None,
-    known: Mapping[str, Entry],
-    number: int,
-) -> Protein:
-    fragments, faults = _fragments(matches, wanted, known)
-    residues = sequence.strip().rstrip("*").upper()
-    if md5 and hashlib.md5(residues.encode(), usedforsecurity=False).hexdigest() != md5.lower():
-        text = f"the sequence's MD5 is not {md5}, as the results say; give the FASTA that was scanned"
-        faults += [Fault("checksum", text, item.written, item.record) for item in fragments] or [
-            Fault("checksum", text)
-        ]
-        fragments, sequence = [], ""
-    return Protein(uid=name, sequence=sequence, fragments=fragments, record=number, faults=tuple(faults))
-
-
-def _wanted(family: str, path: Path) -> str | None:
-    """The entry type of a family; None for every type."""
-    if family == "motif":
-        raise UserError(f"{path}: InterPro has no entry type for a motif; use UniProt or VenusX files")
-    return _TYPES.get(family)
+def refused(item: Found, reason: str, detail: str) -> Fault:
+    """A match as a fault; a fault stays what it is."""
+    if isinstance(item, Fault):
+        return item
+    return Fault(reason, detail, _written(item, item.spans), item.record)
 
 
 def _fragments(
-    matches: Iterable[Match], wanted: str | None, known: Mapping[str, Entry]
+    found: Iterable[Found], length: int, wanted: str | None, known: Mapping[str, Entry]
 ) -> tuple[list[Fragment], list[Fault]]:
-    """Fragments of the wanted type from the matches of one protein."""
+    """Fragments of the wanted type from the matches of one protein of ``length`` residues."""
     by_entry: dict[str, dict[tuple[str, str], list[Match]]] = {}
-    faults = []
-    for match in matches:
-        listed = known.get(match.entry)
-        match = match._replace(
-            entry_type=match.entry_type or (listed.type if listed else ""),
-            entry_name=" ".join((listed.name if listed else match.entry_name).split()),
+    fragments: list[Fragment] = []
+    faults: list[Fault] = []
+    for item in found:
+        if isinstance(item, Fault):
+            faults.append(item)
+            continue
+        listed = known.get(item.entry)
+        match = item._replace(
+            entry_type=item.entry_type or (listed.type.upper() if listed else ""),
+            entry_name=" ".join((listed.name if listed else item.entry_name).split()),
         )
         asked = _is_wanted(match, wanted)
         if asked is None:
             text = f"the type of {match.entry} ({match.entry_name}) is unknown; put an entry.list beside the file"
-            faults.append(
-                Fault("unknown_type", text, f"{match.entry} {match.start}-{match.end}", match.record)
-            )
-        elif asked:
+            faults.append(refused(match, "unknown_type", text))
+        elif asked and all(1 <= start <= end <= length for start, end in match.spans):
             signatures = by_entry.setdefault(match.entry, {})
-            signatures.setdefault((_library(match), match.signature), []).append(match)
-    fragments = []
+            signatures.setdefault((match.library, match.signature), []).append(match)
+        elif asked:  # the check of spans says what is wrong with it
+            fragments += _places(match)
     for signatures in by_entry.values():
-        best = min(signatures, key=lambda key: (-len(signatures[key]), _rank(key[0]), key))
-        fragments += [_fragment(match) for match in signatures[best]]
+        first = next(iter(signatures.values()))[0]
+        kind = first.entry_type or wanted or ("SITE" if " site" in first.entry_name.lower() else "")
+        fragments += [fragment for match in standing_for(signatures, kind) for fragment in _places(match)]
     return fragments, faults
 
 
@@ -187,7 +195,7 @@ def _is_wanted(match: Match, wanted: str | None) -> bool | None:
     if wanted is None:
         return True
     if match.entry_type:
-        return match.entry_type.upper() == wanted
+        return match.entry_type == wanted
     if wanted != "DOMAIN":
         return wanted.replace("_", " ").lower() in match.entry_name.lower()
     if _OTHER_TYPE.search(match.entry_name):
@@ -195,26 +203,23 @@ def _is_wanted(match: Match, wanted: str | None) -> bool | None:
     return True if "domain" in match.entry_name.lower() else None
 
 
-def _fragment(match: Match) -> Fragment:
+def _places(match: Match) -> Iterator[Fragment]:
+    """A fragment for each span of a match."""
     kind = match.entry_type.replace("_", " ").lower() or "entry"
     signature = f"Signature {match.library} {match.signature}"
     if match.signature_name not in ("", "-"):
         signature += f": {match.signature_name}"
-    return Fragment(
-        class_name=match.entry_name,
-        class_id=match.entry,
-        span=Span(match.start - 1, match.end),
-        description=f"{match.entry_name} ({match.entry}, InterPro {kind}). {signature.rstrip('.')}.",
-        written=f"{match.entry} {match.start}-{match.end}",
-        record=match.record,
-    )
+    for start, end in match.spans:
+        yield Fragment(
+            class_name=match.entry_name,
+            class_id=match.entry,
+            span=Span(start - 1, end),
+            description=f"{match.entry_name} ({match.entry}, InterPro {kind}). {signature.rstrip('.')}.",
+            written=_written(match, [(start, end)]),
+            record=match.record,
+            flags=("discontinuous",) if len(match.spans) > 1 else (),
+        )
 
 
-def _library(match: Match) -> str:
-    """Library name in one spelling: TSV writes `ProSiteProfiles`, JSON `PROSITE_PROFILES`."""
-    return match.library.upper().replace("_", "").replace("-", "")
-
-
-def _rank(library: str) -> int:
-    names = [name.replace("_", "") for name in _LIBRARIES]
-    return names.index(library) if library in names else len(names)
+def _written(match: Match, spans: Iterable[tuple[int, int]]) -> str:
+    return f"{match.entry} " + ",".join(f"{start}-{end}" for start, end in spans)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields
-from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.data.text_files import BadRow, Row
 from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "sequence", "fragments")

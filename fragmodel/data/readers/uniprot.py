@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.readers.containers import BadRow, Row, opened
+from fragmodel.data.readers import fields
+from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.nested import of_family, unreadable
 from fragmodel.data.records import Fault, Fragment, Protein
+from fragmodel.data.text_files import BadRow, Row, opened
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span
 
@@ -44,7 +46,9 @@ def features_of(family: str, path: Path) -> dict[str, str]:
     if family == "fragment":
         return {key: name for keys in _FAMILIES.values() for key, name in keys.items()}
     if family not in _FAMILIES:
-        raise UserError(f"{path}: UniProt has no feature for a {family}; use InterProScan or VenusX files")
+        raise UserError(
+            f"{path}: UniProt has no feature of the family {family}; use InterProScan or VenusX files"
+        )
     return _FAMILIES[family]
 
 
@@ -56,31 +60,50 @@ def read_json(rows: Iterator[Row], path: Path, family: str) -> Iterator[Protein]
             yield unreadable(number, entry.detail)
             continue
         try:
-            sequence = entry["sequence"]["value"]
-            function = _join(
-                text["value"]
-                for comment in entry.get("comments", ())
-                if comment["commentType"] == "FUNCTION"
-                for text in comment["texts"]
-            )
-            found = [
-                _fragment(
-                    keys[feature["type"]],
-                    feature["type"],
-                    feature.get("ligand", {}).get("name") or feature.get("description", ""),
-                    _exact(feature["location"]["start"]),
-                    _exact(feature["location"]["end"]),
-                    function,
-                    isoform=feature["location"].get("sequence"),
-                )
-                for feature in entry.get("features", ())
-                if feature["type"] in keys
-            ]
-            checksum = entry["sequence"].get("crc64", "")
-            protein = _protein(entry["primaryAccession"], sequence, checksum, found, function, number)
-            yield of_family(protein, family)
-        except (KeyError, TypeError, AttributeError) as error:
-            yield unreadable(number, f"not an entry of the UniProt service (lacks {error})")
+            yield of_family(_json_entry(entry, keys, number), family)
+        except BadField as error:
+            yield unreadable(number, f"not an entry of the UniProt service: {error}")
+
+
+def _json_entry(entry: dict[str, Any], keys: dict[str, str], number: int) -> Protein:
+    accession = fields.text(entry, "primaryAccession").strip()
+    if reason := entry.get("inactiveReason"):
+        why = fields.text(reason, "inactiveReasonType").lower() if isinstance(reason, dict) else "inactive"
+        text = f"UniProt has withdrawn the entry ({why or 'inactive'}); take those that replace it, or leave it out"
+        return Protein(uid=accession, sequence="", record=number, faults=(Fault("inactive", text),))
+    sequence = fields.mapping(entry, "sequence")
+    function = _join(
+        fields.text(text, "value")
+        for comment in fields.mappings(entry, "comments")
+        if comment.get("commentType") == "FUNCTION"
+        for text in fields.mappings(comment, "texts")
+    )
+    found = [
+        _json_feature(feature, keys[kind], function)
+        for feature in fields.mappings(entry, "features")
+        if isinstance(kind := feature.get("type"), str) and kind in keys
+    ]
+    return _protein(
+        accession, fields.text(sequence, "value"), fields.text(sequence, "crc64"), found, function, number
+    )
+
+
+def _json_feature(feature: dict[str, Any], key: str, function: str) -> Fragment | Fault:
+    name = feature["type"]
+    try:
+        ligand = fields.mapping(feature, "ligand") if feature.get("ligand") else {}
+        location = fields.mapping(feature, "location")
+        return _fragment(
+            key,
+            name,
+            fields.text(ligand, "name") or fields.text(feature, "description"),
+            _exact(fields.mapping(location, "start")),
+            _exact(fields.mapping(location, "end")),
+            function,
+            isoform=fields.text(location, "sequence"),
+        )
+    except BadField as error:
+        return Fault("bad_field", f"a feature of the entry: {error}", name)
 
 
 def read_flat(path: Path, family: str) -> Iterator[Protein]:
@@ -92,12 +115,12 @@ def read_flat(path: Path, family: str) -> Iterator[Protein]:
     for number, text in _entries(path):
         try:
             entry = SwissProt.read(io.StringIO(text))
-        except (ValueError, AssertionError, IndexError, KeyError) as error:
-            fault = Fault(
-                "unparsable", f"Biopython cannot parse the entry ({error}); take a newer release of it"
-            )
-            accession = re.search(r"^AC\s+(\w+)", text, re.MULTILINE)
-            yield Protein(uid=accession[1] if accession else "", sequence="", record=number, faults=(fault,))
+            accession = entry.accessions[0]
+        except Exception:  # Biopython raises many kinds, whose texts say nothing to a user
+            told = "the entry is no UniProt flat text of today's layout; take a newer release of it"
+            fault = Fault("unparsable", told)
+            stated = re.search(r"^AC\s+(\w+)", text, re.MULTILINE)
+            yield Protein(uid=stated[1] if stated else "", sequence="", record=number, faults=(fault,))
             continue
         function = _join(
             _BROKEN_HYPHEN.sub("-", comment.removeprefix("FUNCTION:"))
@@ -122,7 +145,9 @@ def read_flat(path: Path, family: str) -> Iterator[Protein]:
                     isoform=getattr(feature.location, "ref", None),
                 )
             )
-        protein = _protein(entry.accessions[0], entry.sequence, entry.seqinfo[2], found, function, number)
+        protein = _protein(
+            accession, entry.sequence, entry.seqinfo[2] if entry.seqinfo else "", found, function, number
+        )
         yield of_family(protein, family)
 
 
@@ -132,11 +157,17 @@ def _entries(path: Path) -> Iterator[tuple[int, str]]:
     number = 1
     with opened(path) as text:
         for line in text:
-            lines.append(line)
-            if line.rstrip() == "//":
-                yield number, "".join(lines)
-                lines, number = [], number + 1
-    if any(line.strip() for line in lines):
+            line = line.lstrip("\ufeff")
+            if not lines and not line.strip():
+                continue
+            if not line.startswith("//"):
+                lines.append(line)
+                continue
+            yield number, "".join([*lines, "//\n"])
+            number += 1
+            # Files joined with `cat` may have no line break between them.
+            lines = [rest] if (rest := line.removeprefix("//").lstrip("\ufeff")).strip() else []
+    if lines:
         raise UserError(f"{path}: entry {number}: the file ends inside the entry (no '//' line)")
 
 
@@ -166,7 +197,15 @@ def _protein(
     uid: str, sequence: str, checksum: str, found: Sequence[Fragment | Fault], function: str, number: int
 ) -> Protein:
     faults = [item for item in found if isinstance(item, Fault)]
-    fragments = [item for item in found if isinstance(item, Fragment)]
+    fragments: list[Fragment] = []
+    seen: set[tuple[str, Span]] = set()
+    for item in found:
+        if isinstance(item, Fragment) and (item.class_name, item.span) in seen:
+            text = "another feature has the same place and, without its ordinal, the same class; it stands for both"
+            faults.append(Fault("same_feature", text, item.written))
+        elif isinstance(item, Fragment):
+            seen.add((item.class_name, item.span))
+            fragments.append(item)
     if checksum and crc64(sequence) != checksum:
         text = f"the sequence's CRC64 is not {checksum}, as the entry says; download the entry again"
         faults += [Fault("checksum", text, fragment.written) for fragment in fragments] or [
@@ -191,7 +230,7 @@ def crc64(sequence: str) -> str:
 
 
 def _exact(position: dict[str, Any]) -> int | None:
-    return position["value"] if position.get("modifier") == "EXACT" else None
+    return fields.integer(position, "value") if position.get("modifier") == "EXACT" else None
 
 
 def _join(texts: Iterator[str]) -> str:

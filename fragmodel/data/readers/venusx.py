@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields, interpro
-from fragmodel.data.readers.containers import BadRow, Row
 from fragmodel.data.readers.fields import BadField
 from fragmodel.data.readers.grouping import grouped
 from fragmodel.data.records import Fault, Fragment, Protein
-from fragmodel.data.validate import plain_residues
+from fragmodel.data.text_files import BadRow, Row
+from fragmodel.data.validate import capitals, plain_residues
 from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "interpro_id", "seq_full", "start", "end")
@@ -87,6 +87,8 @@ def _fragments(row: dict[str, Any]) -> list[Part]:
         raise BadField(
             f"'start', 'end' and 'seq_fragment' list {len(starts)}, {len(ends)} and {len(texts)} fragments"
         )
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise BadField("field 'seq_fragment' is no text")
     return [
         (
             class_id,
@@ -109,7 +111,7 @@ def _split(value: Any) -> list[Any]:
 
 def _text_agrees(part: Part, sequence: str) -> bool:
     _, start, end, text, _ = part
-    return text is None or sequence.strip()[max(0, start) : end].upper() == plain_residues(text)
+    return text is None or capitals(sequence.strip()[max(0, start) : end]) == plain_residues(text)
 
 
 def _label_fault(row: dict[str, Any], sequence: str, parts: list[Part]) -> str | None:

@@ -14,7 +14,7 @@ from scipy import sparse
 from fragmodel.evaluation import parse
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
 from fragmodel.evaluation.metrics.ratios import divide, f1, matthews
-from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps
+from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps, without_ignored
 from fragmodel.vocabulary import Span
 
 PARSE_FAILURES = (parse.EMPTY, parse.NO_SPAN, parse.MISSING)
@@ -23,12 +23,16 @@ Groups = Sequence[tuple[str, Sequence[Span]]]
 
 @dataclass(frozen=True, slots=True)
 class GroundingItem:
-    """A record's true groups (class name, spans), what was read from the answer, and the window's length."""
+    """A record's true groups (class name, spans), what was read from the answer, and the window's length.
+
+    What an answer says of the ``ignored`` regions is neither right nor wrong.
+    """
 
     true: Groups
     predicted: Groups
     status: str
     length: int
+    ignored: Groups = ()
 
 
 class GroundingScores:
@@ -41,8 +45,11 @@ class GroundingScores:
             row = {}
             for prefix in self._prefixes:
                 aware = grouped and prefix == ""
-                predicted, true = label(item.predicted, aware), label(item.true, aware)
-                row |= {prefix + name: value for name, value in counts(predicted, true, item.length).items()}
+                predicted, true, ignored = (
+                    label(side, aware) for side in (item.predicted, item.true, item.ignored)
+                )
+                found = counts(predicted, true, item.length, ignored)
+                row |= {prefix + name: value for name, value in found.items()}
             row["parse_failure"] = float(item.status in PARSE_FAILURES)
             row["out_of_range"] = float(item.status == parse.OUT_OF_RANGE)
             row["reversed"] = float(item.status == parse.REVERSED)
@@ -136,15 +143,18 @@ class _ClassCounts:
         entries = []
         for record, item in enumerate(items):
             asked = [name for name, _ in item.true]
-            true, predicted = list(item.true), list(item.predicted)
+            true, predicted, ignored = list(item.true), list(item.predicted), list(item.ignored)
             if not aware and asked:  # the question named the class: everything counts for it
-                predicted = [(asked[0], [span for _, spans in predicted for span in spans])]
-                true = [(asked[0], [span for _, spans in true for span in spans])]
-            for code in {self._code(name) for name, _ in (*true, *predicted)}:
-                guess, truth = (
-                    [Labelled("", s) for name, spans in side if self._code(name) == code for s in spans]
-                    for side in (predicted, true)
+                predicted, true, ignored = (
+                    [(asked[0], [span for _, spans in side for span in spans])]
+                    for side in (predicted, true, ignored)
                 )
+            for code in {self._code(name) for name, _ in (*true, *predicted)}:
+                guess, truth, passed_over = (
+                    [Labelled("", s) for name, spans in side if self._code(name) == code for s in spans]
+                    for side in (predicted, true, ignored)
+                )
+                guess = without_ignored(guess, truth, passed_over)
                 entries.append((record, code, len(guess), len(truth), hits(overlaps(guess, truth), 0.5)))
         shape = (len(items), len(self.names))
         record, code, *sums = np.array(entries, dtype=np.int64).reshape(-1, 5).T

@@ -44,23 +44,56 @@ def hits(iou: np.ndarray, threshold: float) -> int:
     return int(enough[rows, columns].sum())
 
 
+def without_ignored(
+    predicted: Sequence[Labelled], true: Sequence[Labelled], ignored: Sequence[Labelled]
+) -> list[Labelled]:
+    """The predicted spans that count: all but those that lie, by half or more, in ignored regions of their label.
+
+    One that is paired with a true span (see :func:`best_pairs`) counts wherever it lies.
+    """
+    if not ignored:
+        return list(predicted)
+    paired = set(best_pairs(overlaps(predicted, true))[0])
+    regions: dict[str, set[int]] = {}
+    for label, span in ignored:
+        regions.setdefault(label, set()).update(range(*span))
+    return [
+        item
+        for row, item in enumerate(predicted)
+        if row in paired
+        or 2 * len(regions.get(item.label, set()).intersection(range(*item.span))) < item.span.length
+    ]
+
+
 def residue_counts(
-    predicted: Sequence[Labelled], true: Sequence[Labelled], length: int
+    predicted: Sequence[Labelled], true: Sequence[Labelled], length: int, ignored: Sequence[Labelled] = ()
 ) -> tuple[int, int, int, int]:
-    """(TP, FP, FN, TN) over all residues of the window and all labels that occur on either side."""
+    """(TP, FP, FN, TN) over all residues of the window and all labels that occur on either side.
+
+    Ignored residues of a label are passed over, except where they are true.
+    """
     labels = sorted({item.label for item in (*predicted, *true)})
     planes = np.zeros((2, max(1, len(labels)), length), dtype=bool)
     for side, items in enumerate((predicted, true)):
         for label, span in items:
             planes[side, labels.index(label), span.start : span.end] = True
+    counted = np.ones(planes.shape[1:], dtype=bool)
+    for label, span in ignored:
+        if label in labels:
+            counted[labels.index(label), span.start : span.end] = False
     guess, truth = planes
+    counted |= truth
+    guess &= counted
     positive, both = int(guess.sum()), int((guess & truth).sum())
     missed = int(truth.sum()) - both
-    return both, positive - both, missed, guess.size - positive - missed
+    return both, positive - both, missed, int(counted.sum()) - positive - missed
 
 
-def counts(predicted: Sequence[Labelled], true: Sequence[Labelled], length: int) -> dict[str, float]:
-    """Everything that is summed over records, by name."""
+def counts(
+    predicted: Sequence[Labelled], true: Sequence[Labelled], length: int, ignored: Sequence[Labelled] = ()
+) -> dict[str, float]:
+    """Everything that is summed over records, by name; what lies in ``ignored`` regions counts neither way."""
+    given, predicted = predicted, without_ignored(predicted, true, ignored)
     iou = overlaps(predicted, true)
     rows, columns = best_pairs(iou)
     distance = sum(
@@ -70,7 +103,7 @@ def counts(predicted: Sequence[Labelled], true: Sequence[Labelled], length: int)
     )
     matched = {threshold: hits(iou, threshold) for threshold in THRESHOLDS}
     all_hit = float(matched[0.5] == len(true))
-    tp, fp, fn, tn = residue_counts(predicted, true, length)
+    tp, fp, fn, tn = residue_counts(given, true, length, ignored)
     return {
         "records": 1.0,
         "iou": float(iou[rows, columns].sum()) / max(len(predicted), len(true), 1),

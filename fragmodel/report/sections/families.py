@@ -1,6 +1,6 @@
 """Results by family: the records of all data sets of a family together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,14 +25,16 @@ class FamilyRow(NamedTuple):
     cells: dict[str, Cell]
 
 
-def families_section(scored: pa.Table, task: str) -> dict[str, Any]:
+def families_section(
+    scored: pa.Table, task: str, family_of: Callable[[str], str] = family_of
+) -> dict[str, Any]:
     """Table of one task; empty where no record has a score by the task's primary metric.
 
-    Each row is a family, by name; the model is the first among the systems, which each answered records of the family.
-    The intervals are bootstraps over proteins, as everywhere. Metrics that belong to no single record, such as BLEU or
-    macro F1, cannot be pooled in this way.
+    Each row is a family, by name, which ``family_of`` tells of a data set; the model is the first among the systems,
+    which each answered records of the family. The intervals are bootstraps over proteins, as everywhere. Metrics that
+    belong to no single record, such as BLEU or macro F1, cannot be pooled in this way.
     """
-    rows = _rows(scored, task)
+    rows = _rows(scored, task, family_of)
     if not rows:
         return {}
     metric = record_metric(task)
@@ -50,7 +52,7 @@ def families_section(scored: pa.Table, task: str) -> dict[str, Any]:
     }
 
 
-def _rows(scored: pa.Table, task: str) -> list[FamilyRow]:
+def _rows(scored: pa.Table, task: str, family_of: Callable[[str], str]) -> list[FamilyRow]:
     systems = pc.unique(scored.filter(pc.equal(scored["task_type"], task))["system"]).to_pylist()
     found: dict[str, dict[str, list[RecordScore]]] = {}
     for system in sorted(systems, key=lambda name: (name != MODEL, name)):

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,21 @@ from fragmodel.report.metric_tables import TaskTable, Verdict
 from fragmodel.report.run_files import residues
 from fragmodel.report.sections.families import families_section
 from fragmodel.report.style import Gallery, Picture
-from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, MODEL
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, MODEL, family_of
 
 _MOST_CLASSES = 12
 Truths = Mapping[tuple[str, str, str], int]
 
 
 def task_section(
-    gallery: Gallery, table: TaskTable, metrics: metric_tables.Metrics, scored: pa.Table, truths: Truths
+    gallery: Gallery,
+    table: TaskTable,
+    metrics: metric_tables.Metrics,
+    scored: pa.Table,
+    truths: Truths,
+    family_of: Callable[[str], str] = family_of,
 ) -> dict[str, Any]:
-    """Figures and tables of one task."""
+    """Figures and tables of one task; ``family_of`` tells a data set's family."""
     task = table.task
     name = labels.task(task)
     own = scored.filter(pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], MODEL)))
@@ -56,7 +61,7 @@ def task_section(
         )
     classes = metric_tables.per_class(metrics, task)
     subsets = metric_tables.subset_table(metrics, task)
-    families = families_section(scored, task)
+    families = families_section(scored, task, family_of)
     return {
         "task": task,
         "name": name,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from fragmodel.tables import read_metadata
+
 SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 
 
@@ -69,3 +71,22 @@ def test_files_that_the_system_refuses(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     done = call(tmp_path, tmp_path / "pipe")
     assert done.returncode == 2 and "no regular file" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_files_without_a_record_are_refused_where_asked(tmp_path):
+    raw = tmp_path / "raw.json"
+    raw.write_text(json.dumps([{"uid": "P1", "sequence": "MKTAYIAKQR", "fragments": []}]))
+    assert call(tmp_path, raw).returncode == 0
+    done = call(tmp_path, raw, "--refuse-empty")
+    assert (
+        done.returncode == 2 and "no record for the test split of VenusX_Dom / grounding_group" in done.stderr
+    )
+
+
+def test_the_family_is_asked_for_and_taken(tmp_path):
+    options = ("--family", "active site", "--min-visible-fraction", "0.3")
+    assert call(tmp_path, SAMPLE / "VenusX_Dom" / "test.json", *options).returncode == 0
+    made = read_metadata(tmp_path / "o.parquet")["arguments"]
+    assert (made["family"], made["min_visible_fraction"]) == ("active site", 0.3)
+    done = call(tmp_path, SAMPLE / "VenusX_Dom" / "test.json", "--family", "fold")
+    assert done.returncode == 2 and "unknown family 'fold'; known: domain, " in done.stderr

@@ -90,6 +90,11 @@ def test_foreign_markers_are_broken_and_line_breaks_stay(tmp_path):
         ({"position_grd": [[[8, 3], [10, 12]]]}, "empty_span"),
         ({"sequence": "MK-TV" + SEQUENCE}, "gap"),
         ({"start": "x"}, "bad_field"),
+        ({"start": -1}, "bad_field"),
+        ({"start": 10**12}, "bad_field"),
+        ({"full_length": 32}, "bad_field"),
+        ({"start": 4, "full_length": 36}, "bad_field"),
+        ({"full_length": 10**12}, "bad_field"),
     ],
 )
 def test_bad_records_are_rejected_span_by_span(tmp_path, changes, reason):
@@ -130,6 +135,27 @@ def test_long_sequence_is_windowed_and_the_answer_rebuilt(tmp_path):
         assert row["sequence"] == long["sequence"][row["start"] : row["start"] + 1021]
 
 
+@pytest.mark.parametrize("task", ["grounding_single", "referring_desc", "function"])
+def test_only_records_equal_in_everything_are_duplicates(tmp_path, task):
+    """Paraphrases, other answers and other questions about one span are records of their own."""
+
+    def asking(question, **changes):
+        turns = [{"role": "user", "content": question}]
+        return record(conversation=turns, **{"position_ref": [3, 8], "answer": "It binds.", **changes})
+
+    first = asking("What is its function?")
+    others = [
+        asking("Where in the cell is it?"),
+        asking("What is its function?", answer="It cuts."),
+        asking("What is its function?", full_length=500),
+        asking("What is its function?", position_grd=[[[3, 8]]]),
+        {**first, "conversation": [{"role": "system", "content": "Be brief."}, *first["conversation"]]},
+    ]
+    rows, rejects, _ = run(tmp_path, [first, *others, first], task=task)
+    assert len(rows) == len({row["record_id"] for row in rows}) == 6
+    assert {(row["reason"], row["record"]) for row in rejects} == {("duplicate", 7)}
+
+
 def test_shipped_conversations(tmp_path):
     rows, rejects, _ = run_files([SAMPLE / "Conversations_Dom" / "train.csv"], tmp_path, "referring_desc")
     assert rejects == [] and len(rows) == 4
@@ -159,7 +185,7 @@ def test_class_of():
 )  # fmt: skip
 def test_group_names_from_the_answer(answer, groups, expected):
     as_spans = [[Span(*span) for span in group] for group in groups]
-    assert name_groups(answer, "", as_spans, "grounding_group", "VenusX_Dom") == expected
+    assert name_groups(answer, "", as_spans, "grounding_group", "domain") == expected
 
 
 def test_single_name_from_the_question():
@@ -171,7 +197,7 @@ def test_single_name_from_the_question():
         f"{PROTEIN}\nWhere  is\nKringle located ?",
         f"{PROTEIN}\nGive every place of Kringle. ",
     ):
-        assert name_groups(mark(1, 2), question, groups, "grounding_single", "X_Dom") == [
+        assert name_groups(mark(1, 2), question, groups, "grounding_single", "domain") == [
             ("Kringle", groups[0])
         ]
 

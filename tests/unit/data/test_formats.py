@@ -12,7 +12,7 @@ from raw_files import RAW, SAMPLE, protein, reasons, refused_file, run, run_file
 
 from fragmodel.data.readers import containers
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import TASK_TYPES
+from fragmodel.vocabulary import TASK_TYPES, told_family
 
 POSITION_TASKS = TASK_TYPES[:4]
 # What a format without the collection's own description texts has in common with nested JSON.
@@ -42,11 +42,12 @@ def sorted_rows(rows):
     ],
 )
 def test_same_proteins_same_records(tmp_path, raw, nested, data_name, task):
-    rows, rejects, _ = run_files([RAW / name for name in raw], tmp_path, task, data_name)
+    rows, rejects, summary = run_files([RAW / name for name in raw], tmp_path, task, data_name)
     expected, _, _ = run_files([RAW / nested], tmp_path, task, data_name)
-    # P55742 binds two ions of one kind at one residue: one fragment, and a reject that says so.
-    assert [row["uid"] for row in rejects if row["reason"] == "duplicate"] == [row["uid"] for row in rejects]
-    assert len(rejects) <= 1 and len(expected) >= 2
+    # P55742 binds two ions of one kind at one residue: one fragment, and a row that says so and does not count.
+    two_ions = [("P55742", "same_feature")] if "flat_nested_BindI" in nested else []
+    assert [(row["uid"], row["reason"]) for row in rejects] == two_ions and len(expected) >= 2
+    assert summary.rejected_fraction == 0
     assert sorted_rows(rows) == sorted_rows(expected)
 
 
@@ -293,9 +294,9 @@ def test_interproscan_fasta_of_another_run(tmp_path):
         (b"uid,interpro_id,seq_full,seq_full,start,end\nP1,I,MK,MK,1,2\n", "'seq_full' stands in the header twice"),
         (b"just a line\n", "format not recognised"),
         (b"[null, 3]", "none of the first records can be read; record 1: the record is NoneType"),
-        (json.dumps([protein()]).encode() * 2, "text follows the end of the JSON array"),
+        (json.dumps([protein()]).encode() + b" Error while streaming", "record 2: not valid JSON"),
         (json.dumps([protein()])[:-1].encode() + b",]", "record 2: not valid JSON"),
-        (b'{"interproscan-version": "5", "results": [{"matches": [], "xref": []}]', "ends early, after its last"),
+        (b'{"interproscan-version": "5", "results": [{"matches": [], "xref": []}]', "record 2: the JSON ends early"),
         (b"[" * 100_000, "record 1: nested too deeply"),
         (b'{\n"a":' + b"[" * 100_000, "record 1: nested too deeply"),
         (json.dumps([protein()])[:-3].encode(), "record 1: the JSON ends early"),
@@ -373,3 +374,50 @@ def test_items_larger_than_the_buffer(tmp_path):
     records = [protein(), long, protein("P3")]
     rows, rejects, _ = run(tmp_path, json.dumps(records, indent=1))
     assert rejects == [] and [row["uid"] for row in rows] == ["P1", "LONG", "P3"]
+
+
+@pytest.mark.parametrize(
+    "name, family",
+    [
+        ("VenusX_Res_Act_MF50", "active site"),
+        ("VenusX_Res_BindI_MF70", "binding site"),
+        ("VenusX_Res_BindB_MP90", "binding site"),
+        ("VenusX_Res_Evo_MP30", "conserved site"),
+        ("VenusX_Frag_Dom_MF70", "domain"),
+        ("VenusX_Res_Motif_X", "motif"),
+        ("VenusX_Res_Epi_MP70", "epitope"),
+        ("Venux_Dom", "domain"),
+        ("my-dom-2", "domain"),
+        ("X_all", "fragment"),
+        ("Kingdom_Actin", None),
+        ("Dom_and_Act", None),
+        ("Lab", None),
+    ],
+)
+def test_the_family_stands_anywhere_in_the_name(tmp_path, name, family):
+    assert told_family(name) == family
+    entries, nested = RAW / "uniprot" / "entries.dat", RAW / "uniprot" / "flat_nested_Act.json"
+    if family is None:
+        for path in (entries, RAW / "uniprot" / "entries.json", RAW / "interproscan" / "results.json"):
+            with pytest.raises(UserError, match="does not tell which to take; name it with --family"):
+                run_files([path], tmp_path, "referring_class", name)
+        assert run_files([entries], tmp_path, "function", name)[2].accepted  # which is of the whole protein
+        named = run_files([entries], tmp_path, "referring_class", name, family="active site")[0]
+        assert [{**row, "data_name": "X_Act"} for row in named] == [
+            {**row, "data_name": "X_Act"}
+            for row in run_files([entries], tmp_path, "referring_class", "X_Act")[0]
+        ]
+    elif family != "epitope":
+        read = [entries] if family != "conserved site" else [RAW / "interproscan" / "results.json"]
+        assert run_files(read, tmp_path, "referring_class", name)[2].accepted or family in ("domain", "motif")
+    rows, _, _ = run_files([nested], tmp_path, "referring_class", name)
+    assert f"Which {family or 'fragment'} class" in rows[0]["conversation"][-1]["content"]
+
+
+def test_no_features_of_a_family_and_unknown_families(tmp_path):
+    with pytest.raises(UserError, match="UniProt has no feature of the family epitope"):
+        run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "referring_class", "VenusX_Res_Epi_MP70")
+    with pytest.raises(UserError, match="InterPro has no entry type for the family epitope"):
+        run_files([RAW / "interproscan" / "results.json"], tmp_path, "referring_class", "VenusX_Res_Epi_MP70")
+    with pytest.raises(UserError, match="unknown family 'domains'; known: domain, active site"):
+        run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "referring_class", "X", family="domains")

@@ -90,7 +90,7 @@ def test_ingest_and_evaluation_agree_on_names(groups):
     groups = [(f"x{name}", spans) for name, spans in groups]  # no name is missing, none is an introduction
     text = grounding_answer("grounding_group", groups)
     spans = [spans for _, spans in groups]
-    assert name_groups(text, "", spans, "grounding_group", "X_Dom") == parse_spans(text, LENGTH).groups
+    assert name_groups(text, "", spans, "grounding_group", "domain") == parse_spans(text, LENGTH).groups
 
 
 @given(TEXTS, st.sets(st.tuples(st.integers(0, 20), st.integers(0, 20)).map(lambda s: Span(*s))))
@@ -108,7 +108,7 @@ def test_any_text_is_read(text, allowed):
     marked = mark_spans(text, list(allowed))
     kept = [place.span for place in places if place.markers and place.span in allowed]
     assert marked.count("<|") == 2 * len(kept)
-    name_groups(text, text, [list(allowed)], "grounding_group", "X_Dom")
+    name_groups(text, text, [list(allowed)], "grounding_group", "domain")
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_long_texts_take_linear_time(text):
     started = process_time()
     read_groups(text)
     mark_spans(text, [Span(1, 2)])
-    name_groups(text, "", [[Span(1, 2)]], "grounding_group", "X_Dom")
-    name_groups("", text, [[Span(1, 2)]], "grounding_single", "X_Dom")
+    name_groups(text, "", [[Span(1, 2)]], "grounding_group", "domain")
+    name_groups("", text, [[Span(1, 2)]], "grounding_single", "domain")
     assert process_time() - started < 1
 
 
@@ -169,14 +169,14 @@ def test_an_answer_without_markers_states_its_intervals():
     text = "The domain annotations are: Kringle at (3,8) and (10,12)."
     groups = [[Span(3, 8), Span(10, 12)]]
     assert stated_spans(text) == set(groups[0])
-    assert name_groups(text, "", groups, "grounding_group", "X_Dom") == [("Kringle", groups[0])]
+    assert name_groups(text, "", groups, "grounding_group", "domain") == [("Kringle", groups[0])]
     assert mark_spans(text, groups[0]) == text
 
 
 def test_an_introduction_alone_is_no_name():
     groups = [[Span(3, 8)]]
     text = f"The domain annotations are: {mark(3, 8)}"
-    assert name_groups(text, "", groups, "grounding_group", "X_Dom") == [("domain", groups[0])]
+    assert name_groups(text, "", groups, "grounding_group", "domain") == [("domain", groups[0])]
     assert name_groups(
         f"The domain is: {mark(3, 8)}", "Where is Kringle?", groups, "grounding_single", "X"
     ) == [("Kringle", groups[0])]

@@ -62,7 +62,9 @@ def test_metadata_says_what_the_tables_were_made_from(tmp_path):
             "records": summary.records,
             "reasons": {},
         }
-        assert metadata["arguments"]["max_sequence_length"] == 500 and metadata["contract_version"] == 1
+        assert metadata["arguments"]["max_sequence_length"] == 500 and metadata["contract_version"] == (
+            2 if name == "out" else 1
+        )
     assert pq.ParquetFile(tmp_path / "out.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
 
 
@@ -80,6 +82,18 @@ def test_too_many_rejects_stop_the_run_and_leave_nothing(tmp_path):
 def test_the_summary_quotes_the_first_reject(tmp_path):
     with pytest.raises(UserError, match=r"1 gap; the first gap is record 2 of .*raw\.json: '-' at residue 2"):
         run(tmp_path, [protein(), protein("P2", sequence="M-K")], max_rejected_fraction=0.1)
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_files_that_give_no_record_are_told_of_with_the_reasons(tmp_path, split):
+    records = [protein(fragments=[]), protein("P2", fragments=[])]
+    with pytest.raises(
+        UserError, match=rf"no record for the {split} split of VenusX_Dom.*2 no_fragments; the first: "
+    ) as error:
+        run(tmp_path, records, split=split, allow_empty=False)
+    assert "\n" not in str(error.value) and [path.name for path in tmp_path.iterdir()] == ["raw.json"]
+    run_files([], tmp_path, split=split, allow_empty=False)  # a split without files may be empty
+    assert run(tmp_path, [*records, protein("P3")], split=split, allow_empty=False)[2].accepted == 1
 
 
 def test_outputs_never_replace_an_input_or_each_other(tmp_path):

@@ -92,6 +92,35 @@ def test_window_lists_every_span_that_it_shows(tmp_path):
     assert len(rows) >= 4
 
 
+def test_parts_at_a_window_s_edge_are_ignored(tmp_path):
+    """Two windows: the long class is whole in one of them and shows a few residues in the other."""
+    sequence = (SEQUENCE * 60)[:1500]
+    classes = [
+        ("IPR1", "Near", [(0, 99)]),
+        ("IPR2", "Far", [(1400, 1499)]),
+        ("IPR3", "Edge", [(470, 489), (1010, 1070)]),
+    ]
+    record = protein(sequence=sequence, classes=classes)
+    rows, _, summary = run(tmp_path, [record], min_visible_fraction=0.5)
+    assert summary.accepted == 4
+    by_start = {row["start"]: row for row in rows}
+    assert set(by_start) == {0, 479}
+    first, last = by_start[0], by_start[479]
+    assert first["classes"] == ["Near", "Edge"] and first["position_grd"] == [[[0, 100]], [[470, 490]]]
+    assert first["position_ignored"] == [{"class_name": "Edge", "start": 1010, "end": 1021}]
+    assert (
+        "Edge" in last["classes"] and last["position_ignored"] is None
+    )  # 11 of 20 residues are more than half
+    assert last["position_grd"][last["classes"].index("Edge")] == [[0, 11], [531, 592]]
+    assert "(1010,1021)" not in first["answer"] and "fragment_cut" not in first["flags"]
+    all_shown, _, _ = run(tmp_path, [record], min_visible_fraction=0.0)
+    (first,) = (row for row in all_shown if row["start"] == 0)
+    assert [1010, 1021] in first["position_grd"][1] and first["position_ignored"] is None
+    with_more, _, _ = run(tmp_path, [record], min_visible_fraction=0.6)
+    (last,) = (row for row in with_more if row["start"] == 479)
+    assert last["position_ignored"] == [{"class_name": "Edge", "start": 0, "end": 11}]
+
+
 def test_records_do_not_depend_on_their_order(tmp_path):
     sequence = (SEQUENCE * 60)[:1500]
     records = [protein(f"P{n}", sequence=sequence, classes=TWO) for n in range(8)]

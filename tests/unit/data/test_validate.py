@@ -3,7 +3,7 @@
 import pytest
 from raw_files import SEQUENCE, place, protein, reasons, run
 
-from fragmodel.data.validate import LETTERS, REASONS, Invalid, clean_sequence, plain_residues
+from fragmodel.data.validate import LETTERS, REASONS, Invalid, capitals, clean_sequence, plain_residues
 
 
 @pytest.mark.parametrize(
@@ -186,3 +186,8 @@ def test_documentation_lists_every_reason_with_its_meaning():
     assert [f"| `{code}` | {meaning} |" for code, meaning in REASONS.items()] == [
         row for row in rows if row.split("`")[1] in REASONS
     ]
+
+
+def test_only_letters_of_ascii_become_capitals():
+    """`str.upper` would make "SS" of "ß", and so another sequence of another length."""
+    assert capitals("mkß") == "MKß" and plain_residues("m k\nj*") == "MKX"

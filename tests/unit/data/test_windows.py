@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fragmodel.data.windows import clip, window_for, windows_for
+from fragmodel.data.windows import clip, divide, window_for, windows_for
 from fragmodel.vocabulary import Span
 
 
@@ -105,3 +105,40 @@ def test_long_proteins_cost_nothing(seed):
     for start in range(0, 39_000, 39):
         window_for(Span(start, start + 1000), 40_000, 1021, uid="P1", seed=seed)
     assert time.perf_counter() - begun < 1  # 1000 windows; a scan of every start would take minutes
+
+
+def test_a_window_divides_what_it_shows_into_targets_and_parts_too_small():
+    window = Span(100, 200)
+    spans = [
+        Span(60, 110),
+        Span(80, 120),
+        Span(90, 111),
+        Span(150, 160),
+        Span(198, 204),
+        Span(195, 204),
+        Span(10, 500),
+    ]
+    targets, small = divide([*spans, Span(0, 100), Span(200, 300)], window, 0.5)
+    assert [span for span, _ in targets] == [
+        Span(80, 120),
+        Span(90, 111),
+        Span(150, 160),
+        Span(195, 204),
+        Span(10, 500),
+    ]
+    assert small == [(Span(60, 110), Span(0, 10)), (Span(198, 204), Span(98, 100))]
+    assert targets[-1] == (Span(10, 500), Span(0, 100))  # longer than a window, which it fills
+    assert divide(spans, window, 0.0) == ([(span, clip(span, window)) for span in spans], [])
+    assert [span for span, _ in divide(spans, window, 1.0)[0]] == [Span(150, 160), Span(10, 500)]
+
+
+@given(st.data())
+def test_every_span_is_a_target_of_one_of_its_windows(data):
+    length, max_length, first = data.draw(proteins(most=4000))
+    others = data.draw(st.lists(st.integers(0, length - 1), max_size=6))
+    spans = [first, *(Span(start, min(length, start + 1 + start % 300)) for start in others)]
+    least = data.draw(st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+    windows = windows_for(spans, length, max_length, uid="P1", seed=1)
+    found = [divide(spans, window, least) for window in windows]
+    assert all(targets for targets, _ in found)
+    assert {span for targets, _ in found for span, _ in targets} == set(spans)

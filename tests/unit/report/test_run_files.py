@@ -8,7 +8,7 @@ from report_run import build_run
 
 from fragmodel.errors import UserError
 from fragmodel.report import run_files
-from fragmodel.tables import RECORDS, read_rows
+from fragmodel.tables import RECORDS, read_rows, write_table
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,13 @@ def test_truths_are_those_of_the_scored_records(run):
         for start, end in row["position_grd"][0]:
             mask[start:end] = True
         assert truths["VenusX_Dom", "grounding_single", row["record_id"]] == mask.sum()
+
+
+def test_the_family_is_the_one_that_the_records_were_made_with(tmp_path):
+    paths = []
+    for data_name, arguments in (("Mine_A", {"family": "epitope"}), ("Mine_Act", {})):
+        path = tmp_path / data_name / "grounding_single" / "test.parquet"
+        path.parent.mkdir(parents=True)
+        write_table(path, RECORDS, [], {"arguments": arguments})
+        paths.append(path)
+    assert run_files.read_families(paths) == {"Mine_A": "epitope", "Mine_Act": "active site"}

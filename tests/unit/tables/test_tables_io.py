@@ -82,3 +82,15 @@ def test_another_version_of_the_contract_is_refused(tmp_path):
         tables.read_table(path, tables.WINDOWS)
     # A table of sequences may be any table that has them.
     assert list(tables.iter_column(path, tables.SEQUENCES, "sequence")) == ["MK"]
+
+
+@pytest.mark.parametrize(
+    "content, says", [(None, "no such file"), (b"text", "not a Parquet file, or a damaged one")]
+)
+def test_metadata_of_no_table_is_a_users_mistake(tmp_path, content, says):
+    path = tmp_path / "t.parquet"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"t\.parquet: {says}") as caught:
+        tables.read_metadata(path)
+    assert "\n" not in str(caught.value)

@@ -18,6 +18,7 @@ RECORD = tables.Record(
     full_length=300,
     position_ref=None,
     position_grd=[[Span(0, 3), Span(5, 10)], [Span(2, 4)]],
+    position_ignored=[{"class_name": "Kringle", "start": 9, "end": 10}],
     classes=["Kringle", "Zinc finger"],
     class_ids=["IPR1", ""],
     conversation=[{"role": "system", "content": "Look."}, {"role": "user", "content": "Where?"}],
@@ -30,7 +31,7 @@ RECORDS = [
         record_id="P1:2", position_ref=Span(1, 4), position_grd=None, task_type="referring_class"
     ),
     RECORD._replace(record_id="P1:3", position_grd=[], classes=[], class_ids=[], conversation=[], flags=[]),
-    RECORD._replace(record_id="P1:4", position_grd=[[Span(4, 5)], []]),
+    RECORD._replace(record_id="P1:4", position_grd=[[Span(4, 5)], []], position_ignored=None),
 ]
 
 

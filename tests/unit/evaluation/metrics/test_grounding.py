@@ -116,3 +116,41 @@ def test_single_ignores_the_name_and_counts_faults():
         {"class": "B", "support": 2, "precision_50": 0.0, "recall_50": 0.0, "f1_50": 0.0},
     ]
     assert scores.per_record()["iou"].tolist() == [1, 0, 0, 0]
+
+
+IGNORED = [("A", [Span(90, 100)])]
+TWO_CLASSES = [("A", [Span(10, 20)]), ("B", [Span(94, 100)])]
+
+
+def scored(predicted, grouped, ignored=IGNORED, true=TWO_CLASSES):
+    """Finite metrics of one record, and its table of classes."""
+    scores = GroundingScores([GroundingItem(true, predicted, "ok", 100, ignored)], grouped=grouped)
+    values = {name: float(value[0]) for name, value in scores.values(np.ones((1, 1))).items()}
+    return {name: value for name, value in values.items() if np.isfinite(value)}, scores.per_class()
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_ignored_regions_count_neither_way(grouped):
+    """To find the part at the edge, all of it or some, is as good as to leave it out."""
+    true = [("A", [Span(10, 20)])]
+    without = scored([("A", [Span(10, 20)])], grouped, true=true)
+    for extra in (Span(90, 100), Span(95, 100), Span(92, 93)):
+        assert scored([("A", [Span(10, 20), extra])], grouped, true=true) == without
+        assert scored([("A", [extra, Span(10, 20)])], grouped, true=true) == without
+        counted = scored([("A", [Span(10, 20), extra])], grouped, ignored=(), true=true)[0]
+        assert counted["f1_50"] < 1 and counted["residue_f1"] < 1 and counted["iou_mean"] == 0.5
+    wide = scored([("A", [Span(10, 20), Span(70, 100)])], grouped, true=true)[0]
+    assert (
+        wide["precision_50"] == 0.5 and wide["residue_precision"] == 10 / 30
+    )  # 20 of its residues are wrong
+
+
+def test_ignored_regions_are_those_of_their_class():
+    values, table = scored(TWO_CLASSES, True)
+    assert values["f1_50"] == values["agnostic_f1_50"] == values["residue_f1"] == values["ap_50"] == 1
+    assert {row["class"]: row["f1_50"] for row in table} == {"A": 1, "B": 1}
+    more = [("A", [Span(10, 20), Span(90, 100)]), ("B", [Span(94, 100)])]
+    assert scored(more, True)[0]["f1_50"] == 1
+    other = [("A", [Span(10, 20)]), ("B", [Span(94, 100), Span(90, 94)])]
+    assert scored(other, True)[0]["precision_50"] == 2 / 3
+    assert scored([], True)[0]["recall_50"] == 0
