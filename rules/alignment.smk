@@ -1,12 +1,6 @@
 # Stage 1, where the config switches it on: adapters aligned with the frozen decoder's view of descriptions.
 
 
-def of_texts(alignment):
-    """The keys that the text vectors depend on."""
-    keys = {"store", "layer", "pooling", "segments", "max_text_tokens", "text_batch_size", "precision"}
-    return json.dumps(alignment.model_dump(include=keys))
-
-
 rule embed_texts:
     input:
         decoder=rules.decoder.output.folder,
@@ -30,7 +24,7 @@ rule embed_texts:
         alignment=of_texts(run.alignment),
         code=code_digest("fragmodel.alignment.texts.embed_texts", "fragmodel.alignment.pairs.read_pairs"),
     shell:
-        COMMAND + " embed-texts {input.records:q} --decoder {input.decoder:q} --manifest {output.manifest:q}"
+        "exec python -m fragmodel --log {log:q} embed-texts {input.records:q} --decoder {input.decoder:q} --manifest {output.manifest:q}"
         " --alignment {params.alignment:q}"
 
 
@@ -74,8 +68,7 @@ rule align_adapters:
             "fragmodel.embeddings.manifest.fingerprint_of",
         ),
     shell:
-        COMMAND
-        + " align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
+        "exec python -m fragmodel --log {log:q} align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
         " --store {params.store:q} {params.manifests} --texts {input.texts:q} --checkpoints {params.checkpoints:q}"
         " --model {output.model:q} --training-log {output.log:q} --adapter {params.adapter:q}"
         " --alignment {params.alignment:q} --seed {params.seed} --code {params.code}"
@@ -114,7 +107,7 @@ rule score_alignment:
             "fragmodel.embeddings.manifest.fingerprint_of",
         ),
     shell:
-        COMMAND + " score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"
+        "exec python -m fragmodel --log {log:q} score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"
         " --decoder {input.decoder:q} --store {params.store:q} {params.manifests} --texts {input.texts:q}"
         " --output {output.metrics:q} --adapter {params.adapter:q} --alignment {params.alignment:q}"
         " --seed {params.seed}"

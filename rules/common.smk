@@ -1,4 +1,5 @@
-# What all rules share: the checked configuration, paths of the run, and helpers for params.
+# What all rules share: the checked configuration, paths of the run, and helpers for params. Each rule runs a command of
+# the package, with `exec` in the place of the shell, which would not pass on signals.
 import errno
 import json
 import shlex
@@ -41,8 +42,6 @@ STORE = run.embeddings.mode == "store"
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
 RAW_READING = ["fragmodel.data.ingest.iter_records"]
-# Every job is a command of the package; in place of the shell, which would not pass on signals.
-COMMAND = "exec python -m fragmodel --log {log:q}"
 
 
 wildcard_constraints:
@@ -103,6 +102,18 @@ def packages(names):
 def slice_of(section, *leave_out):
     """A section of the config as JSON: the rule reruns when a value changes."""
     return json.dumps(section.model_dump(exclude=set(leave_out)))
+
+
+def stand_in(*prefixes):
+    """The shape of one stand-in."""
+    shapes = run.models.stand_in.model_dump()
+    return json.dumps({key: value for key, value in shapes.items() if key.startswith(prefixes)})
+
+
+def of_texts(alignment):
+    """The keys that the text vectors depend on."""
+    keys = {"store", "layer", "pooling", "segments", "max_text_tokens", "text_batch_size", "precision"}
+    return json.dumps(alignment.model_dump(include=keys))
 
 
 def option(name, *values):

@@ -36,7 +36,7 @@ rule assign_splits:
         seed=run.seed,
         code=code_digest("fragmodel.homology.splits.assign_splits"),
     shell:
-        COMMAND + " split --datasets {params.datasets:q} --output {output.assignment:q}"
+        "exec python -m fragmodel --log {log:q} split --datasets {params.datasets:q} --output {output.assignment:q}"
         " --seed {params.seed} --threads {threads}"
 
 
@@ -81,7 +81,7 @@ for data_name, dataset in run.datasets.items():
             seed=run.seed,
             code=code_digest("fragmodel.data.ingest.ingest_tasks", "fragmodel.data.ingest.TaskTables"),
         shell:
-            COMMAND + " ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
+            "exec python -m fragmodel --log {log:q} ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
             " --format {params.format:q} {params.tasks} {params.outputs} {params.rejects} {params.assignment}"
             " {params.family} {params.empty}"
             " --max-sequence-length {params.max_sequence_length}"
@@ -113,5 +113,5 @@ rule audit_leakage:
         thresholds=option("--identity", *run.evaluation.identity_thresholds),
         code=code_digest("fragmodel.homology.leakage.audit_leakage"),
     shell:
-        COMMAND + " audit {params.train} {params.test} {params.thresholds}"
+        "exec python -m fragmodel --log {log:q} audit {params.train} {params.test} {params.thresholds}"
         " --summary {output.summary:q} --table {output.table:q} --threads {threads}"

@@ -18,7 +18,7 @@ rule windows:
     params:
         code=code_digest("fragmodel.embeddings.extract.collect_windows"),
     shell:
-        COMMAND + " windows {input.records:q} --output {output.windows:q}"
+        "exec python -m fragmodel --log {log:q} windows {input.records:q} --output {output.windows:q}"
 
 
 rule embed_shard:
@@ -49,7 +49,7 @@ rule embed_shard:
         tokens_per_batch=run.embeddings.tokens_per_batch,
         code=code_digest("fragmodel.embeddings.extract.embed_windows"),
     shell:
-        COMMAND + " embed {input.windows:q} --encoder {input.encoder:q} --store {params.store:q}"
+        "exec python -m fragmodel --log {log:q} embed {input.windows:q} --encoder {input.encoder:q} --store {params.store:q}"
         " --manifest {output.manifest:q} --shard {wildcards.shard} --shards {params.shards}"
         " --dtype {params.dtype} --layer {params.layer} --compute-dtype {params.compute_dtype}"
         " --tokens-per-batch {params.tokens_per_batch}"

@@ -43,7 +43,7 @@ rule generate:
             without=RAW_READING,
         ),
     shell:
-        COMMAND + " generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
+        "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
         " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
         " --batch-size {params.batch_size} --shard {wildcards.shard} --shards {params.shards}"
 
@@ -78,7 +78,7 @@ rule baselines:
             "fragmodel.embeddings.manifest.fingerprint_of",
         ),
     shell:
-        COMMAND + " baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
+        "exec python -m fragmodel --log {log:q} baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
         " {params.store} {params.manifests} --seed {params.seed} --threads {threads}"
 
 
@@ -117,7 +117,7 @@ rule score:
         seed=run.seed,
         code=code_digest("fragmodel.evaluation.score.score", "fragmodel.evaluation.metrics.semantic.minilm"),
     shell:
-        COMMAND + " score {input.predictions:q} {input.baselines:q} {params.references} {params.train}"
+        "exec python -m fragmodel --log {log:q} score {input.predictions:q} {input.baselines:q} {params.references} {params.train}"
         " --leakage {input.leakage:q} --output {output.metrics:q} --table {output.table:q}"
         " --bootstrap-samples {params.bootstrap_samples} --identity-threshold {params.identity_threshold}"
         " {params.clean_only} {params.bertscore} --seed {params.seed}"

@@ -1,12 +1,6 @@
 # The two pretrained models: stand-ins are built here, others are brought into one place.
 
 
-def stand_in(*prefixes):
-    """The shape of one stand-in."""
-    shapes = run.models.stand_in.model_dump()
-    return json.dumps({key: value for key, value in shapes.items() if key.startswith(prefixes)})
-
-
 rule encoder:
     output:
         folder=directory(results("models/encoder")),
@@ -29,7 +23,7 @@ rule encoder:
         seed=run.seed,
         code=code_digest("fragmodel.model.sources.make_encoder"),
     shell:
-        COMMAND + " make-encoder {params.source:q} {params.revision} --output {output.folder:q}"
+        "exec python -m fragmodel --log {log:q} make-encoder {params.source:q} {params.revision} --output {output.folder:q}"
         " --stand-in {params.stand_in:q} --seed {params.seed}"
 
 
@@ -59,6 +53,5 @@ rule decoder:
         seed=run.seed,
         code=code_digest("fragmodel.model.sources.make_decoder"),
     shell:
-        COMMAND
-        + " make-decoder {params.source:q} {params.revision} --output {output.folder:q} {params.records}"
+        "exec python -m fragmodel --log {log:q} make-decoder {params.source:q} {params.revision} --output {output.folder:q} {params.records}"
         " --stand-in {params.stand_in:q} --seed {params.seed}"

@@ -48,7 +48,7 @@ rule report:
         runtime=minutes(60),
     params:
         config=json.dumps(run.model_dump()),
-        rejects=results("rejects"),
+        rejects=lambda wildcards, input: Path(input.rejects[0]).parents[2],
         scored=option_of("--scored", "scored"),
         training_log=option_of("--training-log", "training_log"),
         alignment=lambda wildcards, input: " ".join(
@@ -57,7 +57,7 @@ rule report:
         ),
         code=code_digest("fragmodel.report.page.make_report", "fragmodel.model.sources.describe_run"),
     shell:
-        COMMAND + " report {input.records:q} --rejects {params.rejects:q} --metrics {input.metrics:q}"
+        "exec python -m fragmodel --log {log:q} report {input.records:q} --rejects {params.rejects:q} --metrics {input.metrics:q}"
         " {params.scored} --leakage {input.leakage:q} {params.training_log} {params.alignment}"
         " --model {input.model:q} --encoder {input.encoder:q} --decoder {input.decoder:q}"
         " --config {params.config:q} --output {output.page:q} --figures {output.figures:q}"

@@ -62,8 +62,7 @@ rule train_model:
             without=RAW_READING,
         ),
     shell:
-        COMMAND
-        + " train --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
+        "exec python -m fragmodel --log {log:q} train --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
         " {params.weights} {params.store} {params.manifests} {params.aligned} --checkpoints {params.checkpoints:q}"
         " --model {output.model:q} --training-log {output.log:q} --adapter {params.adapter:q}"
         " --lora {params.lora:q} --training {params.training:q} --seed {params.seed} --code {params.code}"

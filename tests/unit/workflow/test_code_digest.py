@@ -236,7 +236,7 @@ def rules() -> Iterator[tuple[str, str, list[str]]]:
     """Each rule with the command that it runs and the entries of its digest."""
     for file in sorted((REPOSITORY / "rules").glob("*.smk")):
         for part in re.split(r"^\s*rule\b", file.read_text(), flags=re.MULTILINE)[1:]:
-            command = re.search(r'COMMAND\s*\+ " ([\w-]+)', part)
+            command = re.search(r'exec python -m fragmodel --log \{log:q\}\s+"?\s*"?([\w-]+)', part)
             digest = re.search(r"code_digest\((.*?)\n? *\),?\n", part, re.DOTALL)
             if command and digest:
                 yield file.stem, command[1], re.findall(r'"(fragmodel[\w.]+)"', digest[1])

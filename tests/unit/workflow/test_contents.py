@@ -62,27 +62,27 @@ def test_a_memory_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkey
     assert Contents(Path(memory)).of([path]) == Contents(tmp_path / "m.json").of([path])
 
 
-def digest_of(contents: Contents, raw: Path, data_name: str = "VenusX_Dom") -> str:
-    return raw_contents(contents, [str(raw)], format="auto", data_name=data_name, split="train")
+def digest_of(contents: Contents, raw: Path) -> str:
+    return raw_contents(contents, [str(raw)], format="auto", split="train")
 
 
 def test_what_is_read_beside_a_raw_file_counts(contents, tmp_path):
     """`entry.list` beside a VenusX table names its classes; the FASTA beside a scan has its sequences."""
-    for name, data_name, raw, beside in (
-        ("venusx", "VenusX_Act", "token_cls.csv", "entry.list"),
-        ("interproscan", "X_Dom", "results.tsv", "results.faa"),
+    for name, raw, beside in (
+        ("venusx", "token_cls.csv", "entry.list"),
+        ("interproscan", "results.tsv", "results.faa"),
     ):
         folder = tmp_path / name
         shutil.copytree(RAW / name, folder)
-        first = digest_of(contents, folder / raw, data_name)
+        first = digest_of(contents, folder / raw)
         (folder / "notes.txt").write_text("read by nobody")
-        assert digest_of(contents, folder / raw, data_name) == first
+        assert digest_of(contents, folder / raw) == first
         (folder / beside).write_text((folder / beside).read_text() + "\n")
-        assert digest_of(contents, folder / raw, data_name) != first
+        assert digest_of(contents, folder / raw) != first
     (tmp_path / "venusx" / "entry.list").unlink()
-    without = digest_of(contents, tmp_path / "venusx" / "token_cls.csv", "VenusX_Act")
+    without = digest_of(contents, tmp_path / "venusx" / "token_cls.csv")
     shutil.copy(RAW / "venusx" / "entry.list", tmp_path / "venusx")
-    assert digest_of(contents, tmp_path / "venusx" / "token_cls.csv", "VenusX_Act") != without
+    assert digest_of(contents, tmp_path / "venusx" / "token_cls.csv") != without
 
 
 def test_a_raw_file_that_cannot_be_read_is_left_to_ingestion(contents, tmp_path):
