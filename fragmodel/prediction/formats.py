@@ -73,8 +73,8 @@ def _gff3(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _attribute(value: str) -> str:
-    """Percent-encode what has a meaning in GFF3 attributes, and control characters."""
-    return re.sub(r"[%;=&,\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", value)
+    """Percent-encode what has a meaning in GFF3 attributes, control characters, and quotes, which readers strip."""
+    return re.sub(r"[%;=&,\"\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", value)
 
 
 def _bed(rows: Iterable[Row]) -> Iterator[str]:
