@@ -12,6 +12,7 @@ from string import ascii_lowercase, ascii_uppercase
 from fragmodel.data.records import Fault, Fragment, Protein
 from fragmodel.vocabulary import Span
 
+NUCLEOTIDES = frozenset("ACGTUN")  # letters of residues, too
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYUOBZX")
 _CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)  # `upper` makes two letters of "ß" and "ﬁ"
 LONGEST_PROTEIN = 100_000  # residues; the longest known protein has about 45,000

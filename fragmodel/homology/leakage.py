@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fragmodel import tables
 from fragmodel.files import file_digest, write_text
@@ -15,6 +15,16 @@ _NOTES = {
     BIOPYTHON: "Fallback with Biopython, because mmseqs is not installed: shared 4-residue words choose candidates, a "
     "local alignment measures them. It misses distant relatives; install mmseqs2 for comparable numbers.",
 }
+
+
+class _Asked(NamedTuple):
+    """What the audit needs of a record."""
+
+    record_id: str
+    uid: str
+    data_name: str
+    task_type: str
+    sequence: str
 
 
 def audit_leakage(
@@ -37,20 +47,27 @@ def audit_leakage(
 
     Raises :class:`UserError` for a file that is no records table, and when MMseqs2 fails.
     """
-    columns = ["record_id", "uid", "data_name", "task_type", "sequence"]
     known = sorted(
-        {row["sequence"] for path in train for row in tables.read_rows(path, tables.RECORDS, ["sequence"])}
+        {
+            sequence
+            for path in train
+            for (sequence,) in tables.iter_columns(path, tables.RECORDS, ["sequence"])
+        }
     )
-    asked = [row for path in test for row in tables.read_rows(path, tables.RECORDS, columns)]
-    queries = sorted({row["sequence"] for row in asked})
+    asked = [
+        _Asked(*values)
+        for path in test
+        for values in tables.iter_columns(path, tables.RECORDS, _Asked._fields)
+    ]
+    queries = sorted({record.sequence for record in asked})
     used = tool()
     best = dict.fromkeys(queries, 0.0)
     for hit in relatives(queries, known, threads=threads):
         best[queries[hit.query]] = max(best[queries[hit.query]], hit.identity)
     counts: dict[str, dict[str, dict[str, float]]] = {}  # data set → task → uid → highest identity
-    for row in asked:
-        proteins = counts.setdefault(row["data_name"], {}).setdefault(row["task_type"], {})
-        proteins[row["uid"]] = max(proteins.get(row["uid"], 0.0), best[row["sequence"]])
+    for record in asked:
+        proteins = counts.setdefault(record.data_name, {}).setdefault(record.task_type, {})
+        proteins[record.uid] = max(proteins.get(record.uid, 0.0), best[record.sequence])
     summary = {
         "method": used,
         "note": _NOTES[used],
@@ -71,10 +88,11 @@ def audit_leakage(
             for name, tasks in sorted(counts.items())
         },
     }
-    rows = [
-        {**{c: row[c] for c in columns if c != "sequence"}, "identity": best[row["sequence"]]}
-        for row in asked
-    ]
+    rows = []
+    for record in asked:
+        row = record._asdict()
+        identity = best[row.pop("sequence")]
+        rows.append({**row, "identity": identity})
     inputs = {
         kind: [file_digest(path) for path in paths] for kind, paths in (("train", train), ("test", test))
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers.fasta import FastaRecord, read_fasta
+from fragmodel.data.validate import NUCLEOTIDES
 from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
@@ -19,6 +20,7 @@ from fragmodel.prediction.standard_input import seekable
 from fragmodel.vocabulary import REFERRING_TASKS, TaskType
 
 STDOUT = Path("-")
+_TELLING = 30  # residues; so many of a protein are never of five kinds alone
 _BATCHES_AT_ONCE = (
     8  # batches whose questions are gathered and sorted by length; what a killed run loses at most
 )
@@ -111,11 +113,20 @@ def check_proteins(fasta: Path, shown: str | Path, task: Task) -> tuple[int, int
     """
     unknown = dict(task.fragments or {})
     proteins = residues = 0
+    doubtful: list[str] = []
     for protein in read_fasta(fasta, shown=shown, unique=True):
+        if len(protein.sequence) >= _TELLING and set(protein.sequence) <= NUCLEOTIDES:
+            doubtful.append(protein.uid)
         check_inside(unknown.pop(protein.uid, []), len(protein.sequence))
         if task.wants(protein):
             proteins += 1
             residues += len(protein.sequence)
+    if doubtful:
+        print(
+            f"warning: {shown}: {len(doubtful)} sequences hold none but the letters A, C, G, T, U and N, the first "
+            f"'{doubtful[0]}'; nucleotides are read as residues: translate them first",
+            file=sys.stderr,
+        )
     for uid, fragments in unknown.items():
         raise UserError(
             f"{fragments[0].where}: no protein '{uid}' in {shown}; names are the first word after '>'"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
@@ -66,3 +67,40 @@ def test_a_mistake_in_the_module_config_is_told(tmp_path):
     result = dry_run(tmp_path)
     assert result.returncode != 0
     assert "seeds" in result.stdout + result.stderr
+
+
+def run_config(folder: Path) -> None:
+    sample = REPOSITORY / "data/sample/VenusX_Act"
+    files = {split: str(sample / f"{split}.json") for split in ("train", "test")}
+    (folder / "run.yaml").write_text(yaml.safe_dump({"datasets": {"VenusX_Act": files}}))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--configfile", "run.yaml"],
+        ["--configfile", "run.yaml", "--directory", "elsewhere"],
+        ["--configfile", "run.yaml", "--profile", str(REPOSITORY / "slurm")],
+        [
+            "--configfile",
+            "run.yaml",
+            "--config",
+            "training={max_steps: 3, learning_rate: 1e-4}",
+            "results=./res/",
+        ],
+    ],
+    ids=["snakefile", "directory", "profile", "config"],
+)
+def test_a_run_starts_from_another_folder(tmp_path, options):
+    run_config(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    result = dry_run(tmp_path, "--snakefile", str(REPOSITORY / "Snakefile"), *options)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    assert "train_model" in result.stdout
+
+
+def test_without_a_config_it_is_said_what_to_give(tmp_path):
+    result = dry_run(tmp_path, "--snakefile", str(REPOSITORY / "Snakefile"))
+    said = result.stdout + result.stderr
+    assert result.returncode and "no config.yaml in" in said and "--configfile FILE" in said
+    assert "Traceback" not in said

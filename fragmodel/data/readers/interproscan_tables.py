@@ -19,13 +19,12 @@ from fragmodel.data.readers.nested import unreadable
 from fragmodel.data.readers.signatures import Match, library_name
 from fragmodel.data.records import Fault, Protein
 from fragmodel.data.text_files import opened
-from fragmodel.data.validate import capitals, plain_residues
+from fragmodel.data.validate import NUCLEOTIDES, capitals, plain_residues
 from fragmodel.errors import UserError
 
 _COLUMNS = 11  # of a TSV row, before those of the entry
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ENTRY = re.compile(r"InterPro:(IPR\d+)")
-_NUCLEOTIDES = frozenset("ACGTUN")
 Part = tuple[str, list[Any]]  # uid; name and sequence, or name, MD5, length and match of a row, as plain JSON
 
 
@@ -124,7 +123,7 @@ def _sequences(fastas: Sequence[Path]) -> Iterator[Part]:
     for fasta in fastas:
         nucleotides = True
         for name, sequence, _ in raw_records(fasta):
-            nucleotides = nucleotides and set(capitals(sequence)) <= _NUCLEOTIDES
+            nucleotides = nucleotides and set(capitals(sequence)) <= NUCLEOTIDES
             yield uid_of(name), [name, sequence]
         if nucleotides:
             raise UserError(

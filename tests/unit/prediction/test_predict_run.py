@@ -9,7 +9,7 @@ from stub_model import StubModel
 
 from fragmodel.errors import UserError
 from fragmodel.model.trained import SPEC_FILE, WEIGHTS_FILE
-from fragmodel.prediction.run import make_task, predict
+from fragmodel.prediction.run import check_proteins, make_task, predict
 
 GROUP = make_task("grounding_group", [], [], [])
 # The run of W at 60 to 70 lies in several windows of 40 residues.
@@ -155,3 +155,14 @@ def test_fragments_of_unknown_proteins_are_a_mistake(model_dir, fasta, tmp_path)
 def test_options_must_fit_the_task(arguments):
     with pytest.raises(UserError, match=f"--task {arguments[0]} (needs|takes)"):
         make_task(*arguments)
+
+
+def test_nucleotides_are_warned_of_and_short_or_mixed_proteins_are_not(tmp_path, capsys):
+    proteins = {
+        "gene": "ATGGCACGTAACGTTAACGGCATTACGGCATACG",
+        "peptide": "GAGAGA",
+        "protein": "ACGT" * 20 + "W",
+    }
+    check_proteins(write_fasta(tmp_path / "in.fasta", proteins), "in.fasta", GROUP)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: in.fasta: 1 sequences") and "'gene'" in line and "translate" in line

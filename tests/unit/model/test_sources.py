@@ -1,0 +1,48 @@
+"""Models that are fetched from a hub: which revision was taken. The hub is replaced: tests have no network."""
+
+import shutil
+
+import pytest
+
+from fragmodel.errors import UserError
+from fragmodel.model.sources import make_decoder, make_encoder, read_source
+
+SHAPE = {"layers": 1, "dim": 8, "heads": 2, "seed": 1}
+DECODER = {"records": [], "vocab_size": 1, "epochs": 0, **SHAPE}
+COMMIT = "0123456789abcdef"
+
+
+@pytest.fixture
+def hub(tiny, tmp_path, monkeypatch):
+    """The calls to a hub that has one encoder and one decoder, in the cache's layout."""
+    asked = []
+
+    def download(source, revision=None, **_):
+        asked.append((source, revision))
+        folder = tmp_path / "hub" / source / "snapshots" / COMMIT
+        shutil.copytree(tiny.encoder if "esm" in source else tiny.untied, folder, dirs_exist_ok=True)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    return asked
+
+
+@pytest.mark.parametrize("revision", [None, "v1"])
+def test_the_revision_is_asked_for_and_the_commit_noted(hub, tmp_path, revision):
+    make_encoder("lab/esm", tmp_path / "encoder", revision=revision, **SHAPE)
+    make_decoder("lab/llama", tmp_path / "decoder", revision=revision, **DECODER)
+    assert hub == [("lab/esm", revision), ("lab/llama", revision)]
+    assert {read_source(tmp_path / part)["revision"] for part in ("encoder", "decoder")} == {COMMIT}
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_revision_of_what_has_none_is_refused(tiny, tmp_path):
+    with pytest.raises(UserError, match=r"encoder_revision: .* no hub id"):
+        make_encoder(str(tiny.encoder), tmp_path / "encoder", revision="v1", **SHAPE)
+    with pytest.raises(UserError, match=r"decoder_revision: .* local folder"):
+        make_decoder(str(tiny.untied), tmp_path / "decoder", revision="v1", **DECODER)
+
+
+def test_local_models_have_no_revision(tiny, tmp_path):
+    make_encoder(str(tiny.encoder), tmp_path / "encoder", **SHAPE)
+    assert read_source(tmp_path / "encoder")["revision"] is None
