@@ -1,5 +1,6 @@
 """`fragmodel ingest`: raw files to validated Parquet."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from fragmodel.cli.app import app
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, told_family
 
 
 @app.command()
@@ -80,9 +81,22 @@ def ingest(
         assignment=assignment,
         allow_empty=not refuse_empty,
     )
+    if task != ["function"]:
+        _tell_family(family or told_family(data_name), data_name)
     for each, summary in summaries.items():
         if len(summaries) > 1:
             print(f"{each}:")
         for reason, count in summary.reasons.items():
             print(f"rejected as {reason}: {count}")
         print(f"accepted {summary.accepted}, rejected {summary.rejected}")
+
+
+def _tell_family(family: str | None, data_name: str) -> None:
+    """Say what the fragments are taken for."""
+    print(f"family: {family or 'fragment'}")
+    if family is None:
+        print(
+            f"warning: neither the name '{data_name}' nor --family tells what the fragments are; "
+            "questions say 'fragment'",
+            file=sys.stderr,
+        )

@@ -18,7 +18,7 @@ from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
 from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import DESCRIBING_TASKS
+from fragmodel.vocabulary import DESCRIBING_TASKS, FAMILIES, told_family
 
 
 class RunConfig(Section):
@@ -74,6 +74,13 @@ class RunConfig(Section):
             # Data names become file names: no separators, no leading dot.
             if not all(char.isalnum() or char in "_-" for char in name):
                 raise ValueError(f"data name {name!r} may hold letters, digits, '_' and '-' only")
+        for name, dataset in value.items():
+            if set(dataset.tasks) != {"function"} and not (dataset.family or told_family(name)):
+                known = ", ".join(dict.fromkeys(FAMILIES.values()))
+                raise ValueError(
+                    f"neither the name {name!r} nor its key family tells what the fragments are: set family, one of "
+                    f"{known}"
+                )
         return value
 
     @model_validator(mode="after")

@@ -48,7 +48,11 @@ def test_some_records_rejected(tmp_path):
     lost = sum(len(entry["frags"]) for entry in records[0]["fragments"])
     done = call(tmp_path, raw)
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [f"rejected as gap: {lost}", f"accepted {11 - lost}, rejected {lost}"]
+    assert done.stdout.splitlines() == [
+        "family: domain",
+        f"rejected as gap: {lost}",
+        f"accepted {11 - lost}, rejected {lost}",
+    ]
     assert pq.read_metadata(tmp_path / "r.parquet").num_rows == lost
     done = call(tmp_path, raw, "--max-rejected-fraction", "0.01")
     assert done.returncode == 2 and "max_rejected_fraction" in done.stderr
@@ -90,3 +94,11 @@ def test_the_family_is_asked_for_and_taken(tmp_path):
     assert (made["family"], made["min_visible_fraction"]) == ("active site", 0.3)
     done = call(tmp_path, SAMPLE / "VenusX_Dom" / "test.json", "--family", "fold")
     assert done.returncode == 2 and "unknown family 'fold'; known: domain, " in done.stderr
+
+
+def test_a_family_that_nothing_tells_is_warned_of(tmp_path):
+    raw = tmp_path / "raw.json"
+    raw.write_text((SAMPLE / "VenusX_Dom" / "test.json").read_text())
+    done = call(tmp_path, raw, "--data-name", "Mine")
+    assert done.returncode == 0 and "warning: neither the name 'Mine' nor --family" in done.stderr
+    assert not call(tmp_path, raw, "--data-name", "Mine", "--family", "domain").stderr

@@ -145,3 +145,23 @@ def test_values_of_the_command_line_arrive_as_texts():
     assert "training.max_steps: must be a valid integer (is 'three')" in message(
         {"datasets": DATASETS, "training": {"max_steps": "three"}}
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "valid"),
+    [
+        ("Mine", {}, False),
+        ("Mine_Act_Dom", {}, False),  # two families
+        ("Mine", {"family": "domain"}, True),
+        ("Mine", {"family": "fragment"}, True),
+        ("VenusX_Res_Epi_MP70", {}, True),
+        ("Mine", {"tasks": ["function"]}, True),
+        ("Mine", {"tasks": ["function", "referring_desc"]}, False),
+    ],
+)
+def test_a_run_knows_what_its_fragments_are(name, dataset, valid):
+    values = {"datasets": {name: {"train": "a", "test": "b", **dataset}}}
+    if valid:
+        assert parse_config(values).datasets[name]
+    else:
+        assert f"neither the name '{name}' nor its key family tells" in message(values)
