@@ -76,6 +76,7 @@ def test_training_takes_the_output(aligned, inputs):
     assert sorted(path.name for path in (aligned / "model").iterdir()) == [
         "adapters.safetensors",
         "alignment.json",
+        "environment.json",
     ]
     spec = inputs.models.spec(intermediate_dim=32, perceiver_latent_size=1)
     model, _ = spec.build(include_encoder=False)
