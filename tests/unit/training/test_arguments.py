@@ -80,6 +80,7 @@ def test_advanced_command_line() -> None:
         "lora_dropout": 0.1,
         "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         "seed": 42,
+        "encoder_layer": None,
     }
 
 
