@@ -22,7 +22,11 @@ rule embed_texts:
         # As the store of encoder states, the text vectors outlive the run.
         packages=packages(EMBEDDING),
         alignment=of_texts(run.alignment),
-        code=code_digest("fragmodel.alignment.texts.embed_texts", "fragmodel.alignment.pairs.read_pairs"),
+        code=code_digest(
+            "fragmodel.alignment.texts.embed_texts",
+            "fragmodel.alignment.pairs.read_pairs",
+            command="fragmodel.cli.stages.alignment.embed_texts",
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} embed-texts {input.records:q} --decoder {input.decoder:q} --manifest {output.manifest:q}"
         " --alignment {params.alignment:q}"
@@ -66,6 +70,7 @@ rule align_adapters:
             "fragmodel.alignment.program.launch_alignment",
             "fragmodel.alignment.texts.fingerprint_in",
             "fragmodel.embeddings.manifest.fingerprint_of",
+            command="fragmodel.cli.stages.alignment.align",
         ),
     shell:
         "exec python -m fragmodel --log {log:q} align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
@@ -105,6 +110,7 @@ rule score_alignment:
             "fragmodel.alignment.evaluate.evaluate",
             "fragmodel.alignment.texts.fingerprint_in",
             "fragmodel.embeddings.manifest.fingerprint_of",
+            command="fragmodel.cli.stages.alignment.score_alignment",
         ),
     shell:
         "exec python -m fragmodel --log {log:q} score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"

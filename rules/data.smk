@@ -34,7 +34,7 @@ rule assign_splits:
         ],
         packages=packages(SEARCH),
         seed=run.seed,
-        code=code_digest("fragmodel.homology.splits.assign_splits"),
+        code=code_digest("fragmodel.homology.splits.assign_splits", command="fragmodel.cli.stages.data.split"),
     shell:
         "exec python -m fragmodel --log {log:q} split --datasets {params.datasets:q} --output {output.assignment:q}"
         " --seed {params.seed} --threads {threads}"
@@ -79,7 +79,11 @@ for data_name, dataset in run.datasets.items():
             min_visible_fraction=run.ingest.min_visible_fraction,
             max_rejected_fraction=run.ingest.max_rejected_fraction,
             seed=run.seed,
-            code=code_digest("fragmodel.data.ingest.ingest_tasks", "fragmodel.data.ingest.TaskTables"),
+            code=code_digest(
+                "fragmodel.data.ingest.ingest_tasks",
+                "fragmodel.data.ingest.TaskTables",
+                command="fragmodel.cli.ingest.ingest",
+            ),
         shell:
             "exec python -m fragmodel --log {log:q} ingest {params.files} --data-name {params.data_name:q} --split {wildcards.split}"
             " --format {params.format:q} {params.tasks} {params.outputs} {params.rejects} {params.assignment}"
@@ -111,7 +115,9 @@ rule audit_leakage:
         test=option_of("--test", "test"),
         packages=packages(SEARCH),
         thresholds=option("--identity", *run.evaluation.identity_thresholds),
-        code=code_digest("fragmodel.homology.leakage.audit_leakage"),
+        code=code_digest(
+            "fragmodel.homology.leakage.audit_leakage", command="fragmodel.cli.stages.data.audit"
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} audit {params.train} {params.test} {params.thresholds}"
         " --summary {output.summary:q} --table {output.table:q} --threads {threads}"

@@ -16,7 +16,9 @@ rule windows:
         mem_mb=memory(1500, factor=10),
         runtime=minutes(60),
     params:
-        code=code_digest("fragmodel.embeddings.extract.collect_windows"),
+        code=code_digest(
+            "fragmodel.embeddings.extract.collect_windows", command="fragmodel.cli.stages.windows.windows"
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} windows {input.records:q} --output {output.windows:q}"
 
@@ -47,7 +49,7 @@ rule embed_shard:
         layer=run.embeddings.layer,
         compute_dtype=run.embeddings.compute_dtype,
         tokens_per_batch=run.embeddings.tokens_per_batch,
-        code=code_digest("fragmodel.embeddings.extract.embed_windows"),
+        code=code_digest("fragmodel.embeddings.extract.embed_windows", command="fragmodel.cli.embed.embed"),
     shell:
         "exec python -m fragmodel --log {log:q} embed {input.windows:q} --encoder {input.encoder:q} --store {params.store:q}"
         " --manifest {output.manifest:q} --shard {wildcards.shard} --shards {params.shards}"

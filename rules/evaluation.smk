@@ -41,6 +41,7 @@ rule generate:
             "fragmodel.evaluation.generate.generate",
             "fragmodel.embeddings.manifest.fingerprint_of",
             without=RAW_READING,
+            command="fragmodel.cli.stages.evaluation.generate",
         ),
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
@@ -76,6 +77,7 @@ rule baselines:
         code=code_digest(
             "fragmodel.evaluation.baselines.run_baselines",
             "fragmodel.embeddings.manifest.fingerprint_of",
+            command="fragmodel.cli.stages.evaluation.baselines",
         ),
     shell:
         "exec python -m fragmodel --log {log:q} baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
@@ -115,7 +117,11 @@ rule score:
         references=option_of("--references", "references"),
         train=option_of("--train", "train"),
         seed=run.seed,
-        code=code_digest("fragmodel.evaluation.score.score", "fragmodel.evaluation.metrics.semantic.minilm"),
+        code=code_digest(
+            "fragmodel.evaluation.score.score",
+            "fragmodel.evaluation.metrics.semantic.minilm",
+            command="fragmodel.cli.score.score",
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} score {input.predictions:q} {input.baselines:q} {params.references} {params.train}"
         " --leakage {input.leakage:q} --output {output.metrics:q} --table {output.table:q}"

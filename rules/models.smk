@@ -21,7 +21,9 @@ rule encoder:
         revision=option("--revision", *filter(None, [run.models.encoder_revision])),
         stand_in=stand_in("encoder"),
         seed=run.seed,
-        code=code_digest("fragmodel.model.sources.make_encoder"),
+        code=code_digest(
+            "fragmodel.model.sources.make_encoder", command="fragmodel.cli.stages.models.make_encoder"
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} make-encoder {params.source:q} {params.revision} --output {output.folder:q}"
         " --stand-in {params.stand_in:q} --seed {params.seed}"
@@ -51,7 +53,9 @@ rule decoder:
         records=option_of("--records", "records"),
         stand_in=stand_in("decoder", "vocab_size"),
         seed=run.seed,
-        code=code_digest("fragmodel.model.sources.make_decoder"),
+        code=code_digest(
+            "fragmodel.model.sources.make_decoder", command="fragmodel.cli.stages.models.make_decoder"
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} make-decoder {params.source:q} {params.revision} --output {output.folder:q} {params.records}"
         " --stand-in {params.stand_in:q} --seed {params.seed}"

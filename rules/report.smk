@@ -55,7 +55,11 @@ rule report:
             option(name, path)
             for name, path in zip(("--alignment-log", "--alignment-metrics"), input.alignment)
         ),
-        code=code_digest("fragmodel.report.page.make_report", "fragmodel.model.sources.describe_run"),
+        code=code_digest(
+            "fragmodel.report.page.make_report",
+            "fragmodel.model.sources.describe_run",
+            command="fragmodel.cli.stages.report.report",
+        ),
     shell:
         "exec python -m fragmodel --log {log:q} report {input.records:q} --rejects {params.rejects:q} --metrics {input.metrics:q}"
         " {params.scored} --leakage {input.leakage:q} {params.training_log} {params.alignment}"

@@ -60,6 +60,7 @@ rule train_model:
                 else "fragmodel.training.loop.train"
             ),
             without=RAW_READING,
+            command="fragmodel.cli.stages.training.train",
         ),
     shell:
         "exec python -m fragmodel --log {log:q} train --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"

@@ -52,38 +52,10 @@ class TaskTables(NamedTuple):
 
 
 def ingest(
-    raw: Sequence[Path],
-    *,
-    task: TaskType,
-    data_name: str,
-    output: Path,
-    rejects: Path,
-    format: str = "auto",
-    split: str = "test",
-    family: Family | None = None,
-    max_sequence_length: int = LONGEST_WINDOW,
-    min_visible_fraction: float = LEAST_VISIBLE,
-    max_rejected_fraction: float = 1.0,
-    seed: int = 1,
-    assignment: Path | None = None,
-    allow_empty: bool = True,
+    raw: Sequence[Path], *, task: TaskType, output: Path, rejects: Path, **options: Any
 ) -> IngestSummary:
-    """:func:`ingest_tasks` for one task."""
-    summaries = ingest_tasks(
-        raw,
-        {task: TaskTables(output, rejects)},
-        data_name=data_name,
-        format=format,
-        split=split,
-        family=family,
-        max_sequence_length=max_sequence_length,
-        min_visible_fraction=min_visible_fraction,
-        max_rejected_fraction=max_rejected_fraction,
-        seed=seed,
-        assignment=assignment,
-        allow_empty=allow_empty,
-    )
-    return summaries[task]
+    """:func:`ingest_tasks`, whose ``options`` it takes, for one task."""
+    return ingest_tasks(raw, {task: TaskTables(output, rejects)}, **options)[task]
 
 
 def ingest_tasks(

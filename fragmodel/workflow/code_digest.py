@@ -25,15 +25,16 @@ class Symbol(NamedTuple):
     name: str
 
 
-def code_digest(*entries: str, without: Collection[str] = ()) -> str:
+def code_digest(*entries: str, command: str | None = None, without: Collection[str] = ()) -> str:
     """Digest of the code that ``entries`` reach: functions or modules, e.g. ``fragmodel.data.ingest.ingest``.
 
-    What only ``without`` (written as the entries) leads to is left out: the caller knows that it is never run.
-    Raises ``ValueError`` for an entry that does not exist.
+    ``command`` is the function that hands a rule's arguments on to them: it counts itself, without what it names. What
+    only ``without`` (written as the entries) leads to is left out: the caller knows that it is never run. Raises
+    ``ValueError`` for an entry that does not exist.
     """
     digest = hashlib.sha256()
     wanted: dict[str, set[int]] = {}
-    for symbol in reachable(*entries, without=without):
+    for symbol in [*reachable(*entries, without=without), *(_entry(command) if command else [])]:
         wanted.setdefault(symbol.module, set()).update(_module(symbol.module).places(symbol.name))
     for name in sorted(name for name, places in wanted.items() if places):
         texts = [_text(name, place) for place in sorted(wanted[name])]
@@ -48,13 +49,13 @@ def reachable(*entries: str, without: Collection[str] = ()) -> set[Symbol]:
     """All symbols of the package that the code of ``entries`` names, directly or through others."""
     pending = [symbol for entry in entries for symbol in _entry(entry)]
     passed_over = {symbol for entry in without for symbol in _entry(entry)}
-    found: set[Symbol] = set()
+    found = set(passed_over)
     while pending:
         symbol = pending.pop()
-        if symbol not in found | passed_over:
+        if symbol not in found:
             found.add(symbol)
             pending += _follow(symbol)
-    return found
+    return found - passed_over
 
 
 class _Module(NamedTuple):

@@ -38,10 +38,6 @@ def edited(module: str) -> Change:
     return lambda workflow: change_functions(workflow.folder / "fragmodel" / module)
 
 
-def several(*modules: str) -> Change:
-    return lambda workflow: [edited(module)(workflow) for module in modules] and None
-
-
 def everywhere(edit: Callable[[Path], None]) -> Change:
     return lambda workflow: [edit(path) for path in (workflow.folder / "fragmodel").rglob("*.py")] and None
 
@@ -99,6 +95,13 @@ def defaults(workflow: Workflow) -> None:
     config |= {"report": {"examples": 12}, "seed": 1, "embeddings": {"layer": -1, "store": "results/store"}}
     config["datasets"]["VenusX_Dom"]["format"] = "auto"
     workflow.configure(config)
+
+
+def messages(workflow: Workflow) -> None:
+    for module in ("config/faults.py", "planning/doctor.py", "planning/plan.py"):
+        change_functions(workflow.folder / "fragmodel" / module)
+    command = workflow.folder / "fragmodel/cli/score.py"
+    command.write_text(command.read_text().replace("Score this task type only.", "Another help."))
 
 
 def new_key(workflow: Workflow) -> None:
@@ -163,9 +166,7 @@ TABLE: dict[str, Change] = {
     "results moved beside a fresh clone": cloned,
     "keys set to their defaults": defaults,
     "the results folder in another spelling (`./results/`)": setting("results", "./results/"),
-    "code of a command, of the config's messages, of `doctor` or `plan`": several(
-        "cli/score.py", "config/faults.py", "planning/doctor.py", "planning/plan.py"
-    ),
+    "the help of a command; code of the config's messages, of `doctor` or `plan`": messages,
     "the other training loop": edited("training/loop.py"),
     "settings of a stage that is off (`alignment`); the page lists all settings": setting(
         "alignment.learning_rate", 0.5
@@ -177,6 +178,7 @@ TABLE: dict[str, Change] = {
     "a new key of the section `report`, with its default": new_key,
     "`report.title`": setting("report.title", "another"),
     "a metric": edited("evaluation/metrics/grounding.py"),
+    "what the command `fragmodel score` hands on": edited("cli/score.py"),
     "`evaluation.bootstrap_samples`": setting("evaluation.bootstrap_samples", 60),
     "a baseline": edited("evaluation/baselines/priors.py"),
     "the parser of answers, which baselines use too": edited("evaluation/parse.py"),

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import pytest
 from code_edits import change_functions, change_looks
@@ -107,7 +108,7 @@ def test_templates_are_the_report_s(package: Path) -> None:
 
 def test_comments_docstrings_layout_and_annotations_are_no_code(package: Path) -> None:
     """Every file of the package, at once."""
-    entries = [entry for _, _, names in rules() for entry in names]
+    entries = [entry for rule in rules() for entry in rule.entries]
     before = {entry: code_digest(entry) for entry in entries}
     for path in package.rglob("*.py"):
         change_looks(path)
@@ -232,14 +233,24 @@ def test_all_that_runs_is_reached(tmp_path: Path) -> None:
 # The rules
 
 
-def rules() -> Iterator[tuple[str, str, list[str]]]:
-    """Each rule with the command that it runs and the entries of its digest."""
+class Rule(NamedTuple):
+    """A rule's command, and what its digest names: the function of the command, and the entries."""
+
+    file: str
+    command: str
+    function: str
+    entries: list[str]
+
+
+def rules() -> Iterator[Rule]:
     for file in sorted((REPOSITORY / "rules").glob("*.smk")):
         for part in re.split(r"^\s*rule\b", file.read_text(), flags=re.MULTILINE)[1:]:
-            command = re.search(r'exec python -m fragmodel --log \{log:q\}\s+"?\s*"?([\w-]+)', part)
-            digest = re.search(r"code_digest\((.*?)\n? *\),?\n", part, re.DOTALL)
+            command = re.search(r"exec python -m fragmodel --log \{log:q\} ([\w-]+)", part)
+            digest = part.partition("code_digest(")[2].partition("shell:")[0]
             if command and digest:
-                yield file.stem, command[1], re.findall(r'"(fragmodel[\w.]+)"', digest[1])
+                function = re.search(r'command="([\w.]+)"', digest)[1]
+                entries = set(re.findall(r'"(fragmodel[\w.]+)"', digest)) - {function}
+                yield Rule(file.stem, command[1], function, sorted(entries))
 
 
 def imports_of(command: str) -> set[str]:
@@ -261,16 +272,30 @@ OTHER_WAYS = {  # imported by commands for uses that no rule makes
 }
 
 
-@pytest.mark.parametrize(("file", "command", "entries"), [pytest.param(*r, id=r[1]) for r in rules()])
-def test_each_rule_s_digest_covers_its_command(file: str, command: str, entries: list[str]) -> None:
-    found = reachable(*entries)
-    for name in imports_of(command):
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.command) for rule in rules()])
+def test_each_rule_s_digest_covers_its_command(rule: Rule) -> None:
+    function = get_command(app).commands[rule.command].callback
+    assert f"{function.__module__}.{function.__name__}" == rule.function
+    found = reachable(*rule.entries)
+    for name in imports_of(rule.command):
         if name.startswith(BESIDE) or name in OTHER_WAYS:
             continue
         module, _, attribute = name.rpartition(".")
         if inspect.ismodule(getattr(importlib.import_module(module), attribute)):
             continue
-        assert any(s.name == attribute for s in found), f"rule of {command} in {file} does not see {name}"
+        assert any(symbol.name == attribute for symbol in found), f"{rule.command} does not see {name}"
+
+
+def test_what_a_command_hands_on_counts_and_its_help_does_not(package: Path) -> None:
+    def digest() -> str:
+        return code_digest(SCORE, command="fragmodel.cli.score.score")
+
+    before = digest()
+    path = package / "cli" / "score.py"
+    rewrite(path, lambda text: text.replace("Score this task type only.", "Another help."))
+    assert digest() == before
+    rewrite(path, lambda text: text.replace("clean_only=clean_only", "clean_only=False"))
+    assert digest() != before
 
 
 def test_every_rule_carries_a_digest() -> None:
