@@ -21,7 +21,7 @@ A run is described by one YAML file: `config.yaml`, or another that is named wit
 then replaces it. Single keys are set with `--config`, e.g. `snakemake --config seed=2`. The file is checked before
 anything runs; a mistake is shown with the key's path and what is allowed. `fragmodel config check FILE` does only that.
 
-This page is printed by `fragmodel config reference` from `fragmodel/config/run.py`."""
+This page is printed by `fragmodel config reference` from `fragmodel/config/`."""
 
 
 @commands.command()
