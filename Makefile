@@ -29,8 +29,8 @@ demo-smollm2: setup ## the same with the real pretrained SmolLM2-135M-Instruct
 	$(BIN)/snakemake --quiet rules --configfile config/smollm2.yaml
 	@$(BIN)/fragmodel summary results-smollm2
 
-test: setup ## every test
-	$(BIN)/python -m pytest
+test: setup ## every test, on all processors
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 bench: setup ## the benchmarks; figures land in results/benchmarks
 	# A peer of the embedding benchmark; without its dependencies, whose bounds are older than ours.

@@ -3,6 +3,8 @@
 Import helpers from them, never from ``conftest``: other folders have a module of that name too.
 """
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,22 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from tiny_models import TinyModels
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one processor a worker; before torch is imported
+
+EXPENSIVE = {"finished", "cluster", "browser", "report"}  # session fixtures that one worker must make for all
+FIRST = ("workflow", "slurm")  # the longest: what begins last ends last
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup`` a module is the unit of sharing out, and a folder where a run is shared."""
+    for item in items:
+        path = Path(item.path)
+        shared = EXPENSIVE & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(path.parent.name if shared else path.stem))
+    items.sort(key=lambda item: Path(item.path).parent.name not in FIRST)
 
 
 # A busy machine is no defect: examples have no time limit.
