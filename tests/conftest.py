@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one processor a worker; before torch is imported
+    # One processor a worker, before torch is imported. Threads of programs that take more must not wait by turning
+    # in circles, which on shared processors makes training ten times as slow.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 EXPENSIVE = {"finished", "cluster", "browser", "report"}  # session fixtures that one worker must make for all
 FIRST = ("workflow", "slurm")  # the longest: what begins last ends last
