@@ -42,6 +42,8 @@ STORE = run.embeddings.mode == "store"
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
 RAW_READING = ["fragmodel.data.ingest.iter_records"]
+# Training scores answers where they choose the checkpoint.
+SCORING = [] if run.training.select == "score" else ["fragmodel.evaluation.judge.mean_score"]
 
 
 wildcard_constraints:
