@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, REPOSITORY)
 
+from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
@@ -24,6 +25,8 @@ jobs_run_with(sys.executable, REPOSITORY)
 leave_signals_to_jobs()
 
 try:
+    for path in workflow.configfiles:
+        refuse_duplicates(Path(path))
     run = parse_config(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
