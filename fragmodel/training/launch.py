@@ -257,7 +257,7 @@ def run_program(command: Sequence[str], training: LearningConfig, folder: Path) 
             signal.signal(number, handler)
     # Under torchrun the program's own status is lost.
     if signals and status and (status == EXIT_STATUS or last_step(folder) > started_at):
-        again = "Slurm starts this job again" if requeue() else "run again"
+        again = "Slurm starts this job again" if signal.SIGINT not in signals and requeue() else "run again"
         raise UserError(f"training was interrupted and wrote a checkpoint; {again} to go on from there")
     if status:
         raise UserError(f"training ended with status {status}; what it said is in the stage's log")
