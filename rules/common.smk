@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, REPOSITORY)
 
+from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
@@ -24,6 +25,8 @@ jobs_run_with(sys.executable, REPOSITORY)
 leave_signals_to_jobs()
 
 try:
+    for path in workflow.configfiles:
+        refuse_duplicates(Path(path))
     run = parse_config(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -42,6 +45,8 @@ STORE = run.embeddings.mode == "store"
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
 RAW_READING = ["fragmodel.data.ingest.iter_records"]
+# Training scores answers where they choose the checkpoint.
+SCORING = [] if run.training.select == "score" else ["fragmodel.evaluation.judge.mean_score"]
 
 
 wildcard_constraints:

@@ -59,7 +59,7 @@ rule train_model:
                 if run.training.loop == "trainer"
                 else "fragmodel.training.loop.train"
             ),
-            without=RAW_READING,
+            without=RAW_READING + SCORING,
             command="fragmodel.cli.stages.training.train",
         ),
     shell:

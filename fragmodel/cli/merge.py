@@ -18,4 +18,7 @@ def merge(
 
     hush()
     run(model, output)
-    print(f"{output}: merged model; load it with AutoModelForCausalLM after `import fragmodel`")
+    print(
+        f"{output}: merged model; load it with AutoModelForCausalLM after "
+        "`from fragmodel import Esm2LlamaInstructForCausalLM`"
+    )

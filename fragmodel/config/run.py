@@ -12,6 +12,7 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.datasets import DatasetConfig, IngestConfig
+from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
@@ -127,13 +128,15 @@ def parse_config(values: dict[str, Any], source: str = "config") -> RunConfig:
 def load_config(path: str | Path) -> RunConfig:
     """Read and check a YAML file."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values at the top level")
+    refuse_duplicates(Path(path), text)
     return parse_config(values, str(path))
 
 

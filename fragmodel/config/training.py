@@ -94,11 +94,19 @@ loss. 0: 1024 on a CPU, 16384 on a GPU."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Data loading processes for each training process."""
     checkpoint_steps: Positive = 200
-    """Steps between checkpoints."""
+    """Steps between checkpoints; each is validated."""
+    select: Literal["last", "loss", "score"] = "loss"
+    """Which checkpoint becomes the model: the `last`, or the one with the best validation `loss`, or with the best \
+mean `score` of its answers to `probe_records` (each task by the metric that decides it)."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """End training after so many validations that were no better than the best before; 0: never."""
+    validation_records: Annotated[int, Field(ge=0)] = 1000
+    """Validation records of each validation, spread evenly over all; 0: all of them."""
     log_steps: Positive = 5
     """Steps between log entries."""
     probe_records: Annotated[int, Field(ge=0)] = 8
-    """Validation records that are answered at each checkpoint; the report draws how many answers have their form."""
+    """Validation records that are answered at each checkpoint; the report draws how many answers have their form, and \
+their score. For `select: score` take 50 or more: of few, chance decides."""
     max_text_tokens: Positive = 512
     """Longest answer in tokens; longer ones are cut and counted."""
 
@@ -106,4 +114,6 @@ loss. 0: 1024 on a CPU, 16384 on a GPU."""
     def _quantised_is_whole(self) -> "TrainingConfig":
         if self.decoder_bits and self.parallel == "fsdp":
             raise ValueError("decoder_bits: quantised weights cannot be sharded; set parallel: ddp")
+        if self.select == "score" and (self.parallel == "fsdp" or not self.probe_records):
+            raise ValueError("select: score needs probe_records, and parallel: ddp; or choose select: loss")
         return self

@@ -1,10 +1,12 @@
 """The one place that knows which metrics a task has: records and answers in, scores out."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from fragmodel.evaluation import parse
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
@@ -12,8 +14,9 @@ from fragmodel.evaluation.metrics.classification import ClassScores
 from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScores
 from fragmodel.evaluation.metrics.text import TextScores
 from fragmodel.evaluation.parse import ClassNames, ParsedSpans, normalise
-from fragmodel.evaluation.references import Reference
-from fragmodel.tables import RECORDS, iter_columns
+from fragmodel.evaluation.references import Reference, as_reference
+from fragmodel.metric_names import record_metric
+from fragmodel.tables import RECORDS, Record, iter_columns
 from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
 
@@ -83,6 +86,23 @@ def judge(
     if task == "referring_class":
         return _judge_class(references, texts, names)
     return _judge_text(references, texts, comparers)
+
+
+def mean_score(records: Sequence[Record], texts: Sequence[str], classes: Iterable[str]) -> float:
+    """The mean over tasks of the metric that decides each (:func:`fragmodel.metric_names.primary`), 0 to 1.
+
+    ``classes`` are those that an answer may name, beside those of the records themselves.
+    """
+    references = [as_reference(record) for record in records]
+    names = ClassNames([*classes, *(reference.class_name for reference in references)])
+    scores = []
+    for task in sorted({reference.key.task_type for reference in references}):
+        pairs = [(r, text) for r, text in zip(references, texts, strict=True) if r.key.task_type == task]
+        values = judge(task, *zip(*pairs, strict=True), names, ()).scores.per_record()[
+            record_metric(task).key
+        ]
+        scores.append(np.nan_to_num(values).mean())
+    return float(np.mean(scores))
 
 
 def _judge_grounding(task: str, references: Sequence[Reference], texts: Sequence[str | None]) -> Judged:

@@ -12,7 +12,7 @@ from fragmodel.data import delimited
 from fragmodel.data.text_files import BadRow, is_parquet
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
-from fragmodel.tables import RECORDS, damage_told, iter_columns
+from fragmodel.tables import RECORDS, Record, damage_told, iter_columns
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
 _PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
@@ -97,13 +97,33 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
                 continue
             if key in references:
                 raise UserError(f"{path}: record '{key.record_id}' occurs twice; give each file once")
-            groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
-            ignored = [(part["class_name"], [Span(part["start"], part["end"])]) for part in parts or []]
-            references[key] = Reference(key, uid, sequence, answer, classes, place, groups, ignored)
+            references[key] = _reference(key, uid, sequence, answer, classes, place, spans, parts)
     if not references:
         files = ", ".join(map(str, paths))
         raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))
     return references
+
+
+def as_reference(record: Record) -> Reference:
+    """A record in memory as what answers to it are scored by."""
+    values = [getattr(record, name) for name in _COLUMNS]
+    size = len(Key._fields)
+    return _reference(Key(*values[:size]), *values[size:])
+
+
+def _reference(
+    key: Key,
+    uid: str,
+    sequence: str,
+    answer: str,
+    classes: list[str],
+    place: Span | None,
+    spans: list[list[Span]] | None,
+    parts: list[dict[str, Any]] | None,
+) -> Reference:
+    groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
+    ignored = [(part["class_name"], [Span(part["start"], part["end"])]) for part in parts or []]
+    return Reference(key, uid, sequence, answer, classes, place, groups, ignored)
 
 
 def _named(

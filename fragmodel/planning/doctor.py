@@ -54,7 +54,9 @@ def examine(run: RunConfig, *, site_file: Path | None, folder: Path) -> Iterator
 def read_site(path: Path) -> dict[str, Any]:
     """The site file of the Slurm profile. Raises :class:`UserError` when it is not there or not valid."""
     try:
-        site = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        site = yaml.safe_load(text)
+        names = yaml.load(text, Loader=yaml.BaseLoader)  # all of it text, as the profile reads them
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; start in the folder of the Snakefile, or set FRAGMODEL_SITE"
@@ -65,7 +67,7 @@ def read_site(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: partitions: name at least one")
     if not isinstance(site.get("cores_per_node"), int):
         raise UserError(f"{path}: cores_per_node: must be a whole number (is {site.get('cores_per_node')!r})")
-    return site
+    return site | {"resources": names.get("resources") or {}}
 
 
 def _torch(run: RunConfig, *, on_cluster: bool) -> Finding:

@@ -40,6 +40,8 @@ class Log:
     well_formed: list[
         dict[str, float]
     ]  # entries with the well-formed part of generated answers, where logged
+    score: list[dict[str, float]] = field(default_factory=list)  # entries with the mean score of answers
+    chosen: dict[str, Any] | None = None  # the step whose weights became the model, where the best was chosen
 
 
 def place_of(path: Path) -> tuple[str, str, str]:
@@ -113,12 +115,15 @@ def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def read_log(path: Path | None) -> Log:
     """Read the training log, empty where there is none. Raises :class:`UserError` for a line that is no JSON object."""
-    parts: dict[str, dict[float, dict[str, float]]] = {"loss": {}, "eval_loss": {}, "well_formed": {}}
-    for entry in read_lines(path) if path else []:
+    names = ("loss", "eval_loss", "well_formed", "score")
+    parts: dict[str, dict[float, dict[str, float]]] = {name: {} for name in names}
+    entries_read = read_lines(path) if path else []
+    for entry in entries_read:
         for key, entries in parts.items():
             if isinstance(entry.get(key), int | float):
                 entries[entry["step"]] = entry
-    return Log(*([entries[step] for step in sorted(entries)] for entries in parts.values()))
+    chosen = next((entry for entry in reversed(entries_read) if "chosen" in entry), None)
+    return Log(*([entries[step] for step in sorted(entries)] for entries in parts.values()), chosen=chosen)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -24,6 +24,15 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
         if self.micro_batch_tokens < 0:
             raise UserError(f"--micro_batch_tokens {self.micro_batch_tokens}: must not be negative")
         super().__post_init__()
+        if (
+            self.load_best_model_at_end
+            and self.save_strategy == "steps"
+            and self.save_steps != self.eval_steps
+        ):
+            raise UserError(
+                f"--load_best_model_at_end needs a checkpoint at each validation: --save_steps {self.save_steps:g} and "
+                f"--eval_steps {self.eval_steps:g} must be the same"
+            )
         if self.n_gpu > 1:
             # The Trainer would cut each batch for them along its first dimension, where packed records lie.
             print(

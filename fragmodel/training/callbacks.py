@@ -19,18 +19,9 @@ class Log(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Ask the untrained model; say so where a resumed run has nothing left to do."""
-        if not state.global_step:
-            self.on_save(args, state, control, **kwargs)
-        elif state.global_step >= state.max_steps:
-            print(f"No step is left: this run has done all of its {state.max_steps}")
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Ask the model of the checkpoint."""
-        if self.probe:
-            self.log.answers(step=state.global_step, well_formed=self.probe(kwargs["model"]))
+        """Ask the untrained model."""
+        if self.probe and not state.global_step:
+            self.log.answers(step=0, **self.probe(kwargs["model"]))
 
     def on_log(
         self,
@@ -51,10 +42,14 @@ class Log(TrainerCallback):
             )
         if logs and "eval_loss" in logs:
             self.log.validation(step=state.global_step, loss=logs["eval_loss"])
+            names = [name for name in ("well_formed", "score") if f"eval_{name}" in logs]
+            if names:
+                found = {name: logs[f"eval_{name}"] for name in names}
+                self.log.answers(step=state.global_step, **found)
 
 
 class StopInOrder(TrainerCallback):
-    """After SIGTERM or SIGUSR1: a checkpoint after the step, and the end; no validation, which may take long."""
+    """After SIGTERM or SIGUSR1: a checkpoint after the step, and the end; a validation waits for the resumed run."""
 
     def __init__(self, interruption: Interruption) -> None:
         self.interruption = interruption
@@ -65,7 +60,7 @@ class StopInOrder(TrainerCallback):
         """Ask all processes whether one was told to end."""
         if self.interruption.agree():
             control.should_save = control.should_training_stop = True
-            control.should_evaluate = False
+            control.should_evaluate &= state.global_step >= state.max_steps
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

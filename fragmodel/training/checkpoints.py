@@ -23,6 +23,10 @@ RUN_FILE = "run.json"
 OPTIMIZER_FILE = "optimizer.pt"
 SCALER_FILE = "scaler.pt"  # of the losses in float16
 STATE_FILE = "trainer_state.json"
+# What a checkpoint has beyond the model: it is of no use but to go on.
+FOR_RESUMPTION = re.compile(
+    r"(optimizer|scheduler|scaler|training_args|rng_state.*)\.\w+|trainer_state\.json"
+)
 
 
 # Fields of transformers that decide about the weights of every later step.
@@ -50,8 +54,17 @@ def run_identity(arguments: "Arguments", data_digest: str, world_size: int) -> d
         "max_steps": steps,
         "num_train_epochs": None if steps else training.num_train_epochs,  # max_steps goes before it
         **{name: getattr(training, name) for name in _OF_THE_WEIGHTS},
+        "selection": _selection(training),
     }
     return json.loads(json.dumps(identity))
+
+
+def _selection(training: "TrainingArguments") -> dict[str, Any] | None:
+    """What decides which checkpoint is the best, where that is asked for."""
+    if not training.load_best_model_at_end:
+        return None
+    names = ("metric_for_best_model", "greater_is_better", "eval_strategy", "eval_steps")
+    return {name: getattr(training, name) for name in names}
 
 
 def write_identity(folder: Path, identity: dict[str, Any]) -> None:
@@ -160,13 +173,17 @@ def begin_checkpoint(folder: Path) -> None:
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
-def remove_old(newest: Path, keep: int | None) -> None:
-    """Remove all but the ``keep`` last checkpoints of the run that has just written ``newest``; ``None`` keeps all.
+def remove_old(newest: Path, keep: int | None, best: str | None = None) -> None:
+    """Keep ``keep`` checkpoints (None: all) of the run that has just written ``newest``: the best, and the last ones.
 
     What lies beside it with a later step is another run's, or this one's before it went back: it is left alone.
     """
     found = [path for path in _checkpoints(newest.parent) if _step(path) <= _step(newest)]
-    for old in sorted(found, key=_step)[:-keep] if keep else []:
+    # As the Trainer: the newest and the best stay also where only one is to be kept.
+    order = sorted(
+        found, key=lambda path: (path == newest, best and path.name == Path(best).name, _step(path))
+    )
+    for old in order[: -max(keep, 2 if best else 1)] if keep else []:
         shutil.rmtree(old)
 
 

@@ -156,5 +156,14 @@ def _check_together(parsed: Namespace) -> None:
         raise UserError("--decoder_bits: quantised weights cannot be sharded; leave --fsdp out, or the bits")
     if parsed.fsdp and parsed.probe_records:
         raise UserError("--probe_records asks a whole model: leave it out with --fsdp")
+    metric = str(parsed.metric_for_best_model or "loss").removeprefix("eval_")
+    if metric not in ("loss", "score"):
+        raise UserError(f"--metric_for_best_model {metric}: must be loss or score")
+    if metric == "score" and not parsed.probe_records:
+        raise UserError(
+            "--metric_for_best_model score needs --probe_records, the validation records to answer"
+        )
+    if parsed.early_stopping_patience and not parsed.load_best_model_at_end:
+        raise UserError("--early_stopping_patience needs --load_best_model_at_end")
     if parsed.eval_strategy != "no" and parsed.train_files and not parsed.eval_files:
         raise UserError("--eval_strategy needs --eval_files beside --train_files")

@@ -30,6 +30,7 @@ _BOTH = frozenset(
         *("logging_strategy", "logging_steps", "logging_first_step", "disable_tqdm", "report_to", "run_name"),
         *("project", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
         *("eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps", "save_total_limit"),
+        *("load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
     ]
 )
 _TRAINER_ALONE = frozenset(
@@ -38,7 +39,6 @@ _TRAINER_ALONE = frozenset(
         *("full_determinism", "ignore_data_skip", "eval_on_start", "skip_memory_metrics"),
         *("log_level", "log_level_replica", "log_on_each_node", "logging_nan_inf_filter"),
         *("save_only_model", "save_on_each_node", "restore_callback_states_from_checkpoint"),
-        *("load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
         *("push_to_hub", "hub_token", "hub_private_repo", "hub_model_id", "hub_strategy", "hub_always_push"),
         "hub_revision",
         *("dataloader_drop_last", "dataloader_pin_memory", "dataloader_persistent_workers"),

@@ -1,14 +1,18 @@
 """Ending in good order when the cluster asks for it."""
 
 import signal
+import time
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+IMPATIENCE = 2  # seconds; a Ctrl-C comes from the terminal and, passed on, from the launcher
 EXIT_STATUS = 75  # EX_TEMPFAIL: try again, nothing is wrong
 
 
 class Interruption:
-    """Remembers that SIGTERM or SIGUSR1 came, so that the loop can write a checkpoint after its step.
+    """Remembers that SIGTERM, SIGUSR1 or Ctrl-C came, so that the loop can write a checkpoint after its step.
+
+    Who presses Ctrl-C again after :data:`IMPATIENCE` will not wait for it.
 
     The signal may reach one process a step earlier than another, or only one of them. :meth:`agree` gives all
     processes of a run the same answer, which ``requested`` keeps: they stop after the same step.
@@ -17,6 +21,7 @@ class Interruption:
     def __init__(self) -> None:
         self.requested = False
         self._signalled = False
+        self._asked_at = 0.0
 
     def __enter__(self) -> "Interruption":
         self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
@@ -41,4 +46,7 @@ class Interruption:
         return requested
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._signalled = True
+        if number == signal.SIGINT and self._signalled and time.monotonic() - self._asked_at > IMPATIENCE:
+            raise KeyboardInterrupt
+        if not self._signalled:
+            self._signalled, self._asked_at = True, time.monotonic()

@@ -203,11 +203,24 @@ def _arguments(
         "save_strategy": "steps",
         "save_steps": training.checkpoint_steps,
         "save_total_limit": training.keep_checkpoints,
-        "eval_strategy": "epoch" if evaluate else "no",
+        **(_validation(training) if evaluate else {"eval_strategy": "no"}),
         "logging_steps": training.log_steps,
-        "probe_records": training.probe_records if evaluate and training.parallel != "fsdp" else 0,
         "max_text_tokens": training.max_text_tokens,
         "seed": seed,
+    }
+
+
+def _validation(training: TrainingConfig) -> dict[str, Any]:
+    """A validation at each checkpoint, and what follows from it."""
+    chosen = training.select != "last"
+    return {
+        "eval_strategy": "steps",
+        "eval_steps": training.checkpoint_steps,
+        "max_eval_samples": training.validation_records,
+        "probe_records": training.probe_records if training.parallel != "fsdp" else 0,
+        "load_best_model_at_end": chosen or None,
+        "metric_for_best_model": training.select if chosen else None,
+        "early_stopping_patience": training.patience if chosen else 0,
     }
 
 
@@ -244,7 +257,7 @@ def run_program(command: Sequence[str], training: LearningConfig, folder: Path) 
             signal.signal(number, handler)
     # Under torchrun the program's own status is lost.
     if signals and status and (status == EXIT_STATUS or last_step(folder) > started_at):
-        again = "Slurm starts this job again" if requeue() else "run again"
+        again = "Slurm starts this job again" if signal.SIGINT not in signals and requeue() else "run again"
         raise UserError(f"training was interrupted and wrote a checkpoint; {again} to go on from there")
     if status:
         raise UserError(f"training ended with status {status}; what it said is in the stage's log")

@@ -5,6 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fragmodel.files import write_text
+
+LOG_FILE = "log.jsonl"
+
 
 class TrainingLog:
     """Appends entries to ``log.jsonl``; a resumed run first drops what was logged after its checkpoint."""
@@ -31,10 +35,17 @@ class TrainingLog:
         self.write(step=step, eval_loss=loss)
         self._time = time.perf_counter()
 
-    def answers(self, *, step: int, well_formed: float) -> None:
-        """Well-formed part of the answers to the probed records, 0 to 1."""
-        self.write(step=step, well_formed=well_formed)
+    def answers(self, *, step: int, **found: float) -> None:
+        """What a :class:`fragmodel.training.probe.Probe` found."""
+        self.write(step=step, **found)
         self._time = time.perf_counter()
+
+    @staticmethod
+    def chosen(path: Path, *, step: int, metric: str, value: float) -> None:
+        """Add to the log at ``path`` which step's weights became the model, and for which value of ``metric``."""
+        entries = [entry for entry in read_log(path) if "chosen" not in entry]
+        entries.append({"step": step, "chosen": metric, "value": value})
+        write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
 
     def write(self, **entry: Any) -> None:
         """Append an entry; it must have a ``step``."""

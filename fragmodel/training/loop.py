@@ -39,12 +39,28 @@ from fragmodel.training.checkpoints import (
     write_identity,
 )
 from fragmodel.training.interrupt import Interruption
-from fragmodel.training.log import TrainingLog
+from fragmodel.training.log import LOG_FILE, TrainingLog
 from fragmodel.training.optimizer import make_optimizer, make_scheduler
 from fragmodel.training.random_state import load_random_state, save_random_state
+from fragmodel.training.selection import (
+    StopEarly,
+    has_nothing_left,
+    is_chosen,
+    is_put_off,
+    metric_name,
+    note_checkpoint,
+    note_validation,
+    ship,
+)
 from fragmodel.training.setup import TrainingSetup
 from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
-from fragmodel.training.validation import validation_loss
+from fragmodel.training.validation import validate
+
+# What a resumed run goes on from; the rest of the state follows from the arguments.
+_OF_THE_RUN = (
+    *("global_step", "epoch", "num_input_tokens_seen", "log_history"),
+    *("best_metric", "best_global_step", "best_model_checkpoint"),
+)
 
 
 class InstructLoop:
@@ -105,7 +121,12 @@ class InstructLoop:
         if self.accelerator.is_main_process:
             announce(self.args, self.resumed)
         self.callbacks = self._callbacks(interruption)
+        if self.resumed and has_nothing_left(self.args, self.state):
+            return True
         self._tell("on_train_begin")
+        if self.resumed and is_put_off(self.args, self.state):
+            self._validate()
+            note_checkpoint(self.state, self.resumed)
         while self.state.global_step < self.max_steps and not self.control.should_training_stop:
             epoch, steps_done = divmod(self.state.global_step, self.steps_per_epoch)
             for batches in self._accumulated_batches(epoch, steps_done):
@@ -119,15 +140,15 @@ class InstructLoop:
             self._tell("on_epoch_end")
             self._log_validate_save()
         self._tell("on_train_end")
-        return self.state.global_step >= self.max_steps
+        return self.state.global_step >= self.max_steps or not interruption.requested
 
     def _callbacks(self, interruption: Interruption) -> CallbackHandler:
         """What decides when to log, validate and save, and who is told: as in the Trainer, by the same flags."""
         chosen = [DefaultFlowCallback(), (PrinterCallback if self.args.disable_tqdm else ProgressCallback)()]
         chosen += [kind() for kind in get_reporting_integration_callbacks(self.args.report_to)]
-        chosen.append(StopInOrder(interruption))
+        chosen += [StopInOrder(interruption), StopEarly()]
         if self.accelerator.is_main_process:
-            log = TrainingLog(Path(self.args.output_dir) / "log.jsonl", self.state.global_step)
+            log = TrainingLog(Path(self.args.output_dir) / LOG_FILE, self.state.global_step)
             chosen.append(Log(log, self.setup.probe))
         self.control = TrainerControl()
         model = self.accelerator.unwrap_model(self.model)
@@ -144,19 +165,27 @@ class InstructLoop:
             logs = {"loss": loss, "grad_norm": self.gradient_norm, "learning_rate": self.learning_rate}
             self._tell("on_log", {**logs, "epoch": self.state.epoch})
         if self.control.should_evaluate:
-            loss = validation_loss(
-                self.model,
-                self.setup.eval_dataset,
-                self.setup.collator,
-                batch_size=self.args.per_device_eval_batch_size,
-                workers=self.args.dataloader_num_workers,
-                accelerator=self.accelerator,
-            )
-            self._tell("on_log", {"eval_loss": loss, "epoch": self.state.epoch})
-            self._tell("on_evaluate", {"eval_loss": loss})
+            self._validate()
         if self.control.should_save:
             self._save_checkpoint()
             self._tell("on_save")
+
+    def _validate(self) -> None:
+        found = validate(
+            self.model,
+            self.setup.eval_dataset,
+            self.setup.collator,
+            self.setup.probe,
+            batch_size=self.args.per_device_eval_batch_size,
+            workers=self.args.dataloader_num_workers,
+            accelerator=self.accelerator,
+        )
+        metrics = {f"eval_{name}": value for name, value in found.items()} | {"epoch": self.state.epoch}
+        self.state.log_history.append(metrics | {"step": self.state.global_step})
+        self._tell("on_log", metrics)
+        self._tell("on_evaluate", metrics)
+        if self.args.load_best_model_at_end:
+            note_validation(self.args, self.state, metrics[metric_name(self.args)])
 
     def _accumulated_batches(self, epoch: int, steps_done: int):
         """Lists of batches, one list an optimizer step, from step ``steps_done`` of the epoch on."""
@@ -223,9 +252,10 @@ class InstructLoop:
             if self.accelerator.scaler is not None:
                 torch.save(self.accelerator.scaler.state_dict(), folder / SCALER_FILE)
         self.accelerator.wait_for_everyone()
+        note_checkpoint(self.state, folder)
         if self.accelerator.is_main_process:
             self.state.save_to_json(str(folder / STATE_FILE))
-            remove_old(folder, keep=self.args.save_total_limit)
+            remove_old(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 
     def save_model(self, folder: Path) -> None:
@@ -241,8 +271,9 @@ class InstructLoop:
         if self.accelerator.scaler is not None and (folder / SCALER_FILE).is_file():
             self.accelerator.scaler.load_state_dict(torch.load(folder / SCALER_FILE, weights_only=True))
         saved = TrainerState.load_from_json(str(folder / STATE_FILE))
-        self.state.global_step = self._resumed_step = saved.global_step
-        self.state.num_input_tokens_seen = saved.num_input_tokens_seen
+        self._resumed_step = saved.global_step
+        for name in _OF_THE_RUN:
+            setattr(self.state, name, getattr(saved, name))
 
 
 def train(setup: TrainingSetup, arguments: Arguments) -> bool:
@@ -254,7 +285,10 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
         loop = InstructLoop(setup, arguments)
         if not loop.train(interruption):
             return False
-    loop.save_model(Path(arguments.training.output_dir))
+    if not is_chosen(arguments.training, loop.state):
+        loop.save_model(Path(arguments.training.output_dir))
+    elif loop.accelerator.is_main_process:
+        ship(arguments.training, loop.state)
     # The wrapped model goes before its process group: as the group's last owner it would wait, holding Python's
     # lock, for a thread of the group that may need this lock.
     loop.model, loop.optimizer = loop.accelerator.free_memory(loop.model, loop.optimizer)

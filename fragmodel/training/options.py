@@ -80,8 +80,12 @@ class DataArguments:
     probe_records: int = field(
         default=0,
         metadata={
-            "help": "validation records that are answered at each checkpoint, to log the well-formed part"
+            "help": "validation records that are answered at each validation, to log how many answers have their form, "
+            "and their score"
         },
+    )
+    max_eval_samples: int = field(
+        default=0, metadata={"help": "validate on so many records, spread evenly over all; 0: on all"}
     )
     store: str | None = field(
         default=None,
@@ -103,6 +107,13 @@ class LoopArguments:
     include_num_input_tokens_seen: str = field(default="non_padding")
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "remove the checkpoints of an earlier run from --output_dir first"}
+    )
+    early_stopping_patience: int = field(
+        default=0,
+        metadata={
+            "help": "end after so many validations that are no better than the best before, with "
+            "--load_best_model_at_end; 0: never"
+        },
     )
     micro_batch_tokens: int = field(
         default=0,

@@ -1,8 +1,7 @@
-"""While training runs: does the model already answer in the right form?"""
+"""While training runs: does the model already answer in the right form, and how well?"""
 
 from collections.abc import Sequence
 
-from torch.utils.data import ConcatDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fragmodel.batching.answering import greedy_answers
@@ -10,7 +9,8 @@ from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.grammar import Place, read_places
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.token_loss import IGNORED
-from fragmodel.vocabulary import GROUNDING_TASKS
+from fragmodel.tables import Record
+from fragmodel.vocabulary import DESCRIBING_TASKS
 
 MAX_NEW_TOKENS = 48
 
@@ -19,8 +19,8 @@ class Probe:
     """Asks the same few validation records each time, greedily.
 
     An answer is well formed when it states at least one interval and all of them stand between markers and lie in
-    the window (grounding), or when it is one of the training classes (classification). Descriptions have no form, so
-    their records are not asked.
+    the window (grounding), or when it is one of the training classes (classification). Descriptions have no form.
+    The score is :func:`fragmodel.evaluation.judge.mean_score`.
     """
 
     def __init__(
@@ -30,22 +30,24 @@ class Probe:
         tokenizer: PreTrainedTokenizerBase,
         chat: ChatEncoder,
         count: int,
+        *,
+        scored: bool,
     ) -> None:
-        """Choose ``count`` records, spread evenly over ``valid``. No record with a form: nothing is asked."""
-        self.tokenizer, self.chat = tokenizer, chat
-        self.classes = {
-            answer
-            for dataset in train
-            if _task(dataset) == "referring_class"
-            for answer in dataset.records["answer"].to_pylist()
-        }
-        formed = [d for d in valid if _task(d) == "referring_class" or _task(d) in GROUNDING_TASKS]
-        records = ConcatDataset(formed) if formed else []
-        chosen = range(0, len(records), max(len(records) // count, 1))[:count]
-        self.items = [records[index] for index in chosen]
+        """Choose ``count`` records, spread evenly over ``valid``: those with a form, or all where it is ``scored``."""
+        self.tokenizer, self.chat, self.scored = tokenizer, chat, scored
+        answers = [d.records["answer"] for d in train if _task(d) == "referring_class"]
+        self.classes = {answer for column in answers for answer in column.to_pylist()}
+        asked = [dataset for dataset in valid if scored or _task(dataset) not in DESCRIBING_TASKS]
+        places = [(dataset, index) for dataset in asked for index in range(len(dataset))]
+        chosen = places if len(places) <= count else [places[n * len(places) // count] for n in range(count)]
+        self.items = [dataset[index] for dataset, index in chosen]
+        self.records = [dataset.record(index) for dataset, index in chosen]
 
-    def __call__(self, model: PreTrainedModel) -> float:
-        """Well-formed part of the answers, 0 to 1. The model is left in the mode in which it came."""
+    def __call__(self, model: PreTrainedModel) -> dict[str, float]:
+        """``well_formed`` where a record has a form, and ``score`` where it is asked for, each 0 to 1.
+
+        The model is left in the mode in which it came.
+        """
         prompts = [
             item | {"input_ids": item["input_ids"][: item["labels"].count(IGNORED)]} for item in self.items
         ]
@@ -56,15 +58,21 @@ class Probe:
         end = self.tokenizer.eos_token_id
         answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
         model.train(was_training)
-        formed = [self._is_formed(item, ids) for item, ids in zip(self.items, answers, strict=True)]
-        return sum(formed) / len(formed)
+        texts = [self.chat.decode(ids) for ids in answers]
+        pairs = zip(self.records, texts, strict=True)
+        formed = [self._is_formed(r, text) for r, text in pairs if r.task_type not in DESCRIBING_TASKS]
+        found = {"well_formed": sum(formed) / len(formed)} if formed else {}
+        if self.scored:
+            from fragmodel.evaluation.judge import mean_score
 
-    def _is_formed(self, item: dict, ids: list[int]) -> bool:
-        text = self.chat.decode(ids)
-        if item["position_ref"] is not None:
+            found["score"] = mean_score(self.records, texts, self.classes)
+        return found
+
+    def _is_formed(self, record: Record, text: str) -> bool:
+        if record.task_type == "referring_class":
             return text.strip() in self.classes
         places = read_places(text)
-        return bool(places) and all(_is_place_in(len(item["sequence"]), place) for place in places)
+        return bool(places) and all(_is_place_in(len(record.sequence), place) for place in places)
 
 
 def _is_place_in(length: int, place: Place) -> bool:

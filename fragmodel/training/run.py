@@ -30,7 +30,7 @@ def main(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> int:
     ``loop`` imports the function that trains, which is not done for a command line that is refused.
 
     0: trained to the end; 75: interrupted by a signal after writing a checkpoint (run again to go on);
-    2: a mistake that the printed line explains.
+    2: a mistake that the printed line explains; 130: ended by Ctrl-C before the first step, or by a second one.
     """
     warnings.filterwarnings("ignore", r"`\w*gradient_checkpointing\w*` is deprecated", FutureWarning)
     try:
@@ -42,6 +42,9 @@ def main(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("ended by Ctrl-C; checkpoints that are there can be resumed", file=sys.stderr)
+        return 130
     except Exception as error:
         message = OUT_OF_MEMORY if _is_out_of_memory(error) else cannot_write(error)
         if message is None:

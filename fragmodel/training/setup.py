@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peft import PeftModel
-from torch.utils.data import ConcatDataset
+from torch.utils.data import ConcatDataset, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from fragmodel.batching.dataset import FragRefDataset
@@ -21,6 +21,7 @@ from fragmodel.training.checkpoints import check_output
 from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.optimizer import check_optimizer
 from fragmodel.training.probe import Probe
+from fragmodel.training.validation import spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class TrainingSetup:
     model: PeftModel
     tokenizer: PreTrainedTokenizerBase
     train_dataset: ConcatDataset
-    eval_dataset: ConcatDataset | None
+    eval_dataset: Dataset | None
     sampler: MixtureSampler
     collator: PackedCollator
     data_digest: str
@@ -72,18 +73,28 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     print(f"Training dataset size: {len(train_dataset)}")
     for name, group, draws in zip(names, groups, sampler.draws, strict=True):
         print(f"  {name}: {len(group)} records, {draws} draws an epoch")
-    unused = "" if evaluate else " (not used: --eval_strategy no)"
-    print(f"Evaluation dataset size: {sum(map(len, found))}{unused}")
+    validated = sum(map(len, found))
+    note = "" if evaluate else " (not used: --eval_strategy no)"
+    if evaluate and 0 < data.max_eval_samples < validated:
+        note = f" (of which {data.max_eval_samples} are used: --max_eval_samples)"
+    print(f"Evaluation dataset size: {validated}{note}")
     return TrainingSetup(
         spec=spec,
         model=model,
         tokenizer=tokenizer,
         train_dataset=train_dataset,
-        eval_dataset=ConcatDataset(eval_groups) if eval_groups else None,
+        eval_dataset=spread(ConcatDataset(eval_groups), data.max_eval_samples) if eval_groups else None,
         sampler=sampler,
         collator=PackedCollator(),
         data_digest=_digest(groups, weights),
-        probe=_probe(_flat(groups), _flat(eval_groups), tokenizer, chat, data.probe_records),
+        probe=_probe(
+            _flat(groups),
+            _flat(eval_groups),
+            tokenizer,
+            chat,
+            data.probe_records,
+            scored="score" in str(arguments.training.metric_for_best_model),
+        ),
     )
 
 
@@ -188,8 +199,10 @@ def _probe(
     tokenizer: PreTrainedTokenizerBase,
     chat: ChatEncoder,
     count: int,
+    *,
+    scored: bool,
 ) -> Probe | None:
-    probe = Probe(train, valid, tokenizer, chat, count) if count > 0 else None
+    probe = Probe(train, valid, tokenizer, chat, count, scored=scored) if count > 0 else None
     return probe if probe and probe.items else None
 
 

@@ -23,12 +23,20 @@ from fragmodel.training.checkpoints import (
     write_identity,
 )
 from fragmodel.training.interrupt import Interruption
-from fragmodel.training.log import TrainingLog
+from fragmodel.training.log import LOG_FILE, TrainingLog
 from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.optimizer import skipping_seen
+from fragmodel.training.selection import (
+    StopEarly,
+    has_nothing_left,
+    is_chosen,
+    is_put_off,
+    read_state,
+    ship,
+)
 from fragmodel.training.setup import TrainingSetup
 from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
-from fragmodel.training.validation import validation_loss
+from fragmodel.training.validation import validate
 
 
 class FragTrainer(Trainer):
@@ -72,16 +80,27 @@ class FragTrainer(Trainer):
     def evaluation_loop(
         self, dataloader: Any, description: str, *_: Any, metric_key_prefix: str = "eval", **__: Any
     ) -> EvalLoopOutput:
-        """The mean over target tokens; the Trainer's own is a mean of the batches' means."""
-        loss = validation_loss(
+        """Ours: the loss as the mean over target tokens; the Trainer's own is a mean of the batches' means."""
+        found = validate(
             self.model_wrapped,
             self.eval_dataset,
             self.setup.collator,
+            self.setup.probe,
             batch_size=self.args.per_device_eval_batch_size,
             workers=self.args.dataloader_num_workers,
             accelerator=self.accelerator,
         )
-        return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, len(self.eval_dataset))
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        return EvalLoopOutput(None, None, metrics, len(self.eval_dataset))
+
+    def _load_best_model(self) -> None:
+        """Nothing: :func:`train` copies it."""
+
+    def validate_first(self, checkpoint: Path) -> None:
+        """Do the validation that the interrupted run has put off."""
+        metrics = self.evaluate()
+        if self._determine_best_metric(metrics, None):
+            self.state.best_model_checkpoint = str(checkpoint)
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         prepared = super()._prepare_for_training(*args, **kwargs)
@@ -122,6 +141,19 @@ class FragTrainer(Trainer):
             )
 
 
+class _ValidateFirst(TrainerCallback):
+    """Called when a resumed model is ready to be trained."""
+
+    def __init__(self, trainer: FragTrainer, checkpoint: Path) -> None:
+        self.trainer, self.checkpoint = trainer, checkpoint
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if is_put_off(args, state):
+            self.trainer.validate_first(self.checkpoint)
+
+
 class _OrderOfEpoch(TrainerCallback):
     """Tells the sampler its epoch: over several processes a resumed epoch hides it two wrappers deep."""
 
@@ -151,13 +183,22 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
             trainer.is_fsdp_enabled = True
         if trainer.is_world_process_zero():
             announce(arguments.training, checkpoint)
-            log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
+            log = TrainingLog(Path(arguments.training.output_dir) / LOG_FILE, first_step)
             trainer.add_callback(Log(log, setup.probe))
         trainer.add_callback(StopInOrder(interruption))
         trainer.add_callback(_OrderOfEpoch(setup.sampler))
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.add_callback(StopEarly())
+        if checkpoint and has_nothing_left(arguments.training, state := read_state(checkpoint)):
+            trainer.state = state
+        else:
+            if checkpoint:
+                trainer.add_callback(_ValidateFirst(trainer, checkpoint))
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if interruption.requested and trainer.state.global_step < trainer.state.max_steps:
             trainer.accelerator.wait_for_everyone()  # the first to leave would have the others killed
             return False
-    trainer.save_model()
+    if not is_chosen(arguments.training, trainer.state):
+        trainer.save_model()
+    elif trainer.is_world_process_zero():
+        ship(arguments.training, trainer.state)
     return True

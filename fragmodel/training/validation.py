@@ -1,12 +1,52 @@
-"""The loss on the validation records, the same from both programs."""
+"""What a model is worth on the validation records, the same from both programs."""
+
+from collections.abc import Sized
+from typing import TYPE_CHECKING, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from fragmodel.batching.packing import PackedCollator
 from fragmodel.model.token_loss import IGNORED
+
+if TYPE_CHECKING:
+    from fragmodel.training.probe import Probe
+
+
+def validate(
+    model: nn.Module,
+    dataset: Dataset,
+    collator: PackedCollator,
+    probe: "Probe | None",
+    *,
+    batch_size: int,
+    workers: int,
+    accelerator: Accelerator,
+) -> dict[str, float]:
+    """The loss on ``dataset``, and what ``probe`` finds in answers to its records; all processes call it together.
+
+    Returns ``loss`` and what the probe returns, the same on every process.
+    """
+    loss = validation_loss(
+        model, dataset, collator, batch_size=batch_size, workers=workers, accelerator=accelerator
+    )
+    if probe is None:
+        return {"loss": loss}
+    found = [probe(accelerator.unwrap_model(model)) if accelerator.is_main_process else None]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(found)
+    return {"loss": loss, **cast(dict[str, float], found[0])}
+
+
+def spread(dataset: Dataset, count: int) -> Dataset:
+    """``count`` records, spread evenly over ``dataset``; all of them where it has no more, or ``count`` is 0."""
+    size = len(cast(Sized, dataset))
+    if not 0 < count < size:
+        return dataset
+    return Subset(dataset, [number * size // count for number in range(count)])
 
 
 @torch.no_grad()
@@ -25,7 +65,7 @@ def validation_loss(
     needs every process in each: one that has none left repeats the first without counting it. The model is
     left in the mode in which it came.
     """
-    size = len(dataset)  # type: ignore[arg-type]
+    size = len(cast(Sized, dataset))
     batches = [list(range(first, min(first + batch_size, size))) for first in range(0, size, batch_size)]
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     short = len(mine) < -(-len(batches) // accelerator.num_processes)

@@ -25,4 +25,5 @@ def training_section(gallery: Gallery, log: Log) -> dict[str, Any]:
     add("learning_rate", "Learning rate", "learning rate", log.train)
     add("tokens_per_second", "Speed", "tokens a second", log.train)
     add("well_formed", "Well-formed answers", "share", log.well_formed)
+    add("score", "Score of answers", "mean score", log.score)
     return {"pictures": pictures, "log": log}

@@ -154,13 +154,14 @@ def test_the_folder_has_what_a_hub_wants(exported):
 
 @pytest.mark.slow
 def test_the_snippets_of_the_card_run(exported, model):
-    """Both, one after the other in a fresh process; the peft one gives the same logits as our own loading."""
+    """Each in a process of its own; the peft one gives the same logits as our own loading."""
     snippets = re.findall(r"```python\n(.*?)```", (exported / "README.md").read_text(), re.DOTALL)
     assert len(snippets) == 2
     check = "print('LOGIT', model(input_ids=__import__('torch').tensor([[5, 6, 7]])).logits.sum().item())"
-    code = snippets[0].replace('load(".")', 'load(".", device="cpu", max_new_tokens=8)') + snippets[1] + check
-    result = subprocess.run([sys.executable, "-c", code], cwd=exported, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    first = snippets[0].replace('load(".")', 'load(".", device="cpu", max_new_tokens=8)')
+    for code in (first, snippets[1] + check):
+        result = subprocess.run([sys.executable, "-c", code], cwd=exported, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
     with torch.inference_mode():
         expected = model.parts.model(input_ids=torch.tensor([[5, 6, 7]])).logits.sum().item()
     assert float(result.stdout.rpartition("LOGIT")[2]) == pytest.approx(expected, rel=1e-4, abs=1e-3)
@@ -168,6 +169,12 @@ def test_the_snippets_of_the_card_run(exported, model):
 
 def test_a_merged_folder_answers_alike(folder, model, tmp_path):
     merge(folder, tmp_path / "merged")
+    promised = (
+        "from fragmodel import Esm2LlamaInstructForCausalLM\nfrom transformers import AutoModelForCausalLM\n"
+        "print(type(AutoModelForCausalLM.from_pretrained('merged')).__name__)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", promised], cwd=tmp_path, capture_output=True, text=True)
+    assert loaded.stdout.strip() == "Esm2LlamaInstructForCausalLM", loaded.stderr
     merged = FragModel.load(tmp_path / "merged", device="cpu", max_new_tokens=12)
     assert merged.describe(SEQUENCE, (3, 20)) == model.describe(SEQUENCE, (3, 20))
     assert (

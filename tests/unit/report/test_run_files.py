@@ -49,7 +49,23 @@ def test_a_step_that_ran_twice_counts_once_as_run_last(tmp_path):
     log = run_files.read_log(path)
     assert [(entry["step"], entry["loss"]) for entry in log.train] == [(5, 3), (10, 1)]
     assert [entry["eval_loss"] for entry in log.valid] == [2.5]
-    assert log.well_formed == []
+    assert log.well_formed == log.score == []
+    assert log.chosen is None
+
+
+def test_the_log_says_which_step_became_the_model(tmp_path):
+    path = tmp_path / "log.jsonl"
+    chosen = {"step": 10, "chosen": "eval_score", "value": 0.5}
+    lines = [
+        {"step": 10, "loss": 2},
+        {"step": 10, "well_formed": 1.0, "score": 0.5},
+        {"step": 20, "score": 0.25},
+        chosen,
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    log = run_files.read_log(path)
+    assert [entry["score"] for entry in log.score] == [0.5, 0.25]
+    assert log.chosen == chosen
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"loss": 2}'])

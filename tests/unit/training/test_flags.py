@@ -34,6 +34,7 @@ BASIC = [*REQUIRED, "--output_dir", "/tmp/out"]
 PARSERS = {"quick": quick_parser, "real": argument_parser}  # before and after torch has been imported
 WORDS = {
     "debug": "underflow_overflow",
+    "metric_for_best_model": "loss",
     "gradient_checkpointing_kwargs": '{"use_reentrant": false}',
     "activation_checkpointing_kwargs": '{"use_reentrant": false}',
 }

@@ -3,9 +3,11 @@
 import json
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
-import torch
+from tiny_models import grounding_record, referring_record
 
+from fragmodel.tables import RECORDS, record_at
 from fragmodel.training import probe
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.probe import Probe
@@ -43,35 +45,41 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
     made = Probe.__new__(Probe)
     made.tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=END)
     made.chat = SimpleNamespace(decode=lambda ids: ANSWERS[ids[0]])
-    made.classes = {"SH3 domain"}
-    made.items = [
-        {
-            "input_ids": [token, 8, 8],
-            "labels": [-100, 8, 8],
-            "sequence": "M" * 10,
-            "position_ref": [0, 2] if referring else None,
-            "protein_hidden_states": torch.zeros(12, 4),
-        }
-        for token in tokens
-    ]
+    made.classes, made.scored = {"SH3 domain"}, True
+    made.items = [{"input_ids": [token, 8, 8], "labels": [-100, 8, 8]} for token in tokens]
+    places = {"span": (0, 2), "answer": "SH3 domain"} if referring else {"spans": [(0, 10)]}
+    row = (referring_record if referring else grounding_record)(**places)
+    table = pa.Table.from_pylist(
+        [row | {"sequence": "M" * 10, "classes": ["SH3 domain"]}] * len(tokens), schema=RECORDS
+    )
+    made.records = [record_at(table, index) for index in range(len(tokens))]
     return made
 
 
 @pytest.mark.parametrize(
-    ("tokens", "referring", "expected"),
+    ("tokens", "referring", "formed", "score"),
     [
-        ([1], False, 1.0),
-        ([2], False, 0.0),
-        ([3], False, 0.0),
-        ([4, 5], True, 0.5),
-        ([4, 1, 1, 1], False, 0.75),
+        ([1], False, 1.0, 0.5),  # half of the true span
+        ([2], False, 0.0, 1.0),  # what leaves the window is cut
+        ([3], False, 0.0, 0.0),
+        ([4, 5], True, 0.5, 0.5),
+        ([4, 1, 1, 1], False, 0.75, 0.375),
     ],
 )
-def test_counts_answers_in_form(tokens, referring, expected, monkeypatch):
+def test_counts_answers_in_form_and_scores_them(tokens, referring, formed, score, monkeypatch):
     monkeypatch.setattr(probe, "greedy_answers", first_tokens)
     model = Model()
-    assert probe_of(tokens, referring)(model) == expected
+    assert probe_of(tokens, referring)(model) == {"well_formed": formed, "score": pytest.approx(score)}
     assert model.training
+
+
+def test_tasks_weigh_alike_and_what_has_no_form_is_scored_alone(monkeypatch):
+    monkeypatch.setattr(probe, "greedy_answers", first_tokens)
+    made = probe_of([4, 5, 5, 5], referring=True)
+    made.records[0] = made.records[0]._replace(task_type="referring_desc")
+    assert made(Model()) == {"well_formed": 0.0, "score": pytest.approx((1 + 0) / 2)}
+    made.scored = False
+    assert made(Model()) == {"well_formed": 0.0}
 
 
 def test_the_log_holds_it(tmp_path):

@@ -71,8 +71,15 @@ def test_both_programs_give_the_same_losses(uninterrupted):
     assert trainer[12] < trainer[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "number"),
+    [
+        (PROGRAMS[0], signal.SIGKILL),
+        (PROGRAMS[0], signal.SIGINT),
+        (PROGRAMS[1], signal.SIGKILL),
+        (PROGRAMS[1], signal.SIGTERM),
+    ],
+)
 def test_killed_and_resumed_goes_on_as_if_nothing_had_been(program, number, models, uninterrupted, tmp_path):
     words = command(program, models, tmp_path, *REPEATABLE)
     process = subprocess.Popen(

@@ -58,7 +58,10 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
 @pytest.mark.parametrize(
     ("edited", "changed"),
     [
-        ("evaluation/metrics/grounding.py", {SCORE}),
+        (
+            "evaluation/metrics/grounding.py",
+            {SCORE, TRAINING},
+        ),  # training, where scores choose the checkpoint
         ("training/trainer.py", set()),  # one of the two loops, which the rule names itself
         ("training/arguments.py", {TRAINING}),
         ("data/readers/nested.py", {INGEST, TRAINING}),  # without the workflow, training reads raw files too
@@ -77,6 +80,14 @@ def test_an_edit_concerns_those_who_can_run_it(package: Path, edited: str, chang
     change_functions(package / edited)
     forget()
     assert {stage for stage in STAGES if before[stage] != code_digest(stage)} == changed
+
+
+def test_training_that_scores_nothing_is_left_alone_by_metrics(package: Path) -> None:
+    without = ["fragmodel.evaluation.judge.mean_score"]  # as the rule says
+    before = code_digest(TRAINING, without=without)
+    change_functions(package / "evaluation/metrics/grounding.py")
+    forget()
+    assert code_digest(TRAINING, without=without) == before
 
 
 @pytest.mark.parametrize(

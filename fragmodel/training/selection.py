@@ -1,0 +1,121 @@
+"""Which checkpoint becomes the model: the last, or the one that validated best; and when to end early.
+
+The state of it is the Trainer's own (``best_metric``, ``best_global_step`` and ``best_model_checkpoint`` in
+``trainer_state.json``, validations in its ``log_history``), so that a resumed run chooses as an uninterrupted one.
+"""
+
+import shutil
+from pathlib import Path
+
+from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from fragmodel.files import write_text
+from fragmodel.model.trained import SPEC_FILE
+from fragmodel.training.checkpoints import FOR_RESUMPTION, STATE_FILE
+from fragmodel.training.log import LOG_FILE, TrainingLog
+from fragmodel.training.options import LoopArguments
+
+
+def metric_name(args: TrainingArguments) -> str:
+    """The metric by which the best is told, as it is logged."""
+    return "eval_" + str(args.metric_for_best_model).removeprefix("eval_")
+
+
+def note_validation(args: TrainingArguments, state: TrainerState, value: float) -> bool:
+    """Take the current step for the best where ``value`` beats the best so far; returns whether it does."""
+    if not _is_better(args, state, value):
+        return False
+    state.best_metric, state.best_global_step = value, state.global_step
+    return True
+
+
+def note_checkpoint(state: TrainerState, folder: Path) -> None:
+    """Remember the checkpoint of the best step, once its weights are written."""
+    if state.best_global_step == state.global_step:
+        state.best_model_checkpoint = str(folder)
+
+
+def is_put_off(args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether the validation of the current step is still to be done: an interrupted run has no time for it."""
+    due = {
+        IntervalStrategy.STEPS: state.global_step % max(state.eval_steps, 1) == 0,
+        IntervalStrategy.EPOCH: float(state.epoch or 0.5).is_integer(),
+    }
+    if not due.get(args.eval_strategy) or args.eval_delay > state.global_step:
+        return False
+    return not any(entry["step"] == state.global_step and "eval_loss" in entry for entry in state.log_history)
+
+
+def has_nothing_left(args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether a checkpoint is the end of its run: all steps are done, or it was ended early."""
+    if state.global_step >= state.max_steps:
+        print(f"No step is left: this run has done all of its {state.max_steps}")
+        return True
+    if is_over(args, state):
+        print(f"No step is left: this run ended early, at step {state.global_step}")
+        return True
+    return False
+
+
+def is_over(args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether the last ``--early_stopping_patience`` validations have all been no better than the best before."""
+    patience = _patience(args)
+    if not patience or state.best_global_step is None:
+        return False
+    later = [e for e in state.log_history if "eval_loss" in e and e["step"] > state.best_global_step]
+    return len({entry["step"] for entry in later}) >= patience
+
+
+class StopEarly(TrainerCallback):
+    """Ends a run whose validations have stopped getting better."""
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        """Called after the validation is logged and before it is compared with the best."""
+        if not _is_better(args, state, (metrics or {})[metric_name(args)]) and is_over(args, state):
+            control.should_training_stop = True
+            control.should_save = True
+
+
+def is_chosen(args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether the model is that of an earlier checkpoint, the best."""
+    return bool(args.load_best_model_at_end and state.best_model_checkpoint)
+
+
+def ship(args: TrainingArguments, state: TrainerState) -> None:
+    """Copy the best checkpoint's model to ``output_dir`` and log which it was. The main process alone calls it.
+
+    The spec comes last: it marks a whole folder.
+    """
+    best, folder = Path(state.best_model_checkpoint), Path(args.output_dir)
+    (folder / SPEC_FILE).unlink(missing_ok=True)
+    for path in best.iterdir():
+        if path.is_file() and path.name != SPEC_FILE and not FOR_RESUMPTION.fullmatch(path.name):
+            shutil.copyfile(path, folder / path.name)
+    write_text(folder / SPEC_FILE, (best / SPEC_FILE).read_text(encoding="utf-8"))
+    metric = metric_name(args)
+    TrainingLog.chosen(folder / LOG_FILE, step=state.best_global_step, metric=metric, value=state.best_metric)
+    print(
+        f"The model is that of step {state.best_global_step}, with the best {metric} ({state.best_metric:.4g})"
+    )
+
+
+def read_state(checkpoint: Path) -> TrainerState:
+    """The state that a checkpoint was written with."""
+    return TrainerState.load_from_json(str(checkpoint / STATE_FILE))
+
+
+def _is_better(args: TrainingArguments, state: TrainerState, value: float) -> bool:
+    if state.best_metric is None:
+        return value == value  # not nan
+    return value > state.best_metric if args.greater_is_better else value < state.best_metric
+
+
+def _patience(args: TrainingArguments) -> int:
+    return args.early_stopping_patience if isinstance(args, LoopArguments) else 0
