@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.errors import UserError
+from fragmodel.evaluation.metrics.spans import Labelled, residue_counts
 from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_metadata, read_table
-from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, family_of
+from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, Span, family_of
 
 
 @dataclass(slots=True)
@@ -29,6 +30,20 @@ class SplitSummary:
     protein_lengths: np.ndarray  # of each record's whole protein [records]
     fragment_lengths: np.ndarray  # of every span in the table [spans]
     classes: Counter[str] = field(default_factory=Counter)  # records about each class
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Places to be found in a window, and parts of fragments that the scores pass over; of any class."""
+
+    length: int  # residues of the window
+    spans: list[Labelled]
+    ignored: list[Labelled]
+
+    def residues(self, predicted: Sequence[Labelled]) -> tuple[int, int]:
+        """Residues to be found and residues predicted, each once, as the scores count them."""
+        both, false, missed, _ = residue_counts(predicted, self.spans, self.length, self.ignored)
+        return both + missed, both + false
 
 
 @dataclass(slots=True)
@@ -157,27 +172,28 @@ def read_scored(paths: Sequence[Path]) -> pa.Table:
     return pa.concat_tables(tables) if tables else SCORED.empty_table()
 
 
-def read_truths(records: Sequence[Path], scored: pa.Table) -> dict[tuple[str, str, str], int]:
-    """Residues to be found, by (data name, task, record id), for the scored grounding records."""
+def read_truths(records: Sequence[Path], scored: pa.Table) -> dict[tuple[str, str, str], Truth]:
+    """What was to be found, by (data name, task, record id), for the scored grounding records."""
     wanted = set(scored["record_id"].unique().to_pylist())
     truths = {}
     for path in by_place(records):
         data_name, task, _ = place_of(path)
         if task not in GROUNDING_TASKS:
             continue
-        for record_id, groups in iter_columns(path, RECORDS, ["record_id", "position_grd"]):
+        columns = ["record_id", "sequence", "position_grd", "position_ignored"]
+        for record_id, sequence, groups, parts in iter_columns(path, RECORDS, columns):
             if record_id in wanted:
-                truths[data_name, task, record_id] = residues(groups)
+                truths[data_name, task, record_id] = Truth(
+                    len(sequence),
+                    of_any_class(groups),
+                    [Labelled("", Span(part["start"], part["end"])) for part in parts or []],
+                )
     return truths
 
 
-def residues(groups: Sequence[Sequence[Sequence[int]]] | None) -> int:
-    """Residues that the spans of all groups cover, each counted once."""
-    covered: set[int] = set()
-    for group in groups or []:
-        for start, end in group:
-            covered.update(range(start, end))
-    return len(covered)
+def of_any_class(groups: Sequence[Sequence[Sequence[int]]] | None) -> list[Labelled]:
+    """The spans of all groups, without their classes."""
+    return [Labelled("", Span(*span)) for group in groups or [] for span in group]
 
 
 def _text(path: Path) -> str:

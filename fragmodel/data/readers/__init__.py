@@ -144,8 +144,9 @@ def _needed(family: Family | None, path: Path) -> Family:
     """The family, which a file of all families needs."""
     if family is None:
         raise UserError(
-            f"{path}: holds fragments of all families, and the data set's name does not tell which to take; name it "
-            "with --family (datasets.NAME.family in the config), fragment for all"
+            f"{path}: holds fragments of all families, and the data set's name does not tell which to take; give it a "
+            "name that does (Mine_Dom; Mine_all takes all), or tell fragmodel ingest by --family, the pipeline by "
+            "datasets.NAME.family"
         )
     return family
 

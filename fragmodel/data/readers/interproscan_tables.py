@@ -51,7 +51,7 @@ def read_tsv(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protei
 def read_gff3(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protein]:
     """Proteins of the FASTA files, or of the file's own FASTA part, with the matches of a GFF3 file."""
     lookup = Lookup(path, family)
-    yield from _proteins(chain(_sequences(fastas), _gff3_parts(path, lookup)), lookup)
+    yield from _proteins(chain(_sequences(fastas), _gff3_parts(path, lookup, alone=not fastas)), lookup)
 
 
 def _proteins(parts: Iterator[Part], lookup: Lookup) -> Iterator[Protein]:
@@ -155,11 +155,20 @@ def _tsv_parts(path: Path, lookup: Lookup) -> Iterator[Part]:
             yield uid_of(row[0]), [row[0], row[1], row[2], number, match]
 
 
-def _gff3_parts(path: Path, lookup: Lookup) -> Iterator[Part]:
+def _gff3_parts(path: Path, lookup: Lookup, alone: bool) -> Iterator[Part]:
+    """``alone``: no FASTA goes with the file, so that its own FASTA part must not be empty."""
     with opened(path) as text:
         for number, line in enumerate(text, start=1):
             if line.startswith("##FASTA"):
-                for name, sequence, _ in records_in(text, path):
+                first = next(filter(str.strip, text), None)
+                if first is None:
+                    if alone:
+                        raise UserError(
+                            f"{path}: line {number}: no sequence comes after ##FASTA; "
+                            "fetch the file again, or give the FASTA that was scanned as well"
+                        )
+                    return
+                for name, sequence, _ in records_in(chain([first], text), path):
                     if not name.startswith("match$"):  # the residues of a match
                         yield uid_of(name), [name, sequence]
                 return

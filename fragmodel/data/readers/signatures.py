@@ -26,7 +26,7 @@ _MODELS = (
         "PANTHER",
         "ProDom",
     ),
-    *("AntiFam", "Gene3D", "SUPERFAMILY", "FunFam"),
+    *("AntiFam", "Gene3D", "SUPERFAMILY"),
 )
 _FINGERPRINTS = ("PRINTS",)
 _PATTERNS = ("ProSitePatterns",)

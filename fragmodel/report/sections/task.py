@@ -13,13 +13,13 @@ from fragmodel.metric_names import primary
 from fragmodel.report import labels, metric_tables, plots
 from fragmodel.report.examples import record_scores
 from fragmodel.report.metric_tables import TaskTable, Verdict
-from fragmodel.report.run_files import residues
+from fragmodel.report.run_files import Truth, of_any_class
 from fragmodel.report.sections.families import families_section
 from fragmodel.report.style import Gallery, Picture
 from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, MODEL, family_of
 
 _MOST_CLASSES = 12
-Truths = Mapping[tuple[str, str, str], int]
+Truths = Mapping[tuple[str, str, str], Truth]
 
 
 def task_section(
@@ -156,15 +156,14 @@ def _values_by_data_set(scored: pa.Table, task: str, system: str) -> dict[str, n
 
 
 def _residue_counts(own: pa.Table, task: str, truths: Truths) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted residues of the records in which the model named any."""
+    """True and predicted residues of the records that have both, without those that the scores pass over."""
     columns = own.select(["data_name", "record_id", "predicted_spans"]).to_pylist()
     pairs = [
-        (true, predicted)
+        truth.residues(of_any_class(row["predicted_spans"]))
         for row in columns
-        if (predicted := residues(row["predicted_spans"]))
-        and (true := truths.get((row["data_name"], task, row["record_id"]), 0))
+        if (truth := truths.get((row["data_name"], task, row["record_id"])))
     ]
-    return tuple(np.array(pairs, dtype=np.int64).reshape(-1, 2).T)
+    return tuple(np.array([pair for pair in pairs if all(pair)], dtype=np.int64).reshape(-1, 2).T)
 
 
 def _per_class_figure(

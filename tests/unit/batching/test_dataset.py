@@ -175,6 +175,21 @@ def test_what_cannot_be_read_is_a_users_mistake(
         FragRefDataset.from_root(chat=chat, **asked)
 
 
+def test_a_name_that_tells_no_family_has_a_remedy_in_every_program(chat: ChatEncoder, tmp_path: Path) -> None:
+    """The training programs take no family: their remedy is the data set's name."""
+    entries = Path(__file__).parents[2] / "data/raw/uniprot/entries.json"
+    for name in ("Mine", "Mine_Act", "Mine_all"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.json").write_bytes(entries.read_bytes())
+    with pytest.raises(UserError, match="give it a name that does"):
+        FragRefDataset.from_root(tmp_path, "Mine", "referring_class", "train", chat)
+    numbers = [
+        len(FragRefDataset.from_root(tmp_path, name, "referring_class", "train", chat))
+        for name in ("Mine_Act", "Mine_all")
+    ]
+    assert 0 < numbers[0] < numbers[1]
+
+
 def test_the_folder_says_what_it_holds() -> None:
     with pytest.raises(UserError, match="the folder holds Conversations_Dom, Function, README"):
         find_split(SAMPLE, "Unknown", "referring_class", "train")

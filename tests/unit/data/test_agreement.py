@@ -61,6 +61,32 @@ def test_venusx_tables_and_nested_json(tmp_path, task):
         assert records([name], tmp_path, task, "VenusX_Res_Evo_MP70") == expected
 
 
+def told_by_both(source, folder, task, data_name, window):
+    """What UniProt and InterProScan must agree on of the domain that both see: all but its class."""
+    rows, rejects, _ = run_files(
+        [HELD / f"sources.{source}"], folder, task, data_name, max_sequence_length=window
+    )
+    assert {row["reason"] for row in rejects} <= {"other_family"}
+    keys = ("uid", "sequence", "start", "full_length", "position_ref", "position_grd", "position_ignored")
+    seen = {"dat": "UniProtKB-FT:DOMAIN", "tsv": "IPR031161"}[source]
+    return [{key: row[key] for key in keys} for row in rows if row["class_ids"] == [seen]]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("window", [2000, 1021, 254])
+def test_uniprot_and_interproscan_on_one_domain(tmp_path, window, task):
+    scanned = told_by_both("tsv", tmp_path, task, "Mine_Dom", window)
+    assert told_by_both("dat", tmp_path, task, "Mine_Dom", window) == scanned and scanned
+    if window == 2000:
+        (places,) = scanned[0]["position_grd"] or [[scanned[0]["position_ref"]]]
+        assert places == [[1080, 1381]] and scanned[0]["uid"] == "P0CK95"
+
+
+@pytest.mark.parametrize("source", ["dat", "tsv"])
+def test_uniprot_and_interproscan_on_a_family_that_neither_has(tmp_path, source):
+    assert told_by_both(source, tmp_path, "referring_class", "Mine_BindI", 1021) == []
+
+
 @pytest.mark.parametrize("name", ["scan.json", "scan_nested_Dom.json", "venusx_nested_Evo.json"])
 def test_lines_and_indented_json(tmp_path, name):
     """The same file as InterProScan 6 and JSON Lines write it."""

@@ -399,7 +399,7 @@ def test_the_family_stands_anywhere_in_the_name(tmp_path, name, family):
     entries, nested = RAW / "uniprot" / "entries.dat", RAW / "uniprot" / "flat_nested_Act.json"
     if family is None:
         for path in (entries, RAW / "uniprot" / "entries.json", RAW / "interproscan" / "results.json"):
-            with pytest.raises(UserError, match="does not tell which to take; name it with --family"):
+            with pytest.raises(UserError, match="does not tell which to take; give it a name that does"):
                 run_files([path], tmp_path, "referring_class", name)
         assert run_files([entries], tmp_path, "function", name)[2].accepted  # which is of the whole protein
         named = run_files([entries], tmp_path, "referring_class", name, family="active site")[0]

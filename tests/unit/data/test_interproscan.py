@@ -8,7 +8,7 @@ import pytest
 from raw_files import RAW, reasons, refused_file, run, run_files
 
 from fragmodel.data.readers import signatures
-from fragmodel.data.readers.signatures import Match, library_name, standing_for
+from fragmodel.data.readers.signatures import UNINTEGRATED, Match, library_name, standing_for
 from fragmodel.errors import UserError
 
 RESIDUES = (
@@ -326,6 +326,11 @@ def gff3(*matches, sequence=RESIDUES, name="p1", own_fasta=True):
     return "\n".join(lines) + "\n"
 
 
+def test_libraries_that_never_have_entries_are_known_in_one_place():
+    assert not UNINTEGRATED & {*signatures._MODELS, *signatures._FINGERPRINTS, *signatures._PATTERNS}
+    assert library_name("CATH-FunFam") == "FunFam" and "FunFam" in UNINTEGRATED
+
+
 def test_gff3_gives_the_spans_of_tsv(tmp_path):
     (tmp_path / "entry.list").write_text(
         "ENTRY_AC\tENTRY_TYPE\tENTRY_NAME\nIPR1\tDomain\tA domain\nIPR2\tFamily\tB\n"
@@ -350,6 +355,15 @@ def test_gff3_gives_the_spans_of_tsv(tmp_path):
         run(
             tmp_path, gff3(("Pfam", "PF1", 5, 50, None)), "grounding_single", name="a.gff3", data_name="X_Dom"
         )
+
+
+@pytest.mark.parametrize("end", ["##FASTA", "##FASTA\n\n \n"])
+def test_the_fasta_part_of_gff3_may_be_empty_only_beside_a_fasta(tmp_path, end):
+    table = gff3(("Pfam", "PF1", 5, 50, "IPR1"), own_fasta=False) + end
+    with pytest.raises(UserError, match=r"a\.gff3: line 5: no sequence comes after ##FASTA"):
+        run(tmp_path, table, "grounding_single", name="a.gff3", data_name="X_all")
+    rows, rejects, _ = run_table(tmp_path, table, fasta(p1=RESIDUES), name="b.gff3", data_name="X_all")
+    assert [row["position_grd"] for row in rows] == [[[[4, 50]]]] and rejects == []
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from report_run import build_run
+from small_tables import grounding_record
 
 from fragmodel.errors import UserError
 from fragmodel.report import run_files
@@ -85,9 +87,13 @@ def test_missing_and_broken_json(tmp_path):
             run_files.read_json(tmp_path / "bad.json")
 
 
-def test_residues_count_once():
-    assert run_files.residues([[[0, 5], [3, 8]], [[7, 9]]]) == 9
-    assert run_files.residues(None) == 0
+def test_residues_count_once_and_ignored_ones_only_where_they_are_true():
+    places = run_files.of_any_class
+    truth = run_files.Truth(20, places([[[0, 5], [3, 8]], [[7, 9]]]), [])
+    assert truth.residues(places([[[0, 2]], [[1, 3], [15, 20]]])) == (9, 8)
+    cut = run_files.Truth(20, truth.spans, places([[[8, 18]]]))
+    assert cut.residues(places([[[0, 2]], [[1, 3], [8, 20]]])) == (9, 3 + 1 + 2)
+    assert cut.residues(places(None)) == (9, 0)
 
 
 def test_truths_are_those_of_the_scored_records(run):
@@ -100,7 +106,21 @@ def test_truths_are_those_of_the_scored_records(run):
         mask = np.zeros(len(row["sequence"]), bool)
         for start, end in row["position_grd"][0]:
             mask[start:end] = True
-        assert truths["VenusX_Dom", "grounding_single", row["record_id"]] == mask.sum()
+        truth = truths["VenusX_Dom", "grounding_single", row["record_id"]]
+        assert truth.residues(truth.spans) == (mask.sum(), mask.sum()) and truth.length == len(mask)
+
+
+@pytest.mark.parametrize("ignored, expected", [(None, (10, 25)), ([(25, 40)], (10, 10))])
+def test_parts_that_scores_pass_over_count_in_no_figure(tmp_path, ignored, expected):
+    """The dot of a record in the figure of lengths has the residues of its scores: TP + FN and TP + FP."""
+    row = grounding_record("r1", "P", {"A": [(5, 15)]}) | {
+        "position_ignored": ignored and [{"class_name": "B", "start": s, "end": e} for s, e in ignored]
+    }
+    path = tmp_path / row["data_name"] / row["task_type"] / "test.parquet"
+    path.parent.mkdir(parents=True)
+    write_table(path, RECORDS, [row])
+    (truth,) = run_files.read_truths([path], pa.table({"record_id": ["r1"]})).values()
+    assert truth.residues(run_files.of_any_class([[[5, 15], [25, 40]]])) == expected
 
 
 def test_the_family_is_the_one_that_the_records_were_made_with(tmp_path):
