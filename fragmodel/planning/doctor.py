@@ -118,9 +118,10 @@ def _disk(run: RunConfig, folder: Path) -> Finding:
         )
     if windows.exists():
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
-        lengths = pq.read_table(windows, columns=["length"])["length"]
+        from fragmodel.tables import WINDOWS, read_table
+
+        lengths = read_table(windows, WINDOWS, ["length"])["length"]
         rows, about = (pc.sum(lengths).as_py() or 0) + 2 * len(lengths), "needs"
     else:
         files = {path for data in run.datasets.values() for path in (*data.train, *data.valid, *data.test)}
