@@ -119,9 +119,10 @@ def _disk(run: RunConfig, folder: Path) -> Finding:
     if windows.exists():
         import pyarrow.compute as pc
 
-        from fragmodel.tables import WINDOWS, read_table
+        from fragmodel.tables import open_table
 
-        lengths = read_table(windows, WINDOWS, ["length"])["length"]
+        with open_table(windows) as parquet:
+            lengths = parquet.read(columns=["length"])["length"]
         rows, about = (pc.sum(lengths).as_py() or 0) + 2 * len(lengths), "needs"
     else:
         files = {path for data in run.datasets.values() for path in (*data.train, *data.valid, *data.test)}

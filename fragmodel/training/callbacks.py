@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from fragmodel.training.interrupt import Interruption
@@ -19,10 +20,10 @@ class Log(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Ask the untrained model; say so where a resumed run has nothing left to do."""
-        if not state.global_step:
+        """Ask the untrained model, or that of the checkpoint; say so where a resumed run has nothing left to do."""
+        if self.log.lacks(state.global_step, "well_formed"):
             self.on_save(args, state, control, **kwargs)
-        elif state.global_step >= state.max_steps:
+        if state.global_step and state.global_step >= state.max_steps:
             print(f"No step is left: this run has done all of its {state.max_steps}")
 
     def on_save(
@@ -51,6 +52,17 @@ class Log(TrainerCallback):
             )
         if logs and "eval_loss" in logs:
             self.log.validation(step=state.global_step, loss=logs["eval_loss"])
+
+
+def owes_validation(
+    log: TrainingLog | None, args: TrainingArguments, step: int, steps_per_epoch: int
+) -> bool:
+    """Whether a resumed run begins with the validation that was due at the checkpoint's step and that a kill or a
+    signal prevented. All processes call this together; the first, which has the log, decides.
+    """
+    every = {"epoch": steps_per_epoch, "steps": args.eval_steps}.get(str(args.eval_strategy.value))
+    owed = bool(log and step and every and step % int(every) == 0 and log.lacks(step, "eval_loss"))
+    return bool(broadcast_object_list([owed])[0])
 
 
 class StopInOrder(TrainerCallback):

@@ -22,11 +22,12 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler
 
 from fragmodel.batching.packing import micro_batches
+from fragmodel.digests import note_digests
 from fragmodel.errors import UserError
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
-from fragmodel.training.callbacks import Log, StopInOrder
+from fragmodel.training.callbacks import Log, StopInOrder, owes_validation
 from fragmodel.training.checkpoints import (
     OPTIMIZER_FILE,
     SCALER_FILE,
@@ -106,6 +107,12 @@ class InstructLoop:
             announce(self.args, self.resumed)
         self.callbacks = self._callbacks(interruption)
         self._tell("on_train_begin")
+        if self.resumed and owes_validation(
+            self.log, self.args, self.state.global_step, self.steps_per_epoch
+        ):
+            self.control.should_evaluate = True
+            self._log_validate_save()
+            self.control.should_evaluate = False
         while self.state.global_step < self.max_steps and not self.control.should_training_stop:
             epoch, steps_done = divmod(self.state.global_step, self.steps_per_epoch)
             for batches in self._accumulated_batches(epoch, steps_done):
@@ -126,9 +133,10 @@ class InstructLoop:
         chosen = [DefaultFlowCallback(), (PrinterCallback if self.args.disable_tqdm else ProgressCallback)()]
         chosen += [kind() for kind in get_reporting_integration_callbacks(self.args.report_to)]
         chosen.append(StopInOrder(interruption))
+        self.log = None
         if self.accelerator.is_main_process:
-            log = TrainingLog(Path(self.args.output_dir) / "log.jsonl", self.state.global_step)
-            chosen.append(Log(log, self.setup.probe))
+            self.log = TrainingLog(Path(self.args.output_dir) / "log.jsonl", self.state.global_step)
+            chosen.append(Log(self.log, self.setup.probe))
         self.control = TrainerControl()
         model = self.accelerator.unwrap_model(self.model)
         return CallbackHandler(chosen, model, self.setup.tokenizer, self.optimizer, self.scheduler)
@@ -225,6 +233,7 @@ class InstructLoop:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.state.save_to_json(str(folder / STATE_FILE))
+            note_digests(folder)
             remove_old(folder, keep=self.args.save_total_limit)
         self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 

@@ -1,5 +1,6 @@
 """Training by the HuggingFace Trainer: its loop, our sampler, checkpoints and log."""
 
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import EvalLoopOutput
 
 from fragmodel.batching.packing import micro_batches
+from fragmodel.digests import note_digests
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
-from fragmodel.training.callbacks import Log, StopInOrder
+from fragmodel.training.callbacks import Log, StopInOrder, owes_validation
 from fragmodel.training.checkpoints import (
     OPTIMIZER_FILE,
     announce,
@@ -101,9 +103,13 @@ class FragTrainer(Trainer):
             self.push_to_hub(revision=self.args.hub_revision)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
-            begin_checkpoint(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            begin_checkpoint(folder)
         super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process writes its random states
+        if self.args.should_save and folder.is_dir():  # it may have been one too many
+            note_digests(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Nothing: :func:`train` loads the weights before the model is wrapped."""
@@ -134,6 +140,19 @@ class _OrderOfEpoch(TrainerCallback):
         self.sampler.set_epoch(int(state.epoch + 1e-6))
 
 
+class _OwedValidation(TrainerCallback):
+    def __init__(self, trainer: FragTrainer, log: TrainingLog | None) -> None:
+        self.trainer, self.log = trainer, log
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        batches = len(self.trainer.get_train_dataloader())
+        steps_per_epoch = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+        if owes_validation(self.log, args, state.global_step, steps_per_epoch):
+            self.trainer.evaluate()
+
+
 def train(setup: TrainingSetup, arguments: Arguments) -> bool:
     """Train to the end or to an interruption; returns whether the end was reached.
 
@@ -149,10 +168,13 @@ def train(setup: TrainingSetup, arguments: Arguments) -> bool:
             plugin = FullyShardedDataParallelPlugin(**arguments.training.fsdp_plugin_args)
             plan_shards(setup.model, trainer.accelerator, plugin)
             trainer.is_fsdp_enabled = True
+        log = None
         if trainer.is_world_process_zero():
             announce(arguments.training, checkpoint)
             log = TrainingLog(Path(arguments.training.output_dir) / "log.jsonl", first_step)
             trainer.add_callback(Log(log, setup.probe))
+        if checkpoint:
+            trainer.add_callback(_OwedValidation(trainer, log))
         trainer.add_callback(StopInOrder(interruption))
         trainer.add_callback(_OrderOfEpoch(setup.sampler))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
