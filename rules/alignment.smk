@@ -69,7 +69,7 @@ rule align_adapters:
             "fragmodel.alignment.program.main",
             "fragmodel.alignment.program.launch_alignment",
             "fragmodel.alignment.texts.fingerprint_in",
-            "fragmodel.embeddings.manifest.fingerprint_of",
+            "fragmodel.embeddings.manifest.embedded",
             command="fragmodel.cli.stages.alignment.align",
         ),
     shell:
@@ -109,7 +109,7 @@ rule score_alignment:
         code=code_digest(
             "fragmodel.alignment.evaluate.evaluate",
             "fragmodel.alignment.texts.fingerprint_in",
-            "fragmodel.embeddings.manifest.fingerprint_of",
+            "fragmodel.embeddings.manifest.embedded",
             command="fragmodel.cli.stages.alignment.score_alignment",
         ),
     shell:

@@ -39,7 +39,7 @@ rule generate:
         ),
         code=code_digest(
             "fragmodel.evaluation.generate.generate",
-            "fragmodel.embeddings.manifest.fingerprint_of",
+            "fragmodel.embeddings.manifest.embedded",
             without=RAW_READING,
             command="fragmodel.cli.stages.evaluation.generate",
         ),
@@ -76,7 +76,7 @@ rule baselines:
         seed=run.seed,
         code=code_digest(
             "fragmodel.evaluation.baselines.run_baselines",
-            "fragmodel.embeddings.manifest.fingerprint_of",
+            "fragmodel.embeddings.manifest.embedded",
             command="fragmodel.cli.stages.evaluation.baselines",
         ),
     shell:

@@ -51,7 +51,7 @@ rule train_model:
         training=slice_of(run.training),
         seed=run.seed,
         code=code_digest(
-            "fragmodel.embeddings.manifest.fingerprint_of",
+            "fragmodel.embeddings.manifest.embedded",
             "fragmodel.training.launch.launch",
             "fragmodel.training.run.main",
             (

@@ -14,6 +14,7 @@ from fragmodel.alignment.pairs import Batch, Kind
 from fragmodel.alignment.pooling import pool, pooled_width
 from fragmodel.config.section import Pooling
 from fragmodel.config.training import AdapterConfig
+from fragmodel.digests import check_digests, note_digests
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path
 from fragmodel.model.assemble import initial_adapters
@@ -42,7 +43,9 @@ class AlignedAdapters(nn.Module):
     ) -> None:
         super().__init__()
         config = Esm2LlamaInstructConfig(
-            AutoConfig.from_pretrained(encoder), AutoConfig.from_pretrained(decoder), **adapter.model_dump()
+            AutoConfig.from_pretrained(encoder, trust_remote_code=False),
+            AutoConfig.from_pretrained(decoder, trust_remote_code=False),
+            **adapter.model_dump(),
         )
         try:
             parts = initial_adapters(config, _token_embeddings(decoder), seed)
@@ -74,9 +77,11 @@ class AlignedAdapters(nn.Module):
         }
         with atomic_path(folder / WEIGHTS_FILE) as path:
             save_file(tensors, path)
+        note_digests(folder, [WEIGHTS_FILE])
 
     def load(self, folder: Path) -> "AlignedAdapters":
         """Take the weights that :meth:`save` wrote; an adapter that was not saved stays as it is."""
+        check_digests(folder)
         tensors = load_file(folder / WEIGHTS_FILE)
         for name in ("modality_adapter", "fragment_adapter"):
             state = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
@@ -87,6 +92,7 @@ class AlignedAdapters(nn.Module):
 
 def _token_embeddings(decoder: Path) -> torch.Tensor:
     """The decoder's token embeddings ``[vocabulary, dim]``, without its other weights."""
+    check_digests(decoder)
     for path in sorted(decoder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (not a dict)

@@ -22,10 +22,11 @@ from fragmodel.alignment.texts import TextStore
 from fragmodel.alignment.vectors import Vectors
 from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.training import AdapterConfig
+from fragmodel.digests import note_digests
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import write_text
-from fragmodel.training.checkpoints import STATE_FILE, last_checkpoint, remove_old
+from fragmodel.training.checkpoints import STATE_FILE, begin_checkpoint, remove_old, undamaged_checkpoint
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 
@@ -88,7 +89,7 @@ class Aligner:
 
     def train(self, interruption: Interruption) -> bool:
         """Run to the end or to an interruption; returns whether the end was reached."""
-        checkpoint = last_checkpoint(self.folder)
+        checkpoint = undamaged_checkpoint(self.folder)
         if checkpoint:
             self._load(checkpoint)
         log = TrainingLog(self.folder / "log.jsonl", self.step) if self.rank == 0 else None
@@ -171,11 +172,12 @@ class Aligner:
     def _save(self) -> None:
         if self.rank == 0:
             folder = self.folder / f"checkpoint-{self.step}"
-            folder.mkdir(parents=True, exist_ok=True)
+            begin_checkpoint(folder)
             save_file(self.model.state_dict(), folder / "weights.safetensors")
             torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
             torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
             write_text(folder / STATE_FILE, json.dumps({"global_step": self.step}))
+            note_digests(folder)
             remove_old(folder, keep=self.args.keep_checkpoints)
         if self.processes > 1:
             distributed.barrier()  # the first to leave would have the others killed

@@ -104,6 +104,12 @@ class FragRefDataset(Dataset):
         """The record that item ``index`` is made from."""
         return record_at(self.records, index)
 
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Items of a batch, whose stored states are fetched together; loaders of torch ask so."""
+        if self.store is not None:
+            self.store.read_ahead(self.records["sequence"][index].as_py() for index in indices)
+        return [self[index] for index in indices]
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = self.record(index)
         prompt = self.chat.prompt(record.conversation, len(record.sequence))

@@ -15,6 +15,7 @@ from fragmodel.cli import (
     score,
     store,
     summary,
+    verify,
 )
 from fragmodel.cli.app import app
 from fragmodel.cli.stages import alignment, data, evaluation, models, report, training, windows

@@ -43,8 +43,8 @@ def verify(
     ] = False,
 ) -> None:
     """Read every byte; name what is damaged and exit with status 1 if anything is."""
-    from fragmodel.embeddings.maintenance import remove_shard
     from fragmodel.embeddings.maintenance import verify as find_faults
+    from fragmodel.embeddings.shards import remove_shard
 
     faults = 0
     for _, message, shard in find_faults(root):

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, EsmConfig, EsmModel
 
+from fragmodel.digests import check_digests
 from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.fair_esm import read_checkpoint
 from fragmodel.errors import UserError
@@ -209,6 +210,7 @@ def _from_fair_esm(path: Path) -> EsmModel:
 
 
 def _from_transformers(source: str | Path) -> EsmModel:
+    check_digests(source)
     config = _transformers_config(source)
     try:
         model, report = EsmModel.from_pretrained(
@@ -218,6 +220,8 @@ def _from_transformers(source: str | Path) -> EsmModel:
             add_pooling_layer=False,
             attn_implementation="sdpa",
             output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise _not_loaded(source, error) from None
@@ -228,7 +232,7 @@ def _from_transformers(source: str | Path) -> EsmModel:
 
 def _transformers_config(source: str | Path) -> EsmConfig:
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _not_loaded(source, error) from None
     if config.model_type != "esm" or getattr(config, "is_folding_model", False):

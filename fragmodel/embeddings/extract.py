@@ -20,7 +20,7 @@ from fragmodel.embeddings.encoders import (
 )
 from fragmodel.embeddings.forward import PackedEncoder
 from fragmodel.embeddings.progress import Progress
-from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_states, write_shard
+from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_states, remove_shard, write_shard
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest
@@ -147,7 +147,10 @@ def embed_sequences(
             dim=config.hidden_size,
         ),
     )
-    missing = EmbeddingStore(store, name).missing(requested)
+    held = EmbeddingStore(store, name)
+    missing = held.missing(requested)
+    for shard in held.damaged:
+        remove_shard(shard)  # its sequences are embedded again, and nobody is warned of it any more
     seconds = 0.0
     if missing:
         check_lengths(missing, config)

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import time
 
-from fragmodel.embeddings.shards import DATA_SUFFIX, PART_SUFFIX, ShardFile, damage, find_shards, read_index
+from fragmodel.embeddings.shards import (
+    DATA_SUFFIX,
+    PART_SUFFIX,
+    ShardFile,
+    damage,
+    find_shards,
+    read_index,
+    remove_shard,
+)
 from fragmodel.embeddings.store import DESCRIPTION, list_fingerprints, read_description
 from fragmodel.errors import UserError
 
@@ -42,12 +50,6 @@ def verify(root: Path) -> Iterator[tuple[Path, str, ShardFile | None]]:
         for shard in find_shards(folder):
             if fault := damage(shard):
                 yield folder, fault, shard
-
-
-def remove_shard(shard: ShardFile) -> None:
-    """Delete a shard, its index first, so that no reader sees an index without data."""
-    shard.index.unlink(missing_ok=True)
-    shard.data.unlink(missing_ok=True)
 
 
 def collect_garbage(root: Path, *, older_than: float = 3600.0) -> list[Path]:

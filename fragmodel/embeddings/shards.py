@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import save_file
@@ -29,6 +30,8 @@ DATA_SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".parquet"
 PART_SUFFIX = ".part"
 _NAME_DIGITS = 32
+# What is written; indexes of earlier versions, without the sums, are read as well.
+_INDEX = tables.SHARD_INDEX.append(pa.field("words", pa.uint64(), nullable=False))
 
 # Python's own mmap could advise too, but it keeps a file descriptor for every shard.
 _madvise = getattr(ctypes.CDLL(None), "madvise", None)
@@ -76,6 +79,22 @@ def block_checksum(stored: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
+def word_sum(stored: dict[str, torch.Tensor]) -> int:
+    """Sum of a block's 64-bit words (states, then scales; little endian), modulo 2^64.
+
+    It differs for any change within a word, and costs a small part of what reading the block does; the checksum of
+    :func:`block_checksum`, which sees exchanged words too, takes longer than to read it.
+    """
+    total = 0
+    for name in ("states", "scales"):
+        if name in stored:
+            content = stored[name].contiguous().view(torch.uint8).numpy().reshape(-1)
+            words = len(content) // 8 * 8
+            total += int(content[:words].view("<u8").sum(dtype=np.uint64))
+            total += int.from_bytes(content[words:].tobytes(), "little")
+    return total % 2**64
+
+
 @dataclass(frozen=True, slots=True)
 class ShardFile:
     """A committed shard: paths of its two files."""
@@ -91,9 +110,8 @@ def write_shard(
     rows, first_row = [], 0
     for key, block in zip(keys, blocks, strict=True):
         count = len(block["states"])
-        rows.append(
-            {"key": key, "length": count - 2, "first_row": first_row, "checksum": block_checksum(block)}
-        )
+        sums = {"checksum": block_checksum(block), "words": word_sum(block)}
+        rows.append({"key": key, "length": count - 2, "first_row": first_row, **sums})
         first_row += count
     tensors = {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
     data = _write_named(folder, "", DATA_SUFFIX, lambda path: save_file(tensors, path))
@@ -102,7 +120,7 @@ def write_shard(
         folder,
         f"{data.stem}.",
         INDEX_SUFFIX,
-        lambda path: tables.write_table(path, tables.SHARD_INDEX, rows, metadata),
+        lambda path: tables.write_table(path, _INDEX, rows, metadata),
     )
     return ShardFile(data, index)
 
@@ -155,6 +173,12 @@ def read_ahead(block: dict[str, torch.Tensor]) -> None:
         _advise(tensor, mmap.MADV_WILLNEED)
 
 
+def remove_shard(shard: ShardFile) -> None:
+    """Delete a shard, its index first, so that no reader sees an index without data."""
+    shard.index.unlink(missing_ok=True)
+    shard.data.unlink(missing_ok=True)
+
+
 def damage(shard: ShardFile) -> str | None:
     """What is wrong with a shard, as a message that names the damaged sequences' keys; None when it is whole."""
     try:
@@ -166,7 +190,7 @@ def damage(shard: ShardFile) -> str | None:
     try:
         stored = map_tensors(shard.data)
         bad = [row["key"] for row in index.to_pylist() if not _block_is_whole(stored, row)]
-    except (ValueError, KeyError, RuntimeError, TypeError):
+    except Exception:  # the bytes decide which
         return f"{shard.data}: damaged header"
     return f"{shard.data}: damaged bytes in {len(bad)} of {len(index)} sequences {' '.join(bad[:3])}".rstrip()
 

@@ -6,8 +6,10 @@ A store's root holds a folder for each fingerprint (encoder weights, layer, stor
 """
 
 import json
+import mmap
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from fragmodel.digests import is_checked
 from fragmodel.embeddings.shards import (
     ShardFile,
     block_of,
+    damage,
     decode_states,
     find_shards,
     map_tensors,
     read_ahead,
     read_index,
+    remove_shard,
+    word_sum,
 )
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest, write_text
@@ -41,6 +47,14 @@ class MissingEmbeddingError(UserError, KeyError):
     __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
+class DamagedEmbeddingError(UserError):
+    """The bytes of a sequence's states are not those that were written."""
+
+    def __init__(self, message: str) -> None:
+        # A loader's worker process hands the error on with its traceback before it.
+        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+
+
 class Place(NamedTuple):
     """Where a sequence's states lie."""
 
@@ -55,8 +69,9 @@ class EmbeddingStore:
     ``root`` is the store's folder. Without a ``fingerprint`` the only one there is used; with several, a
     :class:`UserError` lists them. Shards are memory-mapped when first read, so that any number of processes share
     one copy in the page cache; a pickled store holds only its path and reopens lazily. Sequences that are added
-    later are seen by a newly opened store. Damaged indexes and cut shards are left out with a warning: their
-    sequences count as missing.
+    later are seen by a newly opened store. Damaged indexes and cut shards are left out with a warning (they are in
+    ``damaged``): their sequences count as missing. States are checked when they are first read; a damaged shard is
+    removed then, so that its sequences are missing from there on, and :class:`DamagedEmbeddingError` raised.
     """
 
     def __init__(self, root: str | Path, fingerprint: str | None = None) -> None:
@@ -92,6 +107,19 @@ class EmbeddingStore:
         block = self._block(sequence)
         return decode_states(block) if "scales" in block else block["states"]
 
+    @property
+    def damaged(self) -> list[ShardFile]:
+        """The shards that were left out."""
+        self._open()
+        return self._damaged
+
+    def read_ahead(self, sequences: Iterable[str]) -> None:
+        """Let the system fetch the states of all ``sequences`` at once, before they are read one by one."""
+        for row in map(self._row, sequences):
+            if row is not None:
+                with suppress(DamagedEmbeddingError):  # said when it is read
+                    read_ahead(self._mapped(row))
+
     def close(self) -> None:
         """Unmap the shards; they are mapped again when next read."""
         if self._opened:
@@ -116,6 +144,11 @@ class EmbeddingStore:
         """The sequences that the store does not have, each once, in order of appearance."""
         return [sequence for sequence in dict.fromkeys(sequences) if sequence not in self]
 
+    def lacking(self, keys: Iterable[str]) -> int:
+        """How many sequences, named by their keys, the store does not have."""
+        self._open()
+        return int((~np.isin(np.array(list(keys), dtype="S32"), self._keys)).sum())
+
     def __getstate__(self) -> dict[str, Any]:
         return {"root": self.root, "fingerprint": self.fingerprint}
 
@@ -130,12 +163,39 @@ class EmbeddingStore:
                 f"{self.folder}: no embedding of the sequence {start} ({len(sequence)} residues, key "
                 f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
             )
+        block = self._mapped(row)
+        read_ahead(block)
+        if self._unchecked[row]:
+            if word_sum(block) != self._words[row]:
+                raise self._given_up(self._shards[self._shard_of[row]])
+            self._unchecked[row] = False
+        return block
+
+    def _mapped(self, row: int) -> dict[str, torch.Tensor]:
         shard = self._shard_of[row]
         if self._tensors[shard] is None:
-            self._tensors[shard] = map_tensors(self._shards[shard].data)
-        block = block_of(self._tensors[shard], int(self._first_rows[row]), len(sequence))
-        read_ahead(block)
-        return block
+            try:
+                self._tensors[shard] = map_tensors(self._shards[shard].data)
+            except Exception:  # the bytes of the header decide which
+                raise self._given_up(self._shards[shard]) from None
+        return block_of(self._tensors[shard], int(self._first_rows[row]), int(self._lengths[row]))
+
+    def _given_up(self, shard: ShardFile) -> DamagedEmbeddingError:
+        """Remove a shard whose damage a second look confirms, and say so."""
+        told = damage(shard)
+        if told is None:
+            return DamagedEmbeddingError(
+                f"{shard.data}: its states came damaged into memory, the file is whole; is this machine's memory sound?"
+            )
+        try:
+            remove_shard(shard)
+        except OSError as error:
+            advice = (
+                f"it cannot be removed here ({error.strerror}): `fragmodel store verify {self.root} --remove`"
+            )
+        else:
+            advice = "it was removed"
+        return DamagedEmbeddingError(f"{told}; {advice}; embed its sequences again")
 
     def _row(self, sequence: str) -> int | None:
         self._open()
@@ -144,21 +204,28 @@ class EmbeddingStore:
         return row if row < len(self._keys) and self._keys[row] == key else None
 
     def _open(self) -> None:
-        """Read all indexes into flat sorted arrays: 48 bytes a sequence, shared by forked processes."""
+        """Read all indexes into flat sorted arrays: 57 bytes a sequence, shared by forked processes."""
         if self._opened:
             return
         self._shards: list[ShardFile] = []
+        self._damaged: list[ShardFile] = []
         columns: dict[str, list[np.ndarray]] = {"key": [], "first_row": [], "length": [], "shard": []}
+        words: list[np.ndarray] = []
+        summed: list[np.ndarray] = []
         for shard in find_shards(self.folder):
             try:
                 index = read_index(shard)
             except UserError as error:
+                self._damaged.append(shard)
                 warnings.warn(f"left out: {error}; run `fragmodel store verify {self.root}`", stacklevel=3)
                 continue
             columns["key"].append(np.array(index["key"].to_pylist(), dtype="S32"))
             columns["first_row"].append(index["first_row"].to_numpy())
             columns["length"].append(index["length"].to_numpy())
             columns["shard"].append(np.full(len(index), len(self._shards), dtype=np.int32))
+            has_sums = "words" in index.column_names  # not in indexes of earlier versions
+            words.append(index["words"].to_numpy() if has_sums else np.zeros(len(index), dtype=np.uint64))
+            summed.append(np.full(len(index), has_sums and is_checked()))
             self._shards.append(shard)
         keys = np.concatenate([np.empty(0, dtype="S32"), *columns["key"]])
         # np.unique gives for each key its first row: the same shard for every reader.
@@ -166,6 +233,11 @@ class EmbeddingStore:
         self._first_rows = np.concatenate([np.empty(0, dtype=np.int64), *columns["first_row"]])[order]
         self._lengths = np.concatenate([np.empty(0, dtype=np.int32), *columns["length"]])[order]
         self._shard_of = np.concatenate([np.empty(0, dtype=np.int32), *columns["shard"]])[order]
+        self._words = np.concatenate([np.empty(0, dtype=np.uint64), *words])[order]
+        # Shared with the processes that loaders fork: what one has checked, the others need not.
+        unchecked = np.concatenate([np.empty(0, dtype=bool), *summed])[order]
+        self._unchecked = np.frombuffer(mmap.mmap(-1, max(len(unchecked), 1)), dtype=bool)
+        self._unchecked[: len(unchecked)] = unchecked
         self._tensors: list[dict[str, torch.Tensor] | None] = [None] * len(self._shards)
         self._opened = True
 

@@ -65,7 +65,7 @@ def generate(
     end = tokenizer.eos_token_id
     for indices in tqdm(batches, desc="generating", unit="batch"):
         started = time.perf_counter()
-        items = [dataset[index] for index in indices]
+        items = dataset.__getitems__(indices)
         answers = greedy_answers(model, items, end=end, max_new_tokens=max_new_tokens)
         seconds = (time.perf_counter() - started) / len(indices)
         for index, ids in zip(indices, answers, strict=True):

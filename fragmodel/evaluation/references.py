@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
-
 from fragmodel.data import delimited
 from fragmodel.data.text_files import BadRow, is_parquet
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import parse_spans
-from fragmodel.tables import RECORDS, Record, damage_told, iter_columns
+from fragmodel.tables import RECORDS, Record, damage_told, iter_columns, open_table
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
 _PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
@@ -202,9 +200,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     """
     path = Path(path)
     if path.suffix.lower() == ".parquet" or is_parquet(path):
-        with damage_told(path):
-            parquet = pq.ParquetFile(path)
-        with parquet:
+        with open_table(path) as parquet:
             names = parquet.schema_arrow.names
             _require(path, names)
             with damage_told(path):

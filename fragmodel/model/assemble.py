@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from fragmodel.digests import check_digests
 from fragmodel.embeddings.encoders import load_encoder, read_config
 from fragmodel.errors import UserError
 from fragmodel.model.chat import add_control_tokens
@@ -39,12 +40,15 @@ def load_decoder(
     """
     quantised = _quantisation(bits, dtype) if bits else {}
     try:
-        check_decoder(AutoConfig.from_pretrained(source))
+        check_digests(source)
+        check_decoder(AutoConfig.from_pretrained(source, trust_remote_code=False))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"decoder {source}: {str(error).splitlines()[0]}") from None
     try:
-        decoder = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **quantised)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        decoder = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **quantised
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"decoder {source}: cannot be loaded: {str(error).splitlines()[0]}") from None
     for layer in decoder.modules():

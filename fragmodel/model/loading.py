@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer, EsmModel, PreTrainedTokenizerBase
 
+from fragmodel.digests import check_digests
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.extract import COMPUTE_DTYPES
 from fragmodel.errors import UserError
@@ -46,6 +47,7 @@ def load_parts(
     folder = Path(folder)
     if dtype is not None and dtype not in COMPUTE_DTYPES:
         raise UserError(f"--dtype {dtype}: not known; use one of {', '.join(COMPUTE_DTYPES)}")
+    check_digests(folder)
     if is_merged(folder):
         config = Esm2LlamaInstructConfig.from_pretrained(folder)
         return _load_joined(folder, folder, dtype or str(config.llama_config.dtype).removeprefix("torch."))
@@ -67,7 +69,7 @@ def load_parts(
         encoder = load_encoder(spec.esm_path) if with_encoder else None
         model, _ = spec.build(include_encoder=False)
         # The tokenizer that it was trained with: a chat template, ours or the decoder's, may have changed since.
-        parts = Parts(model, AutoTokenizer.from_pretrained(folder), encoder)
+        parts = Parts(model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False), encoder)
     load_adapter_weights(parts.model, folder)
     parts.model.eval()
     return parts
@@ -130,9 +132,12 @@ def locate_spec(folder: Path) -> ModelSpec:
 
 def _load_joined(weights: Path, tokenizer: Path, dtype: str) -> Parts:
     """Encoder and decoder that lie in one transformers folder."""
+    check_digests(weights)
     try:
-        model = Esm2LlamaInstructForCausalLM.from_pretrained(weights, dtype=torch.float32)
-        words = AutoTokenizer.from_pretrained(tokenizer)
+        model = Esm2LlamaInstructForCausalLM.from_pretrained(
+            weights, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+        words = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{weights}: cannot be loaded: {str(error).splitlines()[0]}") from None
     if model.esm_encoder is None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fragmodel.digests import drop_digests, note_digests
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
@@ -23,6 +24,7 @@ def make_encoder(
     from fragmodel.embeddings.encoders import build_stand_in, is_hub_id, load_encoder, save_encoder
 
     folder.mkdir(parents=True, exist_ok=True)
+    drop_digests(folder)
     origin: str | Path = source
     if source == STAND_IN:
         origin = folder / "stand_in.pt"
@@ -59,6 +61,7 @@ def make_decoder(
     cache and linked.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    drop_digests(folder)
     origin: Path | None = None
     if source == STAND_IN:
         from fragmodel.model.stand_ins import build_decoder
@@ -89,7 +92,9 @@ def make_decoder(
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        parameters = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).num_parameters()
+        parameters = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        ).num_parameters()
     stand_in = f"LLaMA stand-in ({layers} layers, width {dim})"
     _write_source(folder, source, parameters, stand_in, _commit(origin))
 
@@ -135,6 +140,7 @@ def _write_source(
         "weights_sha256": {path.name: file_digest(path) for path in weights},
     }
     write_text(folder / SOURCE_FILE, json.dumps(description, indent=2, sort_keys=True))
+    note_digests(folder)
 
 
 def _dialogues(records: Sequence[Path]) -> list[tuple[list[dict[str, str]], str]]:

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedTokenizerBase
 
+from fragmodel.digests import check_digests, drop_digests, note_digests
 from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
 
 SPEC_FILE = "fragmodel.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+ADAPTER_FILE = "adapter_config.json"
 
 
 class ModelSpec(BaseModel):
@@ -76,16 +78,18 @@ def save_trained(
     folder: Path,
     weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write the trained weights, the tokenizer and the spec. The spec comes last and marks a whole folder.
+    """Write the trained weights, the tokenizer, the spec and their digests. The spec marks a whole folder.
 
     ``weights`` stand in for those of a model that is sharded: its trained weights in whole, by their names.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    drop_digests(folder)
     (folder / SPEC_FILE).unlink(missing_ok=True)
     model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
-    tokenizer.save_pretrained(folder)
+    words = [path.name for path in map(Path, tokenizer.save_pretrained(folder)) if path.is_file()]
     make_shared(folder)
     write_text(folder / SPEC_FILE, spec.model_dump_json(indent=2))
+    note_digests(folder, [WEIGHTS_FILE, ADAPTER_FILE, SPEC_FILE, *words])
 
 
 def read_spec(folder: Path) -> ModelSpec:
@@ -103,9 +107,10 @@ def read_spec(folder: Path) -> ModelSpec:
 def load_adapter_weights(model: PeftModel, folder: Path) -> None:
     """Load every trained weight of a checkpoint into ``model``.
 
-    Raises :class:`UserError` when a weight is missing, unknown or of another shape: nothing stays silently at
-    its initial value.
+    Raises :class:`UserError` when the folder is damaged, or a weight is missing, unknown or of another shape: nothing
+    stays silently at its initial value.
     """
+    check_digests(folder)
     path = Path(folder) / WEIGHTS_FILE
     if not path.is_file():
         raise UserError(f"{folder}: no trained weights ({WEIGHTS_FILE} is missing)")
@@ -124,6 +129,7 @@ def load_projectors(model: PeftModel, source: Path) -> list[str]:
     a weight is missing or of another shape.
     """
     source = Path(source)
+    check_digests(source if source.is_dir() else source.parent)
     files = sorted(source.glob("*.safetensors")) if source.is_dir() else [source]
     weights: dict[str, dict[str, torch.Tensor]] = {}
     for path in files:

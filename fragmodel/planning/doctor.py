@@ -120,9 +120,11 @@ def _disk(run: RunConfig, folder: Path) -> Finding:
         )
     if windows.exists():
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
-        lengths = pq.read_table(windows, columns=["length"])["length"]
+        from fragmodel.tables import open_table
+
+        with open_table(windows) as parquet:
+            lengths = parquet.read(columns=["length"])["length"]
         rows, about = (pc.sum(lengths).as_py() or 0) + 2 * len(lengths), "needs"
     else:
         files = {path for data in run.datasets.values() for path in (*data.train, *data.valid, *data.test)}

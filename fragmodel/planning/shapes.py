@@ -108,7 +108,7 @@ def _cached(part: str, source: str, example: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(source, local_files_only=True)
+        return AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError):
         raise UserError(
             f"models.{part}: {source}: its shape is not known here; name a folder with a config.json, fetch it "

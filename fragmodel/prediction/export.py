@@ -8,6 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import GenerationConfig
 
+from fragmodel.digests import note_digests
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, make_shared, write_text
@@ -82,6 +83,7 @@ def _save_base(adapted: PeftModel, encoder: str, folder: Path) -> None:
     base = adapted.unload()
     base.esm_encoder = load_encoder(encoder, dtype=torch.float32)
     base.save_pretrained(folder)
+    note_digests(folder)
 
 
 def _part_name(source: str) -> str:

@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from fragmodel.digests import note_digests
 from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.loading import is_merged, load_trained
@@ -34,4 +35,5 @@ def merge(model_dir: Path, output: Path) -> None:
         if data := trained_on(model_dir):
             write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
         make_shared(whole)
+        note_digests(whole)
         whole.replace(output)

@@ -18,6 +18,7 @@ from fragmodel.tables.io import (
     damage_told,
     iter_column,
     iter_columns,
+    open_table,
     open_writer,
     read_metadata,
     read_rows,

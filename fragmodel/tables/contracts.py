@@ -10,10 +10,10 @@ SPAN_GROUPS = pa.list_(pa.list_(SPAN))  # a group of spans for each class
 IGNORED_PARTS = pa.list_(pa.struct([("class_name", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
 
 
-def _schema(name: str, contract_version: int, *fields: pa.Field) -> pa.Schema:
-    return pa.schema(
-        fields, metadata={b"contract": name.encode(), b"version": str(contract_version).encode()}
-    )
+def _schema(name: str, contract_version: int, *fields: pa.Field, maker: str = "") -> pa.Schema:
+    """A contract; ``maker`` is what in the workflow makes such a table, for those who lose one."""
+    about = {"contract": name, "version": str(contract_version)} | ({"maker": maker} if maker else {})
+    return pa.schema(fields, metadata=about)
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -41,6 +41,7 @@ RECORDS = _schema(
     _required("conversation", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
     _required("answer", pa.string()),
     _required("flags", pa.list_(pa.string())),  # named normalisations, e.g. "lower_case", "fragment_cut"
+    maker="the rule ingest of its data set",
 )
 
 REJECTS = _schema(
@@ -52,6 +53,7 @@ REJECTS = _schema(
     pa.field("fragment", pa.string()),  # class and span as written in the file
     _required("reason", pa.string()),  # code, see fragmodel.data.validate
     _required("detail", pa.string()),  # a sentence that names the field and the remedy
+    maker="the rule ingest of its data set",
 )
 
 WINDOWS = _schema(
@@ -60,6 +62,7 @@ WINDOWS = _schema(
     _required("key", pa.string()),  # fragmodel.embeddings.store.sequence_key(sequence)
     _required("sequence", pa.string()),
     _required("length", pa.int32()),
+    maker="rule windows",
 )
 
 SHARD_INDEX = _schema(
@@ -79,6 +82,7 @@ EMBEDDED = _schema(
     _required("fingerprint", pa.string()),  # folder of the store
     _required("file", pa.string()),  # shard in that folder
     _required("first_row", pa.int64()),
+    maker="rule embed_shard",
 )
 
 SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what RECORDS and WINDOWS share
@@ -96,6 +100,7 @@ PREDICTIONS = _schema(
     _required("stopped", pa.bool_()),  # the model ended its turn itself
     _required("tokens", pa.int32()),
     _required("seconds", pa.float64()),  # share of its batch's wall time
+    maker="rule generate or baselines",
 )
 
 SCORED = _schema(
@@ -114,6 +119,7 @@ SCORED = _schema(
     pa.field("predicted_spans", SPAN_GROUPS),  # aligned with predicted_classes
     pa.field("seconds", pa.float64()),  # share of its batch's wall time, where the predictions state it
     _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
+    maker="rule score",
 )
 
 LEAKAGE = _schema(
@@ -124,6 +130,7 @@ LEAKAGE = _schema(
     _required("data_name", pa.string()),
     _required("task_type", pa.string()),
     _required("identity", pa.float64()),  # highest to any training sequence, 0 when no relative was found
+    maker="rule audit_leakage",
 )
 
 SPLIT_ASSIGNMENT = _schema(
@@ -132,4 +139,5 @@ SPLIT_ASSIGNMENT = _schema(
     _required("data_name", pa.string()),
     _required("uid", pa.string()),
     _required("split", pa.string()),
+    maker="rule assign_splits",
 )

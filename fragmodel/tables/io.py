@@ -2,7 +2,7 @@
 
 Each file carries in its metadata the name and version of its contract, the version of fragmodel, the number of
 rows, and what the writer adds (digests of its inputs, counts). Bytes are deterministic: same rows and metadata,
-same file.
+same file. Pages and footer have checksums, which are verified when they are read.
 """
 
 import json
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path
+from fragmodel.tables import seal
 from fragmodel.tables.contracts import SPAN, SPAN_GROUPS
 from fragmodel.vocabulary import Span
 
@@ -38,11 +39,12 @@ class TableWriter:
     """Rows in, row groups out; made by :func:`open_writer`."""
 
     def __init__(self, path: Path, schema: pa.Schema, rows_per_group: int) -> None:
+        self.path = path
         self.schema = schema.remove_metadata()
         self.rows = 0
         self._pending: list[Mapping[str, Any]] = []
         self._rows_per_group = rows_per_group
-        self._parquet = pq.ParquetWriter(path, self.schema, compression="zstd")
+        self._parquet = pq.ParquetWriter(path, self.schema, compression="zstd", write_page_checksum=True)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add one row. Raises ``ValueError`` for a missing, unknown or null column (at the next flush)."""
@@ -67,10 +69,11 @@ class TableWriter:
         self._pending = []
 
     def close(self, metadata: Mapping[bytes, bytes]) -> None:
-        """Flush, add the file's metadata and end it."""
+        """Flush, add the file's metadata, end it and seal it."""
         self.flush()
-        self._parquet.add_key_value_metadata(dict(metadata))
+        self._parquet.add_key_value_metadata({**metadata, seal.KEY: seal.UNSEALED})
         self._parquet.close()
+        seal.seal(self.path)
 
 
 @contextmanager
@@ -109,11 +112,11 @@ def read_table(path: str | Path, schema: pa.Schema, columns: Sequence[str] | Non
     """Read a table and check it against its contract.
 
     Extra columns are allowed and kept. Raises :class:`UserError` that names the file and the column when one is
-    missing or of another type, when the file follows another version of the contract, or is no Parquet.
+    missing or of another type, when the file follows another version of the contract, is damaged, or is no Parquet.
     """
-    with _open(path) as parquet:
+    with open_table(path, schema) as parquet:
         _check_columns(path, parquet, schema, columns)
-        with damage_told(path):
+        with damage_told(path, schema):
             table = parquet.read(columns=list(columns) if columns else None)
     _check_nulls(path, table, schema)
     return table
@@ -124,11 +127,11 @@ def iter_columns(path: str | Path, schema: pa.Schema, columns: Sequence[str]) ->
 
     Spans come as :class:`Span`. Raises as :func:`read_table`.
     """
-    with _open(path) as parquet:
+    with open_table(path, schema) as parquet:
         _check_columns(path, parquet, schema, columns)
         batches = parquet.iter_batches(columns=list(columns))
         while True:
-            with damage_told(path):
+            with damage_told(path, schema):
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -162,26 +165,39 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
     Raises :class:`UserError` where there is no such file, or one that is no Parquet.
     """
-    with damage_told(path):
-        metadata = pq.read_metadata(path).metadata or {}
-    return json.loads(metadata.get(_METADATA_KEY, b"{}"))
+    with open_table(path) as parquet:
+        return json.loads((parquet.metadata.metadata or {}).get(_METADATA_KEY, b"{}"))
 
 
-def _open(path: str | Path) -> pq.ParquetFile:
-    with damage_told(path):
-        return pq.ParquetFile(path)
+def open_table(path: str | Path, schema: pa.Schema | None = None) -> pq.ParquetFile:
+    """Any Parquet file, whoever wrote it, with its checksums verified, those of pages as they are read.
+
+    Raises :class:`UserError` as :func:`damage_told`, in which what is read from it is to be wrapped, too.
+    """
+    with damage_told(path, schema):
+        seal.check(path)
+        return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 @contextmanager
-def damage_told(path: str | Path) -> Iterator[None]:
-    """Whatever Arrow raises over the bytes of a file becomes a :class:`UserError` of one line."""
+def damage_told(path: str | Path, schema: pa.Schema | None = None) -> Iterator[None]:
+    """Whatever is raised over the bytes of a file becomes a :class:`UserError` of one line.
+
+    It names what makes the file again, where it follows the contract ``schema``.
+    """
     try:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except Exception as error:  # ArrowInvalid, OSError, UnicodeDecodeError, MemoryError, …: the bytes decide
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path}: not a Parquet file, or a damaged one ({text}); make it anew") from None
+        raise UserError(f"{path}: not a Parquet file, or a damaged one ({text}); {_remedy(schema)}") from None
+
+
+def _remedy(schema: pa.Schema | None) -> str:
+    if schema is None or b"maker" not in schema.metadata:
+        return "make it anew"
+    return f"remove it and start snakemake again: {schema.metadata[b'maker'].decode()} makes it anew"
 
 
 def _values(column: pa.Array, kind: pa.DataType) -> list[Any]:

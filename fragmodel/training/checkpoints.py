@@ -1,8 +1,8 @@
 """Which checkpoints can be resumed, and whether they belong to this run.
 
 Both entry points write the same folder: the model (:mod:`fragmodel.model.trained`), ``optimizer.pt``,
-``scheduler.pt``, the random states of each rank, ``run.json`` (what the run is made of) and, last,
-``trainer_state.json``, whose presence says that the checkpoint is whole.
+``scheduler.pt``, the random states of each rank, ``run.json`` (what the run is made of) and
+``trainer_state.json``, whose presence says that the checkpoint is whole; last, the digests of all that.
 """
 
 import json
@@ -10,7 +10,9 @@ import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
+from fragmodel.digests import drop_digests, faults, is_checked
 from fragmodel.errors import UserError
 from fragmodel.files import write_text
 
@@ -78,6 +80,37 @@ def last_checkpoint(output_dir: Path) -> Path | None:
     return max(whole, key=_step, default=None)
 
 
+def undamaged_checkpoint(output_dir: Path) -> Path | None:
+    """The newest whole checkpoint whose bytes are those that were written; says which ones it passes over.
+
+    None where there is no checkpoint. Raises :class:`UserError` where all are damaged.
+    """
+    found = sorted((path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file()), key=_step)
+    for path in reversed(found):
+        if not (fault := _fault(path)):
+            return path
+        print(f"{fault}: going back to the checkpoint before {path.name}")
+    if found:
+        raise UserError(f"{output_dir}: every checkpoint is damaged ({fault}); remove them to start anew")
+    return None
+
+
+def _fault(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint's files; of one without digests, with those that can be read at once."""
+    if is_checked() and (found := faults(checkpoint)):
+        return found[0]
+    for path in checkpoint.iterdir():
+        if path.suffix in (".pt", ".pth") and not is_zipfile(path):
+            return f"{path}: damaged"
+    for path in (checkpoint / RUN_FILE, checkpoint / STATE_FILE):
+        try:
+            if path.is_file() and not isinstance(json.loads(path.read_bytes()), dict):
+                return f"{path}: damaged"
+        except ValueError:  # also bytes that are no text
+            return f"{path}: damaged"
+    return None
+
+
 def last_step(output_dir: Path) -> int:
     """The step of the newest whole checkpoint, 0 where there is none."""
     newest = last_checkpoint(output_dir)
@@ -94,13 +127,14 @@ def remove_partial(output_dir: Path) -> None:
 def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | None:
     """The checkpoint that ``--resume_from_checkpoint`` names: a path, or True for the newest whole one.
 
-    Raises :class:`UserError` when it is not whole or was made by another run.
+    A damaged one is passed over for the one before. Raises :class:`UserError` when it is not whole, was made by
+    another run, or is damaged and was named.
     """
     if not _is_resumed(arguments.training):
         return None
     wanted = arguments.training.resume_from_checkpoint
     if str(wanted).lower() == "true":
-        folder = last_checkpoint(Path(arguments.training.output_dir))
+        folder = undamaged_checkpoint(Path(arguments.training.output_dir))
         if folder is None:
             raise UserError(
                 f"--resume_from_checkpoint: no whole checkpoint in {arguments.training.output_dir}"
@@ -113,6 +147,8 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
             raise UserError(
                 f"--resume_from_checkpoint {folder}: not a whole checkpoint ({STATE_FILE} is missing)"
             )
+        if fault := _fault(folder):
+            raise UserError(f"--resume_from_checkpoint: {fault}; name the checkpoint before it, or True")
     path = folder / RUN_FILE
     if not path.is_file():
         raise UserError(f"{folder}: {RUN_FILE} is missing; it was not written by this program")
@@ -171,6 +207,7 @@ def begin_checkpoint(folder: Path) -> None:
     """Make a folder that does not count as whole until its state file is there, also one that is written again."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STATE_FILE).unlink(missing_ok=True)
+    drop_digests(folder)
 
 
 def remove_old(newest: Path, keep: int | None, best: str | None = None) -> None:

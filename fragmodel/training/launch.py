@@ -287,6 +287,7 @@ def _weights_of(folder: Path) -> list[Path]:
 
 
 def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
+    from fragmodel.tables import open_table
 
-    return pq.read_metadata(path).num_rows
+    with open_table(path) as parquet:
+        return parquet.metadata.num_rows

@@ -22,6 +22,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler
 
 from fragmodel.batching.packing import micro_batches
+from fragmodel.digests import note_digests
 from fragmodel.errors import UserError
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.model.trained import load_adapter_weights, save_trained
@@ -255,6 +256,7 @@ class InstructLoop:
         note_checkpoint(self.state, folder)
         if self.accelerator.is_main_process:
             self.state.save_to_json(str(folder / STATE_FILE))
+            note_digests(folder)
             remove_old(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()  # the first to leave would have the others killed
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from fragmodel.digests import SUMS, drop_digests, note_digests
 from fragmodel.files import write_text
 from fragmodel.model.trained import SPEC_FILE
 from fragmodel.training.checkpoints import FOR_RESUMPTION, STATE_FILE
@@ -94,11 +95,14 @@ def ship(args: TrainingArguments, state: TrainerState) -> None:
     The spec comes last: it marks a whole folder.
     """
     best, folder = Path(state.best_model_checkpoint), Path(args.output_dir)
+    drop_digests(folder)
     (folder / SPEC_FILE).unlink(missing_ok=True)
-    for path in best.iterdir():
-        if path.is_file() and path.name != SPEC_FILE and not FOR_RESUMPTION.fullmatch(path.name):
-            shutil.copyfile(path, folder / path.name)
+    files = (path.name for path in best.iterdir() if path.is_file() and path.name not in (SPEC_FILE, SUMS))
+    names = [name for name in files if not FOR_RESUMPTION.fullmatch(name)]
+    for name in names:
+        shutil.copyfile(best / name, folder / name)
     write_text(folder / SPEC_FILE, (best / SPEC_FILE).read_text(encoding="utf-8"))
+    note_digests(folder, [*names, SPEC_FILE])
     metric = metric_name(args)
     TrainingLog.chosen(folder / LOG_FILE, step=state.best_global_step, metric=metric, value=state.best_metric)
     print(

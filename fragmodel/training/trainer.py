@@ -11,6 +11,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import EvalLoopOutput
 
 from fragmodel.batching.packing import micro_batches
+from fragmodel.digests import note_digests
 from fragmodel.model.trained import load_adapter_weights, save_trained
 from fragmodel.training.arguments import Arguments
 from fragmodel.training.callbacks import Log, StopInOrder
@@ -120,9 +121,13 @@ class FragTrainer(Trainer):
             self.push_to_hub(revision=self.args.hub_revision)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
-            begin_checkpoint(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            begin_checkpoint(folder)
         super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process writes its random states
+        if self.args.should_save and folder.is_dir():  # it may have been one too many
+            note_digests(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Nothing: :func:`train` loads the weights before the model is wrapped."""

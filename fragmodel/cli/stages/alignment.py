@@ -74,26 +74,27 @@ def align(
     from fragmodel.alignment.texts import fingerprint_in
     from fragmodel.config.alignment import AlignmentConfig
     from fragmodel.config.training import AdapterConfig
-    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.embeddings.manifest import embedded
     from fragmodel.workflow.jobs import is_forced
 
-    launch_alignment(
-        encoder=encoder,
-        decoder=decoder,
-        train=train,
-        valid=valid or [],
-        store=store,
-        fingerprint=fingerprint_of(manifest),
-        texts_fingerprint=fingerprint_in(texts),
-        checkpoints=checkpoints,
-        model=model,
-        log=training_log,
-        adapter=section(AdapterConfig, adapter, "--adapter"),
-        alignment=section(AlignmentConfig, alignment, "--alignment"),
-        seed=seed,
-        code=code,
-        anew=is_forced(),
-    )
+    with embedded(manifest, store) as fingerprint:
+        launch_alignment(
+            encoder=encoder,
+            decoder=decoder,
+            train=train,
+            valid=valid or [],
+            store=store,
+            fingerprint=fingerprint,
+            texts_fingerprint=fingerprint_in(texts),
+            checkpoints=checkpoints,
+            model=model,
+            log=training_log,
+            adapter=section(AdapterConfig, adapter, "--adapter"),
+            alignment=section(AlignmentConfig, alignment, "--alignment"),
+            seed=seed,
+            code=code,
+            anew=is_forced(),
+        )
 
 
 @app.command("score-alignment", rich_help_panel=PANEL)
@@ -115,18 +116,19 @@ def score_alignment(
     from fragmodel.alignment.texts import fingerprint_in
     from fragmodel.config.alignment import AlignmentConfig
     from fragmodel.config.training import AdapterConfig
-    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.embeddings.manifest import embedded
 
-    evaluate(
-        model,
-        records,
-        encoder=encoder,
-        decoder=decoder,
-        store=store,
-        fingerprint=fingerprint_of(manifest),
-        texts_fingerprint=fingerprint_in(texts),
-        adapter=section(AdapterConfig, adapter, "--adapter"),
-        alignment=section(AlignmentConfig, alignment, "--alignment"),
-        seed=seed,
-        output=output,
-    )
+    with embedded(manifest, store) as fingerprint:
+        evaluate(
+            model,
+            records,
+            encoder=encoder,
+            decoder=decoder,
+            store=store,
+            fingerprint=fingerprint,
+            texts_fingerprint=fingerprint_in(texts),
+            adapter=section(AdapterConfig, adapter, "--adapter"),
+            alignment=section(AlignmentConfig, alignment, "--alignment"),
+            seed=seed,
+            output=output,
+        )

@@ -31,21 +31,22 @@ def generate(
     shards: Annotated[int, typer.Option(min=1, help="Parts among which the batches are dealt.")] = 1,
 ) -> None:
     """Answer records with a trained model."""
-    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.embeddings.manifest import embedded
     from fragmodel.evaluation.generate import generate as run
 
-    run(
-        model,
-        records,
-        output,
-        store=store,
-        encoder=check_encoder,
-        fingerprint=fingerprint_of(manifest or []) if store else None,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        shard=shard,
-        shards=shards,
-    )
+    with embedded(manifest or [], store) as fingerprint:
+        run(
+            model,
+            records,
+            output,
+            store=store,
+            encoder=check_encoder,
+            fingerprint=fingerprint,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            shard=shard,
+            shards=shards,
+        )
 
 
 @app.command(rich_help_panel=PANEL)
@@ -60,16 +61,17 @@ def baselines(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the search for relatives.")] = 1,
 ) -> None:
     """Answer records with systems that need no language model."""
-    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.embeddings.manifest import embedded
     from fragmodel.evaluation.baselines import run_baselines
 
-    run_baselines(
-        train,
-        test,
-        names=name or [],
-        store=store,
-        fingerprint=fingerprint_of(manifest or []) if store else None,
-        output=output,
-        seed=seed,
-        threads=threads,
-    )
+    with embedded(manifest or [], store) as fingerprint:
+        run_baselines(
+            train,
+            test,
+            names=name or [],
+            store=store,
+            fingerprint=fingerprint,
+            output=output,
+            seed=seed,
+            threads=threads,
+        )

@@ -36,26 +36,27 @@ def train(
 ) -> None:
     """Train, or go on where an interrupted training stopped."""
     from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
-    from fragmodel.embeddings.manifest import fingerprint_of
+    from fragmodel.embeddings.manifest import embedded
     from fragmodel.training.launch import launch
     from fragmodel.workflow.jobs import is_forced
 
-    launch(
-        encoder=encoder,
-        decoder=decoder,
-        train=train,
-        valid=valid or [],
-        weights=weight,
-        store=store,
-        fingerprint=fingerprint_of(manifest or []) if store else None,
-        checkpoints=checkpoints,
-        model=model,
-        log=training_log,
-        adapter=section(AdapterConfig, adapter, "--adapter"),
-        lora=section(LoraConfig, lora, "--lora"),
-        training=section(TrainingConfig, training, "--training"),
-        seed=seed,
-        code=code,
-        anew=is_forced(),
-        aligned=aligned,
-    )
+    with embedded(manifest or [], store) as fingerprint:
+        launch(
+            encoder=encoder,
+            decoder=decoder,
+            train=train,
+            valid=valid or [],
+            weights=weight,
+            store=store,
+            fingerprint=fingerprint,
+            checkpoints=checkpoints,
+            model=model,
+            log=training_log,
+            adapter=section(AdapterConfig, adapter, "--adapter"),
+            lora=section(LoraConfig, lora, "--lora"),
+            training=section(TrainingConfig, training, "--training"),
+            seed=seed,
+            code=code,
+            anew=is_forced(),
+            aligned=aligned,
+        )

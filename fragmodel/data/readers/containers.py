@@ -13,7 +13,7 @@ from typing import Any
 from fragmodel.data import delimited
 from fragmodel.data.readers.json_values import json_rows
 from fragmodel.data.text_files import Row, head_of, is_parquet
-from fragmodel.tables import damage_told
+from fragmodel.tables import damage_told, open_table
 
 
 def rows(path: Path) -> Iterator[Row]:
@@ -26,7 +26,7 @@ def rows(path: Path) -> Iterator[Row]:
 def columns(path: Path) -> list[str] | None:
     """Column names of a table (CSV, Parquet); None for JSON, where each record has its own."""
     if is_parquet(path):
-        return _parquet(path).schema_arrow.names
+        return open_table(path).schema_arrow.names
     return None if _is_json(path) else delimited.header(path)[0]
 
 
@@ -52,16 +52,9 @@ def _is_json(path: Path) -> bool:
     return head_of(path).lstrip()[0] in "[{"
 
 
-def _parquet(path: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    with damage_told(path):
-        return pq.ParquetFile(path)
-
-
 def _parquet_rows(path: Path) -> Iterator[Row]:
     number = 0
-    batches = _parquet(path).iter_batches(batch_size=256)
+    batches = open_table(path).iter_batches(batch_size=256)
     while True:
         with damage_told(path):
             batch = next(batches, None)

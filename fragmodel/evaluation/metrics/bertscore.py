@@ -24,8 +24,12 @@ class BertScore:
 
         if not (Path(folder) / "config.json").exists():
             raise UserError(f"{folder}: no config.json; give the folder of a transformers encoder")
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        self._model = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        ).eval()
         self._longest = self._model.config.max_position_embeddings
         self._layer = layer
 

@@ -77,6 +77,7 @@ def test_training_takes_the_output(aligned, inputs):
         "adapters.safetensors",
         "alignment.json",
         "environment.json",
+        "fragmodel.sha256",
     ]
     spec = inputs.models.spec(intermediate_dim=32, perceiver_latent_size=1)
     model, _ = spec.build(include_encoder=False)

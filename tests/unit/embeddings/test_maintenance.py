@@ -6,11 +6,10 @@ from toy_store import make_store
 from fragmodel.embeddings.maintenance import (
     collect_garbage,
     remove_fingerprint,
-    remove_shard,
     store_stats,
     verify,
 )
-from fragmodel.embeddings.shards import find_shards
+from fragmodel.embeddings.shards import find_shards, remove_shard
 from fragmodel.embeddings.store import EmbeddingStore, sequence_key
 from fragmodel.errors import UserError
 

@@ -1,6 +1,7 @@
 """The column contracts, enforced when a table is written and when it is read."""
 
 import json
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,3 +95,51 @@ def test_metadata_of_no_table_is_a_users_mistake(tmp_path, content, says):
     with pytest.raises(UserError, match=rf"t\.parquet: {says}") as caught:
         tables.read_metadata(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_byte_is_noticed_or_harmless(tmp_path):
+    """All bits of the footer's and of many other bytes: never other values, nor another count or order."""
+    path = tmp_path / "t.parquet"
+    rows = [
+        {**{name: "" for name in ("uid", "data_name", "task_type", "answer")}, "record_id": f"r{number}",
+         "sequence": "MKLV" * (number % 5), "start": number * 7 % 13, "full_length": number,
+         "position_grd": [[[number, number + 3]], []], "classes": ["a", "b"][: number % 3],
+         "class_ids": [], "conversation": [{"role": "user", "content": "?"}], "flags": []}
+        for number in range(40)
+    ]  # fmt: skip
+    tables.write_table(path, tables.RECORDS, rows)
+    content = path.read_bytes()
+    table, about = tables.read_table(path, tables.RECORDS), tables.read_metadata(path)
+    draw = random.Random(0)
+    verdicts = {"noticed": 0, "equal": 0}
+    for place in draw.sample(range(len(content)), 1200):
+        damaged = bytearray(content)
+        damaged[place] ^= draw.choice([1 << draw.randrange(8), draw.randrange(1, 256)])
+        path.write_bytes(damaged)
+        try:
+            assert tables.read_table(path, tables.RECORDS).equals(table), place
+            assert tables.read_metadata(path) == about, place
+            verdicts["equal"] += 1
+        except UserError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            verdicts["noticed"] += 1
+    assert verdicts["noticed"] > 600, verdicts
+
+
+def test_damage_names_what_makes_the_table_again(tmp_path):
+    path = tmp_path / "t.parquet"
+    write(path)
+    content = bytearray(path.read_bytes())
+    content[-60] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"remove it and start snakemake again: rule windows makes it anew"):
+        tables.read_table(path, tables.WINDOWS)
+
+
+def test_others_read_our_tables_and_we_theirs(tmp_path):
+    ours, theirs = tmp_path / "ours.parquet", tmp_path / "theirs.parquet"
+    write(ours)
+    table = pq.read_table(ours)
+    assert table.to_pylist() == [ROW]
+    pq.write_table(table, theirs)
+    assert tables.read_rows(theirs, tables.WINDOWS) == [ROW]

@@ -31,7 +31,7 @@ def arguments(output: Path, *words: str) -> Arguments:
 def make_checkpoint(output: Path, step: int, identity: dict[str, Any] | None = None) -> Path:
     folder = output / f"checkpoint-{step}"
     begin_checkpoint(folder)
-    (folder / "optimizer.pt").touch()
+    torch.save({}, folder / "optimizer.pt")
     write_identity(folder, identity or {})
     (folder / "trainer_state.json").write_text("{}")
     return folder
