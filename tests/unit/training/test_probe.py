@@ -17,6 +17,7 @@ ANSWERS = {
     3: f"{OPEN}(5,5){CLOSE}",  # holds nothing
     4: "SH3 domain",  # a training class, for a referring record only
     5: "no domain",
+    6: "none",  # there is nothing to find
 }
 
 
@@ -65,6 +66,8 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
         ([3], False, 0.0),
         ([4, 5], True, 0.5),
         ([4, 1, 1, 1], False, 0.75),
+        ([6, 5], False, 0.5),
+        ([6], True, 0.0),
     ],
 )
 def test_counts_answers_in_form(tokens, referring, expected, monkeypatch):
