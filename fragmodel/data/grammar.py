@@ -6,8 +6,9 @@
     span             = SPAN_OPEN "(" start "," end ")" SPAN_CLOSE
 
 Positions are 0-based and half-open within the window. Accepted besides: missing markers, other separators, prose
-around the spans (``X is located at (3,9).``, ``The domain annotations are: X at …``), ``None.`` for the word that
-says that there is nothing to find. Reading gives what the text says, takes linear time and never raises; whether a span is one of the window is for the caller to judge.
+around the spans (``X is located at (3,9).``, ``The domain annotations are: X at …``), and ``None.`` for the word that
+says that there is nothing to find. Reading gives what the text says, takes linear time and never raises; whether a
+span is one of the window is for the caller to judge.
 """
 
 import re

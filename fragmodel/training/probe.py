@@ -19,8 +19,8 @@ class Probe:
     """Asks the same few validation records each time, greedily.
 
     An answer is well formed when it states at least one interval and all of them stand between markers and lie in
-    the window, or when it says that there is none (grounding), or when it is one of the training classes (classification). Descriptions have no form, so
-    their records are not asked.
+    the window, or when it says that there is none (grounding), or when it is one of the training classes
+    (classification). Descriptions have no form, so their records are not asked.
     """
 
     def __init__(
