@@ -7,7 +7,7 @@ Everything is read once before, so that each record's draw depends on the seed a
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Literal, NamedTuple
 
@@ -103,9 +103,7 @@ class Catalogue:
         that of a present class: no name has all words of the other ("SH3 domain", "Domain: SH3", "SH3").
         """
         facts = self._facts
-        kinds = {facts.kinds[each] for each in present}
-        lacking = np.zeros(len(self._classes), dtype=bool)
-        lacking[[each for each in self._in_scope[scope] if facts.kinds[each] in kinds]] = True
+        lacking = facts.in_scope[scope] & np.isin(facts.kinds, facts.kinds[list(present)])
         for each in present:
             lacking[list(self._alike(each))] = False
         return lacking
@@ -174,15 +172,21 @@ class Catalogue:
 
     @cached_property
     def _facts(self) -> "_Facts":
-        return _Facts(list(self._classes), self._proteins)
+        return _Facts(list(self._classes), self._proteins, self._in_scope)
 
 
 class _Facts:
     """What is computed once of all classes, by number."""
 
-    def __init__(self, classes: Sequence[Class], proteins: Counter[int]) -> None:
+    def __init__(
+        self, classes: Sequence[Class], proteins: Counter[int], scopes: Mapping[str, set[int]]
+    ) -> None:
         self.classes = classes
-        self.kinds = [each.class_id.split(":")[0].rstrip("0123456789") for each in classes]
+        names = [each.class_id.split(":")[0].rstrip("0123456789") for each in classes]  # IPR, UniProtKB-FT, …
+        self.kinds = np.unique(names, return_inverse=True)[1]
+        self.in_scope = {scope: np.zeros(len(classes), dtype=bool) for scope in scopes}
+        for scope, known in scopes.items():
+            self.in_scope[scope][list(known)] = True
         self.words = [frozenset(re.findall(r"\w+", each.name.casefold())) or {each.name} for each in classes]
         self.having: dict[str, list[int]] = defaultdict(list)
         self.same_key: dict[str, set[int]] = defaultdict(set)
