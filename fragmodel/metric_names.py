@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from fragmodel.vocabulary import TaskType
 
+GIVEN_PRESENCE = "†"
+"""Beside the name of a metric that is computed on the records alone that have something to find."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -17,6 +20,11 @@ class Metric:
     higher_is_better: bool = True
     digits: int = 3
     given_presence: bool = False  # computed on the records alone that have something to find
+
+    @property
+    def marked_label(self) -> str:
+        """The label, with :data:`GIVEN_PRESENCE` where it holds."""
+        return f"{self.label} {GIVEN_PRESENCE}" if self.given_presence else self.label
 
     def text(self, value: float) -> str:
         """The value with the metric's digits."""
@@ -136,4 +144,4 @@ def record_metric(task: str) -> Metric:
     """The same metric for a single record."""
     own = primary(task)
     label = "IoU" if own.key == "iou_mean" else own.label
-    return Metric(RECORD_METRIC[task], label, own.higher_is_better, own.digits)
+    return Metric(RECORD_METRIC[task], label, own.higher_is_better, own.digits, own.given_presence)
