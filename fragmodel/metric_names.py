@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from fragmodel.vocabulary import TaskType
 
+GIVEN_PRESENCE = "†"
+"""Beside the name of a metric that is computed on the records alone that have something to find."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -16,6 +19,12 @@ class Metric:
     label: str
     higher_is_better: bool = True
     digits: int = 3
+    given_presence: bool = False  # computed on the records alone that have something to find
+
+    @property
+    def marked_label(self) -> str:
+        """The label, with :data:`GIVEN_PRESENCE` where it holds."""
+        return f"{self.label} {GIVEN_PRESENCE}" if self.given_presence else self.label
 
     def text(self, value: float) -> str:
         """The value with the metric's digits."""
@@ -25,20 +34,34 @@ class Metric:
 _METRICS = {
     metric.key: metric
     for metric in (
-        Metric("iou_mean", "Mean IoU"),
-        Metric("iou_median", "Median IoU"),
-        Metric("iou_at_1", "IoU@1"),
-        Metric("all_hit_50", "All-hit@50"),
-        Metric("all_hit_50_multi", "All-hit@50, several spans"),
+        Metric("iou_mean", "Mean IoU", given_presence=True),
+        Metric("iou_median", "Median IoU", given_presence=True),
+        Metric("iou_at_1", "IoU@1", given_presence=True),
+        Metric("all_hit_50", "All-hit@50", given_presence=True),
+        Metric("all_hit_50_multi", "All-hit@50, several spans", given_presence=True),
         *(
-            Metric(f"{key}_{limit}", f"{label} at IoU {limit / 100:g}")
+            Metric(f"{key}_{limit}", f"{label} at IoU {limit / 100:g}", given_presence=True)
             for key, label in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall"))
             for limit in (50, 75, 95)
         ),
-        Metric("ap_50", "AP at IoU 0.5"),
-        Metric("residue_f1", "Residue F1"),
-        Metric("residue_mcc", "Residue MCC"),
-        Metric("boundary_error", "Boundary error (residues)", higher_is_better=False, digits=1),
+        Metric("ap_50", "AP at IoU 0.5", given_presence=True),
+        *(
+            Metric(f"residue_{key}", f"Residue {label}", given_presence=True)
+            for key, label in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("mcc", "MCC"))
+        ),
+        Metric(
+            "boundary_error",
+            "Boundary error (residues)",
+            higher_is_better=False,
+            digits=1,
+            given_presence=True,
+        ),
+        Metric("false_positive_rate", "False positives where absent", higher_is_better=False),
+        Metric("specificity", "Specificity"),
+        Metric("detection_precision", "Detection precision"),
+        Metric("detection_recall", "Detection recall"),
+        Metric("detection_auroc", "Detection AUROC"),
+        Metric("residue_mcc_all", "Residue MCC, absent too"),
         Metric("parse_failure_rate", "Unreadable answers", higher_is_better=False),
         Metric("out_of_range_rate", "Out-of-range answers", higher_is_better=False),
         Metric("reversed_rate", "Reversed spans", higher_is_better=False),
@@ -61,6 +84,15 @@ _METRICS = {
     )
 }
 
+# What is scored with the records that have nothing to find; empty without any.
+DETECTION = (
+    "false_positive_rate",
+    "specificity",
+    "detection_precision",
+    "detection_recall",
+    "detection_auroc",
+    "residue_mcc_all",
+)
 _TEXT = ("rouge_l", "bleu_4", "chrf", "similarity", "retrieval_top1", "exact_match")
 # What the report and the model card show of a task; the first, its primary metric, decides comparisons.
 HEADLINE: dict[TaskType, tuple[str, ...]] = {
@@ -73,8 +105,17 @@ HEADLINE: dict[TaskType, tuple[str, ...]] = {
         "residue_f1",
         "boundary_error",
         "parse_failure_rate",
+        "false_positive_rate",
     ),
-    "grounding_group": ("iou_mean", "all_hit_50", "f1_50", "ap_50", "agnostic_f1_50", "parse_failure_rate"),
+    "grounding_group": (
+        "iou_mean",
+        "all_hit_50",
+        "f1_50",
+        "ap_50",
+        "agnostic_f1_50",
+        "parse_failure_rate",
+        "false_positive_rate",
+    ),
     "function": _TEXT,
 }
 
@@ -90,7 +131,7 @@ def metric(key: str) -> Metric:
         return _METRICS[key]
     if key.startswith("agnostic_"):
         own = metric(key.removeprefix("agnostic_"))
-        return Metric(key, f"{own.label}, any class", own.higher_is_better, own.digits)
+        return Metric(key, f"{own.label}, any class", own.higher_is_better, own.digits, own.given_presence)
     return Metric(key, key.replace("_", " ").capitalize())
 
 
@@ -103,4 +144,4 @@ def record_metric(task: str) -> Metric:
     """The same metric for a single record."""
     own = primary(task)
     label = "IoU" if own.key == "iou_mean" else own.label
-    return Metric(RECORD_METRIC[task], label, own.higher_is_better, own.digits)
+    return Metric(RECORD_METRIC[task], label, own.higher_is_better, own.digits, own.given_presence)

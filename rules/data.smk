@@ -22,7 +22,7 @@ rule assign_splits:
     params:
         datasets=json.dumps(
             {
-                name: json.loads(slice_of(dataset, "tasks", "weight", "family"))
+                name: json.loads(slice_of(dataset, "tasks", "weight", "family", "complete"))
                 for name, dataset in run.datasets.items()
             }
         ),
@@ -78,10 +78,14 @@ for data_name, dataset in run.datasets.items():
             max_sequence_length=run.ingest.max_sequence_length,
             min_visible_fraction=run.ingest.min_visible_fraction,
             max_rejected_fraction=run.ingest.max_rejected_fraction,
+            negatives=run.ingest.negatives.share,
+            hard_negatives=run.ingest.negatives.hard,
+            complete=dataset.complete,
             seed=run.seed,
             code=code_digest(
                 "fragmodel.data.ingest.ingest_tasks",
                 "fragmodel.data.ingest.TaskTables",
+                "fragmodel.data.catalogue.Negatives",
                 command="fragmodel.cli.ingest.ingest",
             ),
         shell:
@@ -90,7 +94,9 @@ for data_name, dataset in run.datasets.items():
             " {params.family} {params.empty}"
             " --max-sequence-length {params.max_sequence_length}"
             " --min-visible-fraction {params.min_visible_fraction}"
-            " --max-rejected-fraction {params.max_rejected_fraction} --seed {params.seed}"
+            " --max-rejected-fraction {params.max_rejected_fraction}"
+            " --negatives {params.negatives} --hard-negatives {params.hard_negatives} --complete {params.complete}"
+            " --seed {params.seed}"
 
 
 rule audit_leakage:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.grammar import NONE, grounding_answer
 from fragmodel.data.records import Fragment, Protein
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.evaluation.score import score
@@ -58,6 +58,8 @@ def build_run(folder: Path, data_names: tuple[str, ...] = ("VenusX_Dom", "VenusX
                 settings = Settings(task=task, data_name=data_name, split=split)
                 made = [m for protein in part for m in make_records(protein, settings) if isinstance(m, Made)]
                 rows = [record._asdict() for item in made for record in item.records]
+                if task == "grounding_single":
+                    rows += [_absent(row, rows) for row in rows[1::3]]
                 records.append(folder / "data" / data_name / task / f"{split}.parquet")
                 write_table(records[-1], RECORDS, rows)
                 rejects.append(folder / "rejects" / data_name / task / f"{split}.parquet")
@@ -94,6 +96,21 @@ def build_run(folder: Path, data_names: tuple[str, ...] = ("VenusX_Dom", "VenusX
     }
 
 
+def _absent(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A record about a class that the protein of ``row`` has not."""
+    own = {name for each in rows if each["uid"] == row["uid"] for name in each["classes"]}
+    name = next(name for each in rows for name in each["classes"] if name not in own)
+    return row | {
+        "record_id": f"{row['record_id']}-absent",
+        "classes": [name],
+        "class_ids": [""],
+        "position_grd": [[]],
+        "position_ignored": None,
+        "answer": NONE,
+        "flags": ["absent_random"],
+    }
+
+
 def _prediction(
     system: str, row: dict[str, Any], rows: list[dict[str, Any]], rng: random.Random
 ) -> dict[str, Any]:
@@ -119,6 +136,8 @@ def _answer(row: dict[str, Any], rows: list[dict[str, Any]], skill: float, rng: 
     if draw > 0.95:
         return HOSTILE if draw > 0.97 else ""
     if row["position_grd"] is None or draw > 0.9:
+        return rng.choice(rows)["answer"]
+    if not any(row["position_grd"]):
         return rng.choice(rows)["answer"]
     length = len(row["sequence"])
     shift = 3 if draw < skill else length // 3

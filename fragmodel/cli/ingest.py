@@ -51,7 +51,17 @@ def ingest(
     max_rejected_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is rejected.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of windows and question templates.")] = 1,
+    negatives: Annotated[
+        float, typer.Option(min=0, help="Records about what a protein lacks, for each positive one.")
+    ] = 0.0,
+    hard_negatives: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of them that asks for likelier classes.")
+    ] = 0.5,
+    complete: Annotated[
+        str,
+        typer.Option(help="Proteins that have no fragment beside those of the files: stated, all or none."),
+    ] = "stated",
+    seed: Annotated[int, typer.Option(help="Seed of windows, question templates and negative records.")] = 1,
     assignment: Annotated[
         Path | None, typer.Option(help="Table of `fragmodel split`: take the proteins of --split only.")
     ] = None,
@@ -61,8 +71,11 @@ def ingest(
     no_files: Annotated[bool, typer.Option("--no-files", help="There are none: write empty tables.")] = False,
 ) -> None:
     """Validate raw annotation files and write the records of one task, or of several."""
+    from fragmodel.data.catalogue import Negatives
     from fragmodel.data.ingest import TaskTables, ingest_tasks
 
+    if complete not in ("stated", "all", "none"):
+        raise UserError(f"--complete '{complete}' is none of stated, all and none")
     if bool(raw) == no_files:
         raise UserError("name raw files, or say --no-files")
     if not len(set(task)) == len(task) == len(output) == len(rejects):
@@ -80,6 +93,7 @@ def ingest(
         seed=seed,
         assignment=assignment,
         allow_empty=not refuse_empty,
+        negatives=Negatives(negatives, hard_negatives, complete),  # type: ignore[arg-type]
     )
     if task != ["function"]:
         _tell_family(family or told_family(data_name), data_name)

@@ -26,6 +26,9 @@ together with those of all such data sets, so that no two relatives stand in dif
     """Task types to make from the files."""
     family: Family | None = None
     """What the fragments are, where the data set's name does not tell (`VenusX_Res_Act_MF50`: active site)."""
+    complete: Literal["stated", "all", "none"] = "stated"
+    """Proteins of whose family every fragment is annotated, so that a class without one is absent: those of which the \
+files [say so](formats.md#what-is-absent), `all` or `none`. Only they get negative records."""
     format: str = "auto"
     """Raw format; `auto` recognises it by content."""
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -47,6 +50,16 @@ together with those of all such data sets, so that no two relatives stand in dif
         return self
 
 
+class NegativesConfig(Section):
+    """Records of the grounding tasks about what a protein does not have; the right answer is `none`."""
+
+    share: Annotated[float, Field(ge=0)] = 0.0
+    """Negative records for each positive one, as far as the data have them; 0 makes none."""
+    hard: Fraction = 0.5
+    """Part of those about one class that ask for a [likelier](formats.md#what-is-absent) one; the others ask for any \
+class of the data set."""
+
+
 class IngestConfig(Section):
     """From raw files to validated Parquet."""
 
@@ -56,3 +69,5 @@ class IngestConfig(Section):
     """Part of a fragment that a window must show to ask for it there; a smaller one is ignored, in scores too."""
     max_rejected_fraction: Fraction = 0.05
     """Stop when more than this part of a file's fragments is rejected."""
+    negatives: NegativesConfig = NegativesConfig()
+    """Questions about what is absent."""

@@ -1,13 +1,14 @@
 """The grammar of grounding answers: how they are written, and how any text is read by it.
 
-    grounding_single = spans
-    grounding_group  = class ": " spans { "\\n" class ": " spans }
+    grounding_single = spans | NONE
+    grounding_group  = class ": " spans { "\\n" class ": " spans } | NONE
     spans            = span { ", " span }
     span             = SPAN_OPEN "(" start "," end ")" SPAN_CLOSE
 
 Positions are 0-based and half-open within the window. Accepted besides: missing markers, other separators, prose
-around the spans (``X is located at (3,9).``, ``The domain annotations are: X at …``). Reading gives what the text
-says, takes linear time and never raises; whether a span is one of the window is for the caller to judge.
+around the spans (``X is located at (3,9).``, ``The domain annotations are: X at …``), and ``None.`` for the word that
+says that there is nothing to find. Reading gives what the text says, takes linear time and never raises; whether a
+span is one of the window is for the caller to judge.
 """
 
 import re
@@ -16,6 +17,9 @@ from typing import NamedTuple
 
 from fragmodel.data.prompts import MARKER, SPAN_CLOSE, SPAN_OPEN, plain
 from fragmodel.vocabulary import Span, TaskType
+
+NONE = "none"
+"""The whole answer to a question about what the window does not have."""
 
 # A number is at most 18 digits long: longer runs of digits are no position in any protein. White space is matched
 # possessively, so that no text takes more than linear time.
@@ -53,10 +57,20 @@ def format_spans(spans: Sequence[Span]) -> str:
 
 
 def grounding_answer(task: TaskType, groups: Sequence[tuple[str, Sequence[Span]]]) -> str:
-    """Answer of a grounding record: the spans alone, or a line ``class: spans`` for each class of a group."""
+    """Answer of a grounding record: the spans alone, or a line ``class: spans`` for each class of a group.
+
+    Without any span it is :data:`NONE`.
+    """
+    if not any(spans for _, spans in groups):
+        return NONE
     if task == "grounding_single":
         return format_spans([span for _, spans in groups for span in spans])
-    return "\n".join(f"{plain(name)}: {format_spans(spans)}" for name, spans in groups)
+    return "\n".join(f"{plain(name)}: {format_spans(spans)}" for name, spans in groups if spans)
+
+
+def says_none(text: str) -> bool:
+    """Whether a text is the word :data:`NONE`, whatever its case, with or without a full stop or markers."""
+    return plain(MARKER.sub(" ", text)).strip(" .").casefold() == NONE
 
 
 def read_groups(text: str) -> list[tuple[str, list[Place]]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel import tables
+from fragmodel.data.catalogue import NO_NEGATIVES, Negatives
+from fragmodel.data.negatives import NegativeMaker, negative_maker
 from fragmodel.data.outcomes import Outcomes
 from fragmodel.data.readers import Source, open_sources
 from fragmodel.data.records import Conversation, Protein
@@ -72,13 +74,16 @@ def ingest_tasks(
     seed: int = 1,
     assignment: Path | None = None,
     allow_empty: bool = True,
+    negatives: Negatives = NO_NEGATIVES,
 ) -> dict[TaskType, IngestSummary]:
     """Make the records of several tasks from raw files, each read once; all tables appear, or none.
 
     ``assignment``, a table made by :func:`fragmodel.homology.splits.assign_splits`, restricts the files to the
-    proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. An empty ``raw`` gives
-    empty tables. Raises :class:`UserError` for faults of a whole file, when more than ``max_rejected_fraction`` of a
-    task's fragments is rejected, and when files give a task no record at all, unless ``allow_empty``.
+    proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. ``negatives`` adds records
+    of the grounding tasks about what a protein does not have, for which the files are read once before. An empty
+    ``raw`` gives empty tables. Raises :class:`UserError` for faults of a whole file, when more than
+    ``max_rejected_fraction`` of a task's fragments is rejected, and when files give a task no record at all, unless
+    ``allow_empty``.
     """
     settings = [
         _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
@@ -93,13 +98,16 @@ def ingest_tasks(
         for path in source.inputs
     ]
     with ExitStack() as all_tables:
-        makers = [_TaskMaker(each, outputs[each.task], inputs, all_tables) for each in settings]
+        lacks = negative_maker(sources, settings, negatives, members)
+        makers = [
+            _TaskMaker(each, outputs[each.task], inputs, all_tables, negatives, lacks) for each in settings
+        ]
         for source in sources:
             for record in source.read():
                 if members and not members(record.uid):
                     continue
                 for maker in makers:
-                    maker.take(record, str(source.path))
+                    maker.take(record, source)
         for maker in makers:
             maker.conclude()
             summary, task = maker.summary, maker.settings.task
@@ -114,11 +122,17 @@ class _TaskMaker:
     """Writes the two tables of one task while the raw records pass by."""
 
     def __init__(
-        self, settings: Settings, outputs: TaskTables, inputs: list[dict[str, str]], stack: ExitStack
+        self,
+        settings: Settings,
+        outputs: TaskTables,
+        inputs: list[dict[str, str]],
+        stack: ExitStack,
+        negatives: Negatives,
+        lacks: NegativeMaker | None,
     ) -> None:
         self.settings = settings
         self.summary = IngestSummary()
-        self._outcomes = Outcomes(settings)
+        self._outcomes = Outcomes(settings, lacks)
         self._metadata: dict[str, Any] = {
             "inputs": inputs,
             "arguments": {
@@ -129,6 +143,7 @@ class _TaskMaker:
                 "max_sequence_length": settings.max_length,
                 "min_visible_fraction": settings.least_visible,
                 "seed": settings.seed,
+                "negatives": negatives._asdict(),
             },
         }
         self._rejected = stack.enter_context(
@@ -138,10 +153,10 @@ class _TaskMaker:
             tables.open_writer(outputs.records, tables.RECORDS, self._metadata)
         )
 
-    def take(self, record: Protein | Conversation, source: str) -> None:
+    def take(self, record: Protein | Conversation, source: Source) -> None:
         """Write what becomes of one raw record."""
         summary = self.summary
-        for outcome in self._outcomes.of(record, source):
+        for outcome in self._outcomes.of(record, str(source.path), source.scope):
             if isinstance(outcome, Reject):
                 self._rejected.write(outcome._asdict())
                 summary.rejected += 1
@@ -176,13 +191,15 @@ def iter_records(
     max_sequence_length: int = LONGEST_WINDOW,
     min_visible_fraction: float = LEAST_VISIBLE,
     seed: int = 1,
+    negatives: Negatives = NO_NEGATIVES,
 ) -> Iterator[Record | Reject]:
     """The records and the rejects, in the order of the files; see :func:`ingest`."""
     settings = _settings(task, data_name, split, family, max_sequence_length, min_visible_fraction, seed)
-    outcomes = Outcomes(settings)
-    for source in _open(raw, format, [settings]):
+    sources = _open(raw, format, [settings])
+    outcomes = Outcomes(settings, negative_maker(sources, [settings], negatives))
+    for source in sources:
         for record in source.read():
-            for outcome in outcomes.of(record, str(source.path)):
+            for outcome in outcomes.of(record, str(source.path), source.scope):
                 if isinstance(outcome, Reject):
                     yield outcome
                 else:

@@ -51,6 +51,7 @@ class Protein:
     record: int = 0  # position of the record in its file, counted from 1
     flags: tuple[str, ...] = ()  # named normalisations that were applied
     faults: tuple[Fault, ...] = ()  # fragments that the reader could not make sense of
+    complete: bool = False  # the source says that these are all fragments of the asked family
 
     def by_class(self) -> Iterator[tuple[tuple[str, str], list[Fragment]]]:
         """Fragments grouped by (class name, class id), classes and spans in order of place."""

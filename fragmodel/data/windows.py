@@ -64,6 +64,17 @@ def windows_for(spans: Sequence[Span], length: int, max_length: int, *, uid: str
     return sorted(set(windows))
 
 
+def empty_window(spans: Sequence[Span], length: int, max_length: int, *, uid: str, seed: int) -> Span | None:
+    """A window that shows no residue of any of ``spans``; None where every window on the grid shows some."""
+    last = max(0, length - max_length)
+    starts = [*range(0, last, max(1, max_length // 2)), last]
+    windows = [Span(start, min(start + max_length, length)) for start in starts]
+    free = [window for window in windows if not any(clip(span, window) for span in spans)]
+    if not free:
+        return None
+    return free[int(text_digest("empty", str(seed), uid, size=8), 16) % len(free)]
+
+
 def clip(span: Span, window: Span) -> Span | None:
     """``span`` in coordinates of the window, cut at its edges; None when they have no residue in common."""
     start, end = max(span.start, window.start), min(span.end, window.end)

@@ -76,13 +76,15 @@ def judge(
     texts: Sequence[str | None],
     names: ClassNames,
     comparers: Sequence[Comparer],
+    confidences: Sequence[float | None] | None = None,
 ) -> Judged:
     """Score one system's ``texts`` (``None`` for a missing one) against ``references`` of one task.
 
-    ``names`` are the classes that an answer may name; ``comparers`` add metrics of free text.
+    ``names`` are the classes that an answer may name; ``comparers`` add metrics of free text. ``confidences`` say how
+    sure the system is that there is something to find.
     """
     if task in GROUNDING_TASKS:
-        return _judge_grounding(task, references, texts)
+        return _judge_grounding(task, references, texts, confidences or [None] * len(texts))
     if task == "referring_class":
         return _judge_class(references, texts, names)
     return _judge_text(references, texts, comparers)
@@ -98,21 +100,29 @@ def mean_score(records: Sequence[Record], texts: Sequence[str], classes: Iterabl
     scores = []
     for task in sorted({reference.key.task_type for reference in references}):
         pairs = [(r, text) for r, text in zip(references, texts, strict=True) if r.key.task_type == task]
-        values = judge(task, *zip(*pairs, strict=True), names, ()).scores.per_record()[
-            record_metric(task).key
-        ]
+        found = judge(task, *zip(*pairs, strict=True), names, ()).scores.per_record()
+        values = found[record_metric(task).key]
+        if "specificity" in found:  # where there is nothing to find, saying so is right
+            values = np.where(np.isnan(values), found["specificity"], values)
         scores.append(np.nan_to_num(values).mean())
     return float(np.mean(scores))
 
 
-def _judge_grounding(task: str, references: Sequence[Reference], texts: Sequence[str | None]) -> Judged:
+def _judge_grounding(
+    task: str,
+    references: Sequence[Reference],
+    texts: Sequence[str | None],
+    confidences: Sequence[float | None],
+) -> Judged:
     answers = [
         ParsedSpans(parse.MISSING) if text is None else parse.parse_spans(text, reference.length)
         for reference, text in zip(references, texts, strict=True)
     ]
     items = [
-        GroundingItem(reference.groups, answer.groups, answer.status, reference.length, reference.ignored)
-        for reference, answer in zip(references, answers, strict=True)
+        GroundingItem(
+            reference.groups, answer.groups, answer.status, reference.length, reference.ignored, confidence
+        )
+        for reference, answer, confidence in zip(references, answers, confidences, strict=True)
     ]
     scores = GroundingScores(items, grouped=task == "grounding_group")
     return Judged(scores, [answer.status for answer in answers], [answer.groups for answer in answers])

@@ -4,13 +4,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from fragmodel.data.grammar import read_groups
+from fragmodel.data.grammar import read_groups, says_none
 from fragmodel.data.prompts import MARKER
 from fragmodel.vocabulary import Span
 
 OK = "ok"
 EMPTY = "empty"  # no text at all
-NO_SPAN = "no_span"  # no span could be read
+NO_SPAN = "no_span"  # no span could be read, and the text does not say that there is none
 REVERSED = "reversed"  # a span ends before or where it starts; it was dropped
 OUT_OF_RANGE = "out_of_range"  # a span leaves the window; it was clipped, or dropped when nothing was left
 UNKNOWN = "unknown"  # no known class is named
@@ -34,10 +34,13 @@ def parse_spans(text: str, length: int) -> ParsedSpans:
     """Read a grounding answer about a window of ``length`` residues (:func:`fragmodel.data.grammar.read_groups`).
 
     Reversed and empty spans are dropped; spans that leave the window are clipped to it, or dropped when nothing is
-    left. ``status`` names the worst fault: ``empty``, ``no_span``, ``reversed``, ``out_of_range``, else ``ok``.
+    left. ``status`` names the worst fault: ``empty``, ``no_span``, ``reversed``, ``out_of_range``, else ``ok``: also
+    that of an answer which says that there is nothing, which has no groups.
     """
     stated = read_groups(text)
     if not stated:
+        if says_none(text):
+            return ParsedSpans(OK)
         return ParsedSpans(NO_SPAN if text.strip() else EMPTY)
     groups: list[tuple[str, list[Span]]] = []
     faults: set[str] = set()

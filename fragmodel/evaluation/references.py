@@ -13,7 +13,7 @@ from fragmodel.evaluation.parse import parse_spans
 from fragmodel.tables import RECORDS, Record, damage_told, iter_columns, open_table
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, Span, TaskType
 
-_PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds")
+_PREDICTED = ("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds", "confidence")
 
 
 class Key(NamedTuple):
@@ -51,6 +51,11 @@ class Reference:
         return len(self.sequence)
 
     @property
+    def absent(self) -> bool:
+        """Whether a grounding task has nothing to find here."""
+        return self.key.task_type in GROUNDING_TASKS and not any(spans for _, spans in self.groups)
+
+    @property
     def class_name(self) -> str:
         """The class that the record is about; the answer itself where the file names none."""
         return self.classes[0] if self.classes else self.answer
@@ -71,6 +76,7 @@ class Answers:
     texts: dict[str, dict[Key, str]] = field(default_factory=lambda: defaultdict(dict))
     prompts: dict[Key, str] = field(default_factory=dict)  # the question, where the predictions state it
     seconds: dict[tuple[str, Key], float] = field(default_factory=dict)  # by system and record, where stated
+    confidences: dict[tuple[str, Key], float] = field(default_factory=dict)  # likewise
 
     def systems_for(self, keys: Iterable[Key]) -> list[str]:
         """Systems to score on these records: the model always, a baseline where it has an answer at all."""
@@ -143,7 +149,8 @@ def read_answers(
 
     Rows without ``system`` are the model's. Rows without ``data_name`` and ``task_type`` are matched by id
     alone. With ``task``, rows that name another task type are passed over. A row without a text (null, or an
-    empty field of a CSV file) is no answer.
+    empty field of a CSV file) is no answer. A number in ``confidence`` says how sure a system is that there is
+    something to find.
 
     Raises:
         UserError: a file cannot be read; a column is missing; a row has more or fewer fields than the header; an id
@@ -169,6 +176,8 @@ def read_answers(
                 answers.prompts[key] = row["prompt"]
             if seconds := _number(row.get("seconds")):
                 answers.seconds[system, key] = seconds
+            if (confidence := _number(row.get("confidence"))) is not None:
+                answers.confidences[system, key] = confidence
     if not answers.texts:
         raise UserError(f"{', '.join(map(str, paths))}: no predictions")
     return answers

@@ -38,8 +38,8 @@ def score(
 ) -> dict[str, Any]:
     """Score every system of ``predictions`` on every data set and task of ``references``.
 
-    Writes ``{data_name: {task_type: {"n", "proteins", "model", "baselines", "missing", "subsets",
-    "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value", "low",
+    Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "missing",
+    "subsets", "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value", "low",
     "high"}``, else a number. A record without a prediction counts as an empty answer and in ``missing``. The
     result is deterministic.
 
@@ -78,7 +78,8 @@ def score(
         judged = {}
         for system in answers.systems_for(reference.key for reference in group):
             texts = [answers.texts[system].get(reference.key) for reference in group]
-            judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []))
+            sure = [answers.confidences.get((system, reference.key)) for reference in group]
+            judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []), sure)
             rows.extend(_scored_rows(system, group, answers, judged[system]))
         masks = subsets(group, identities, identity_threshold)
         result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
@@ -145,6 +146,7 @@ def _summary(
 
     summary = systems(None)
     summary["proteins"] = len(set(proteins))
+    summary["absent"] = sum(reference.absent for reference in group)
     summary["missing"] = {name: item.statuses.count(MISSING) for name, item in judged.items()}
     summary["subsets"] = {name: systems(mask) for name, mask in masks.items()}
     if MODEL in judged and hasattr(judged[MODEL].scores, "per_class"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fragmodel.config.run import RunConfig
+from fragmodel.data.catalogue import Negatives
 from fragmodel.data.ingest import iter_records
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
@@ -152,6 +153,9 @@ def _records(run: RunConfig, folder: Path) -> Iterable[tuple[str, str, Record]]:
                     max_sequence_length=run.ingest.max_sequence_length,
                     min_visible_fraction=run.ingest.min_visible_fraction,
                     seed=run.seed,
+                    negatives=Negatives(
+                        run.ingest.negatives.share, run.ingest.negatives.hard, dataset.complete
+                    ),
                 ):
                     if isinstance(item, Record):
                         bar.update()

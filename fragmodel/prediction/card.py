@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragmodel.errors import UserError
-from fragmodel.metric_names import HEADLINE, Metric, metric
+from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
 from fragmodel.model.trained import ModelSpec
 from fragmodel.vocabulary import MODEL, STAND_IN
 
@@ -58,7 +58,7 @@ def headline_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "data_name": data_name,
             "task": task,
             "n": summary["n"],
-            "metric": key if metric(key).higher_is_better else f"{key} ↓",
+            "metric": _marked(metric(key)),
             "model": _written(metric(key), summary[MODEL][key]),
             "baseline": _best(metric(key), summary["baselines"]),
         }
@@ -67,6 +67,12 @@ def headline_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         for key in HEADLINE[task]
         if key in summary[MODEL]
     ]
+
+
+def _marked(metric: Metric) -> str:
+    """The metric's key, and what the card says of it by signs."""
+    signs = [GIVEN_PRESENCE] * metric.given_presence + ["↓"] * (not metric.higher_is_better)
+    return " ".join([metric.key, *signs])
 
 
 def _best(metric: Metric, baselines: Mapping[str, Any]) -> str:

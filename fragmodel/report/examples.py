@@ -78,9 +78,12 @@ class Example:
     answers: list[Answer]
 
 
-def record_scores(scored: pa.Table, task: str, system: str) -> list[RecordScore]:
-    """Scores of a system by the task's first metric, where it is defined; the worst first, ties by name."""
-    values = pc.map_lookup(scored["metrics"], pa.scalar(RECORD_METRIC.get(task, "")), "first")
+def record_scores(scored: pa.Table, task: str, system: str, key: str | None = None) -> list[RecordScore]:
+    """Scores of a system by a metric of single records, where it is defined; the worst first, ties by name.
+
+    By default it is the task's first metric.
+    """
+    values = pc.map_lookup(scored["metrics"], pa.scalar(key or RECORD_METRIC.get(task, "")), "first")
     wanted = pc.and_(pc.equal(scored["task_type"], task), pc.equal(scored["system"], system))
     rows = pc.indices_nonzero(pc.and_kleene(wanted, pc.is_valid(values))).to_pylist()
     columns = (values, scored["data_name"], scored["uid"], scored["record_id"])

@@ -36,6 +36,7 @@ class Row:
     n: int
     cells: dict[str, Cell]
     best: set[str] = field(default_factory=set)
+    absent: int = 0  # of the n records: about what is absent
 
 
 @dataclass(slots=True)
@@ -46,6 +47,12 @@ class TaskTable:
     headline: list[Metric]
     metrics: list[Metric]
     rows: list[Row]
+
+    @property
+    def detection(self) -> list[Metric]:
+        """The metrics of presence, where anything that is absent was asked for."""
+        found = {metric.key for metric in self.metrics}
+        return [metric_names.metric(key) for key in metric_names.DETECTION if key in found]
 
     def groups(self) -> dict[str, list[Row]]:
         """Rows by data set."""
@@ -105,6 +112,7 @@ def _rows(data_name: str, summary: Mapping[str, Any]) -> list[Row]:
             system,
             int(summary.get("n", 0)),
             {key: Cell.read(found) for key, found in values.items()},
+            absent=int(summary.get("absent", 0)),
         )
         for system, values in systems.items()
         if values
@@ -207,21 +215,22 @@ def _support(row: Mapping[str, Any]) -> float:
 
 def csv_rows(table: TaskTable) -> tuple[list[str], list[Sequence[Any]]]:
     """Header and rows of a task's full table: a row for each data set, system and metric."""
-    header = ["data_set", "task", "system", "n", "metric", "value", "low", "high", "best"]
+    header = ["data_set", "task", "system", "n", "metric", "value", "low", "high", "best", "given_presence"]
     rows = [
         (
             row.data_name,
             table.task,
             row.system,
             row.n,
-            key,
+            metric.key,
             cell.value,
             cell.low,
             cell.high,
-            int(key in row.best),
+            int(metric.key in row.best),
+            int(metric.given_presence),
         )
         for row in table.rows
-        for key in (metric.key for metric in table.metrics)
-        if (cell := row.cells.get(key)) is not None
+        for metric in table.metrics
+        if (cell := row.cells.get(metric.key)) is not None
     ]
     return header, rows

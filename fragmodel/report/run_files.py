@@ -29,7 +29,8 @@ class SplitSummary:
     rejected: int
     protein_lengths: np.ndarray  # of each record's whole protein [records]
     fragment_lengths: np.ndarray  # of every span in the table [spans]
-    classes: Counter[str] = field(default_factory=Counter)  # records about each class
+    classes: Counter[str] = field(default_factory=Counter)  # records about each class that they have
+    absent: int = 0  # of the records: about what is absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def read_splits(records: Sequence[Path], rejects: Sequence[Path]) -> list[SplitS
 def _read_split(path: Path, rejected: int) -> SplitSummary:
     table = read_table(path, RECORDS, ["uid", "full_length", "position_ref", "position_grd", "classes"])
     data_name, task_type, split = place_of(path)
+    absent = _absent(table) if task_type in GROUNDING_TASKS else np.zeros(table.num_rows, dtype=bool)
     return SplitSummary(
         data_name,
         task_type,
@@ -99,8 +101,17 @@ def _read_split(path: Path, rejected: int) -> SplitSummary:
         rejected=rejected,
         protein_lengths=table["full_length"].to_numpy().astype(np.int64),
         fragment_lengths=_span_lengths(table),
-        classes=Counter(pc.list_flatten(table["classes"]).to_pylist()),
+        classes=Counter(pc.list_flatten(table["classes"].filter(pa.array(~absent))).to_pylist()),
+        absent=int(absent.sum()),
     )
+
+
+def _absent(table: pa.Table) -> np.ndarray:
+    """Whether each record of a grounding task has nothing to find; bool [records]."""
+    owners = pc.list_parent_indices(table["position_grd"].combine_chunks())
+    sizes = pc.list_value_length(pc.list_flatten(table["position_grd"].combine_chunks()))
+    spans = np.bincount(owners.to_numpy(), weights=sizes.to_numpy(), minlength=table.num_rows)
+    return spans == 0
 
 
 def _span_lengths(table: pa.Table) -> np.ndarray:

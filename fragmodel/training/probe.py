@@ -6,7 +6,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
-from fragmodel.data.grammar import Place, read_places
+from fragmodel.data.grammar import Place, read_places, says_none
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import Record
@@ -19,8 +19,8 @@ class Probe:
     """Asks the same few validation records each time, greedily.
 
     An answer is well formed when it states at least one interval and all of them stand between markers and lie in
-    the window (grounding), or when it is one of the training classes (classification). Descriptions have no form.
-    The score is :func:`fragmodel.evaluation.judge.mean_score`.
+    the window, or when it says that there is none (grounding), or when it is one of the training classes
+    (classification). Descriptions have no form. The score is :func:`fragmodel.evaluation.judge.mean_score`.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class Probe:
         if record.task_type == "referring_class":
             return text.strip() in self.classes
         places = read_places(text)
-        return bool(places) and all(_is_place_in(len(record.sequence), place) for place in places)
+        inside = all(_is_place_in(len(record.sequence), place) for place in places)
+        return inside if places else says_none(text)
 
 
 def _is_place_in(length: int, place: Place) -> bool:

@@ -72,6 +72,11 @@ class Source:
     inputs: tuple[Path, ...]  # the file and those that it is read with
     read: Callable[[], Iterator[Record]]
 
+    @property
+    def scope(self) -> str:
+        """What knows of the same classes: a scan finds those of its libraries, the others share all of the format."""
+        return str(self.path) if self.format == "interproscan" else self.format
+
 
 def open_sources(raw: Sequence[Path], *, format: str, family: Family | None, split: str) -> list[Source]:
     """Recognise and check the raw files; nothing but their beginnings is read.

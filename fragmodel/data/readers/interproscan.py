@@ -63,7 +63,12 @@ class Lookup:
         """The protein with a fragment for each match that stands for a wanted entry."""
         fragments, faults = _fragments(found, len(plain_residues(sequence)), self.wanted, self.known)
         protein = Protein(
-            uid=name, sequence=sequence, fragments=fragments, record=record, faults=tuple(faults)
+            uid=name,
+            sequence=sequence,
+            fragments=fragments,
+            record=record,
+            faults=tuple(faults),
+            complete=True,  # for the entries that the scan finds somewhere
         )
         return of_family(protein, self.family)
 

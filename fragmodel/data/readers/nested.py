@@ -15,6 +15,7 @@ from fragmodel.data.text_files import BadRow, Row
 from fragmodel.vocabulary import Span
 
 REQUIRED = ("uid", "sequence", "fragments")
+_COMPLETE = ("yes", "true")  # of the field `completeness`
 
 
 def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
@@ -42,6 +43,7 @@ def read(rows: Iterator[Row], path: Path) -> Iterator[Protein]:
                 function=fields.text(row, "function"),
                 record=number,
                 faults=tuple(faults),
+                complete=str(row.get("completeness")).strip().lower() in _COMPLETE,
             )
         except BadField as error:
             lost = [Fault("bad_field", str(error), fragment.written) for fragment in fragments]

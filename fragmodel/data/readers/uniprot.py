@@ -30,6 +30,7 @@ _FAMILIES = {
     },
     "motif": {"MOTIF": "Motif"},
 }
+_REVIEWED = ("Reviewed", "STANDARD")  # data classes of Swiss-Prot, today and before 2006
 _EVIDENCE = re.compile(r"\s*\{ECO:[^}]*\}")
 _REFERENCE = re.compile(r"\s*\((?:Ref\.\d+|PubMed:\d+)(?:, *(?:Ref\.\d+|PubMed:\d+))*\)")
 _HEDGE = re.compile(
@@ -83,8 +84,15 @@ def _json_entry(entry: dict[str, Any], keys: dict[str, str], number: int) -> Pro
         for feature in fields.mappings(entry, "features")
         if isinstance(kind := feature.get("type"), str) and kind in keys
     ]
+    reviewed = fields.text(entry, "entryType").startswith("UniProtKB reviewed")
     return _protein(
-        accession, fields.text(sequence, "value"), fields.text(sequence, "crc64"), found, function, number
+        accession,
+        fields.text(sequence, "value"),
+        fields.text(sequence, "crc64"),
+        found,
+        function,
+        number,
+        reviewed,
     )
 
 
@@ -145,9 +153,9 @@ def read_flat(path: Path, family: str) -> Iterator[Protein]:
                     isoform=getattr(feature.location, "ref", None),
                 )
             )
-        protein = _protein(
-            accession, entry.sequence, entry.seqinfo[2] if entry.seqinfo else "", found, function, number
-        )
+        checksum = entry.seqinfo[2] if entry.seqinfo else ""
+        reviewed = entry.data_class in _REVIEWED
+        protein = _protein(accession, entry.sequence, checksum, found, function, number, reviewed)
         yield of_family(protein, family)
 
 
@@ -194,7 +202,13 @@ def _fragment(
 
 
 def _protein(
-    uid: str, sequence: str, checksum: str, found: Sequence[Fragment | Fault], function: str, number: int
+    uid: str,
+    sequence: str,
+    checksum: str,
+    found: Sequence[Fragment | Fault],
+    function: str,
+    number: int,
+    reviewed: bool,
 ) -> Protein:
     faults = [item for item in found if isinstance(item, Fault)]
     fragments: list[Fragment] = []
@@ -219,6 +233,7 @@ def _protein(
         function=function,
         record=number,
         faults=tuple(faults),
+        complete=reviewed,
     )
 
 

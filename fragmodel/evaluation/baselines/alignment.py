@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.grammar import NONE, grounding_answer
 from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts
 from fragmodel.evaluation.parse import normalise
@@ -19,8 +19,8 @@ class Alignment:
     """Hits are tried from the best on; the first that has something to say is the answer.
 
     Referring: the training fragment whose mapped place overlaps the fragment in question most. Grounding:
-    all places (of the class in question for `grounding_single`) mapped through the alignment. Function: the
-    text of the best hit. A record for which no hit has anything gets an empty answer.
+    all places (of the class in question for `grounding_single`) mapped through the alignment, or none where no hit
+    has any. Function: the text of the best hit. Another record for which no hit has anything gets an empty answer.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -36,11 +36,12 @@ class Alignment:
         queries = tuple(sorted({record.sequence for record in asked}))
         targets = tuple(sorted(by_window))
         hits = dict(zip(queries, self._search(queries, targets), strict=True))
-        answer = _answerer(asked[0].key.task_type)
+        task = asked[0].key.task_type
+        answer, otherwise = _answerer(task), NONE if task in GROUNDING_TASKS else ""
         texts = {}
         for record in asked:
             said = (answer(record, hit, by_window[targets[hit.target]]) for hit in hits[record.sequence])
-            texts[record.key] = next((text for text in said if text), "")
+            texts[record.key] = next((text for text in said if text), otherwise)
         return texts
 
     def _search(self, queries: tuple[str, ...], targets: tuple[str, ...]) -> list[list[Hit]]:

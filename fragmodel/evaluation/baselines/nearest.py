@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.grammar import NONE, grounding_answer
 from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts, scaled
 from fragmodel.evaluation.parse import normalise
@@ -25,8 +25,8 @@ class NearestEmbedding:
     """Cosine similarity of mean-pooled encoder states.
 
     Referring tasks pool the residues of the fragment, all others the whole window. `grounding_single`
-    searches the training records of the class in question (all when there is none); places keep their
-    relative position.
+    searches the training records of the class in question, those of proteins without it among them; a class
+    without any is nowhere. Places keep their relative position.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,11 +41,13 @@ class NearestEmbedding:
             by_class[normalise(record.class_name)].append(index)
         texts = {}
         for record, query in zip(asked, queries, strict=True):
-            rows = by_class.get(normalise(record.class_name)) if task == "grounding_single" else None
-            if rows is None:
+            if task != "grounding_single":
                 best = int(np.argmax(memory @ query))
-            else:
+            elif rows := by_class.get(normalise(record.class_name)):
                 best = rows[int(np.argmax(memory[rows] @ query))]
+            else:
+                texts[record.key] = NONE
+                continue
             texts[record.key] = _transfer(known[best], record)
         return texts
 

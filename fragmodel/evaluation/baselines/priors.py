@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median_low
 
-from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.grammar import NONE, grounding_answer
 from fragmodel.data.prompts import plain
 from fragmodel.evaluation.references import Key, Reference
 from fragmodel.files import text_digest
@@ -31,9 +31,11 @@ def majority(known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
 def position_prior(known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
     """The mean relative start and length of the class in training, or of all classes for an unseen one.
 
-    For `grounding_group` the most frequent classes are named, as many as a training record has in the median.
+    For `grounding_group` the most frequent classes are named, as many as a training record has in the median. It
+    always names a place, whatever the protein lacks.
     """
-    if asked[0].key.task_type not in GROUNDING_TASKS:
+    known = [record for record in known if not record.absent]
+    if asked[0].key.task_type not in GROUNDING_TASKS or not known:
         return {}
     places = _relative_places(known)
     everywhere = [place for found in places.values() for place in found]
@@ -53,11 +55,14 @@ def random_span(known: Sequence[Reference], asked: Sequence[Reference], seed: in
     """A uniform place for a span as long as one drawn from the class in training (of all for an unseen
     class).
 
-    For `grounding_group` the classes are drawn too, by their frequency in training. A record's draw depends
-    on ``seed`` and the record alone.
+    For `grounding_group` the classes are drawn too, by their frequency in training. As often as in training
+    the answer is that there is nothing. A record's draw depends on ``seed`` and the record alone.
     """
-    if asked[0].key.task_type not in GROUNDING_TASKS:
+    present = [record for record in known if not record.absent]
+    if asked[0].key.task_type not in GROUNDING_TASKS or not present:
         return {}
+    none_share = 1 - len(present) / len(known)
+    known = present
     places = _relative_places(known)
     everywhere = [place for name in sorted(places) for place in places[name]]
     frequent = sorted(name for record in known for name, _ in record.groups)
@@ -70,7 +75,8 @@ def random_span(known: Sequence[Reference], asked: Sequence[Reference], seed: in
             length = _absolute(0, draw.choice(places.get(name, everywhere))[1], record.length).length
             start = draw.randint(0, record.length - length)
             chosen.append((name, Span(start, start + length)))
-        texts[record.key] = _answer(record, chosen)
+        # Drawn last, so that the places are those of a run without negative records.
+        texts[record.key] = NONE if draw.random() < none_share else _answer(record, chosen)
     return texts
 
 

@@ -3,6 +3,9 @@
 `grounding_single` compares spans whatever the class that the answer names, since the question names it.
 `grounding_group` is class-aware: a span counts only for its own class. The same metrics without regard to
 classes have the prefix ``agnostic_``.
+
+All of them are conditional on presence: they are computed on the records that have a true span. Those of
+:mod:`fragmodel.evaluation.metrics.detection` and the shares of answers that cannot be read are of all records.
 """
 
 from collections.abc import Sequence
@@ -13,11 +16,13 @@ from scipy import sparse
 
 from fragmodel.evaluation import parse
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
+from fragmodel.evaluation.metrics.detection import DetectionScores
 from fragmodel.evaluation.metrics.ratios import divide, f1, matthews
 from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps, without_ignored
 from fragmodel.vocabulary import Span
 
 PARSE_FAILURES = (parse.EMPTY, parse.NO_SPAN, parse.MISSING)
+_FAULTS = ("parse_failure", "out_of_range", "reversed")
 Groups = Sequence[tuple[str, Sequence[Span]]]
 
 
@@ -33,6 +38,12 @@ class GroundingItem:
     status: str
     length: int
     ignored: Groups = ()
+    confidence: float | None = None  # that something is there, where the system states one
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is nothing to find."""
+        return not any(spans for _, spans in self.true)
 
 
 class GroundingScores:
@@ -50,32 +61,61 @@ class GroundingScores:
                 )
                 found = counts(predicted, true, item.length, ignored)
                 row |= {prefix + name: value for name, value in found.items()}
-            row["parse_failure"] = float(item.status in PARSE_FAILURES)
-            row["out_of_range"] = float(item.status == parse.OUT_OF_RANGE)
-            row["reversed"] = float(item.status == parse.REVERSED)
             rows.append(row)
         self._names = list(rows[0]) if rows else []
         self._counts = np.array([list(row.values()) for row in rows], dtype=np.float64)
+        self._faults = np.array(
+            [
+                (
+                    item.status in PARSE_FAILURES,
+                    item.status == parse.OUT_OF_RANGE,
+                    item.status == parse.REVERSED,
+                )
+                for item in items
+            ],
+            dtype=np.float64,
+        ).reshape(-1, len(_FAULTS))
+        absent = np.array([item.absent for item in items], dtype=bool)
+        self._present = ~absent
+        self._detection = DetectionScores(
+            absent,
+            self._column("predicted") > 0,
+            np.column_stack([self._column(name) for name in ("tp", "fp", "fn", "tn")]),
+            np.array(
+                [np.nan if item.confidence is None else item.confidence for item in items], dtype=np.float64
+            ),
+        )
         self._classes = _ClassCounts(items, aware=grouped)
         self._grouped = grouped
 
     def values(self, weights: Weights) -> Values:
-        """Metrics of each resample."""
-        sums = dict(zip(self._names, (weights @ self._counts).T, strict=True))
-        result = self._ratios(sums)
+        """Metrics of each resample; those that are conditional on presence are nan in one without a present record."""
+        present = weights * self._present
+        result = self._ratios(dict(zip(self._names, (present @ self._counts).T, strict=True)))
         for prefix in self._prefixes:
-            iou = self._counts[:, self._names.index(f"{prefix}iou")]
-            result[f"{prefix}iou_median"] = weighted_median(iou, weights)
+            result[f"{prefix}iou_median"] = weighted_median(self._column(f"{prefix}iou"), present)
         if self._grouped:
-            result["ap_50"] = self._classes.average_precision(weights)
-        return result
+            result["ap_50"] = self._classes.average_precision(present)
+        some = present.any(axis=1)
+        result = {name: np.where(some, value, np.nan) for name, value in result.items()}
+        faults = divide((weights @ self._faults).T, weights.sum(axis=1))
+        return (
+            result
+            | {f"{name}_rate": share for name, share in zip(_FAULTS, faults, strict=True)}
+            | self._detection.values(weights)
+        )
 
     def per_record(self) -> Values:
-        """Metrics of each record alone."""
+        """Metrics of each record alone; nan where they are conditional on presence and the record is absent."""
         result = self._ratios(dict(zip(self._names, self._counts.T, strict=True)))
-        renamed = {name.removesuffix("_rate").replace("iou_mean", "iou"): v for name, v in result.items()}
-        sizes = {f"spans_{side}": self._counts[:, self._names.index(side)] for side in ("true", "predicted")}
-        return renamed | sizes
+        renamed = {
+            name.replace("iou_mean", "iou"): np.where(self._present, value, np.nan)
+            for name, value in result.items()
+        }
+        sizes = {f"spans_{side}": self._column(side) for side in ("true", "predicted")}
+        return (
+            renamed | dict(zip(_FAULTS, self._faults.T, strict=True)) | self._detection.per_record() | sizes
+        )
 
     def per_class(self) -> list[dict[str, str | float]]:
         """A row for each class: spans, precision, recall and F1 at IoU 0.5."""
@@ -88,9 +128,11 @@ class GroundingScores:
                 name.removeprefix(prefix): value for name, value in sums.items() if name.startswith(prefix)
             }
             result |= {prefix + name: value for name, value in _span_ratios(own).items()}
-        for name in ("parse_failure", "out_of_range", "reversed"):
-            result[f"{name}_rate"] = divide(sums[name], sums["records"])
         return result
+
+    def _column(self, name: str) -> np.ndarray:
+        """One count of each record."""
+        return self._counts[:, self._names.index(name)] if self._names else np.empty(0)
 
 
 def _span_ratios(sums: Values) -> Values:
@@ -142,6 +184,8 @@ class _ClassCounts:
         self.names: list[str] = []
         entries = []
         for record, item in enumerate(items):
+            if item.absent:
+                continue
             asked = [name for name, _ in item.true]
             true, predicted, ignored = list(item.true), list(item.predicted), list(item.ignored)
             if not aware and asked:  # the question named the class: everything counts for it

@@ -46,8 +46,11 @@ def data_section(
         "leakage": leakage,
         "csv": {
             "data": (
-                ["data_set", "task", "split", "records", "proteins", "rejected"],
-                [[p.data_name, p.task_type, p.split, p.records, p.proteins, p.rejected] for p in splits],
+                ["data_set", "task", "split", "records", "absent", "proteins", "rejected"],
+                [
+                    [p.data_name, p.task_type, p.split, p.records, p.absent, p.proteins, p.rejected]
+                    for p in splits
+                ],
             ),
             "classes": (
                 ["data_set", "class", "records"],
@@ -109,6 +112,7 @@ def _split_rows(splits: Sequence[SplitSummary]) -> list[dict[str, Any]]:
             (part.data_name, part.task_type), {"data_name": part.data_name, "task": part.task_type}
         )
         row[part.split] = part.records
+        row[f"{part.split}_absent"] = part.absent
         row["proteins"] = row.get("proteins", 0) + part.proteins
         row["rejected"] = row.get("rejected", 0) + part.rejected
     return list(rows.values())

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fragmodel import metric_names
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights, estimate
-from fragmodel.metric_names import record_metric
 from fragmodel.report.examples import RecordScore, record_scores
 from fragmodel.report.metric_tables import Cell
 from fragmodel.vocabulary import MODEL, family_of
@@ -17,7 +17,7 @@ _SAMPLES, _SEED = 1000, 1
 
 
 class FamilyRow(NamedTuple):
-    """Mean of the task's primary metric over the records of a family, by system."""
+    """Mean of a metric over the records of a family, by system."""
 
     family: str
     data_sets: int
@@ -28,35 +28,40 @@ class FamilyRow(NamedTuple):
 def families_section(
     scored: pa.Table, task: str, family_of: Callable[[str], str] = family_of
 ) -> dict[str, Any]:
-    """Table of one task; empty where no record has a score by the task's primary metric.
+    """Tables of one task by its primary metric and by specificity; empty where no record has a score by the first.
 
     Each row is a family, by name, which ``family_of`` tells of a data set; the model is the first among the systems,
     which each answered records of the family. The intervals are bootstraps over proteins, as everywhere. Metrics that
     belong to no single record, such as BLEU or macro F1, cannot be pooled in this way.
     """
-    rows = _rows(scored, task, family_of)
-    if not rows:
+    if task not in metric_names.HEADLINE:
         return {}
-    metric = record_metric(task)
+    tables = [
+        {
+            "metric": metric,
+            "systems": list(dict.fromkeys(system for row in rows for system in row.cells)),
+            "rows": rows,
+        }
+        for metric in (metric_names.record_metric(task), metric_names.metric("specificity"))
+        if (rows := _rows(scored, task, metric.key, family_of))
+    ]
+    if not tables:
+        return {}
     header = ["family", "data_sets", "n", "system", "metric", "value", "low", "high"]
     lines = [
-        [row.family, row.data_sets, row.n, system, metric.key, cell.value, cell.low, cell.high]
-        for row in rows
+        [row.family, row.data_sets, row.n, system, table["metric"].key, cell.value, cell.low, cell.high]
+        for table in tables
+        for row in table["rows"]
         for system, cell in row.cells.items()
     ]
-    return {
-        "metric": metric,
-        "systems": list(dict.fromkeys(system for row in rows for system in row.cells)),
-        "rows": rows,
-        "csv": {f"families-{task}": (header, lines)},
-    }
+    return {"tables": tables, "csv": {f"families-{task}": (header, lines)}}
 
 
-def _rows(scored: pa.Table, task: str, family_of: Callable[[str], str]) -> list[FamilyRow]:
+def _rows(scored: pa.Table, task: str, key: str, family_of: Callable[[str], str]) -> list[FamilyRow]:
     systems = pc.unique(scored.filter(pc.equal(scored["task_type"], task))["system"]).to_pylist()
     found: dict[str, dict[str, list[RecordScore]]] = {}
     for system in sorted(systems, key=lambda name: (name != MODEL, name)):
-        for item in record_scores(scored, task, system):
+        for item in record_scores(scored, task, system, key):
             found.setdefault(family_of(item.data_name), {}).setdefault(system, []).append(item)
     return [
         FamilyRow(

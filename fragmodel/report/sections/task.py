@@ -46,7 +46,7 @@ def task_section(
             for d, cells in groups.items()
         )
         figure = plots.comparison(found.metric, groups)
-        title = f"{found.metric.label} with 95 % intervals"
+        title = f"{found.metric.marked_label} with 95 % intervals"
         overview.append(
             gallery.add(f"comparison-{task}", title, f"{name}, {found.metric.label}. {values}.", figure)
         )

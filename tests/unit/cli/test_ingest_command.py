@@ -40,6 +40,20 @@ def test_usable_file(tmp_path):
     )
 
 
+def test_records_about_what_is_absent(tmp_path):
+    raw, options = SAMPLE / "VenusX_Dom" / "test.json", ("--negatives", "1", "--hard-negatives", "0")
+
+    def absent(*more):
+        assert call(tmp_path, raw, *options, *more, task="grounding_single").returncode == 0
+        flags = pq.read_table(tmp_path / "o.parquet")["flags"].to_pylist()
+        return sum("absent_random" in each for each in flags)
+
+    assert 0 < absent() < absent("--complete", "all")
+    assert absent("--complete", "none") == 0
+    done = call(tmp_path, raw, "--complete", "some")
+    assert done.returncode == 2 and "--complete 'some' is none of stated, all and none" in done.stderr
+
+
 def test_some_records_rejected(tmp_path):
     raw = tmp_path / "raw.json"
     records = json.loads((SAMPLE / "VenusX_Dom" / "test.json").read_text())

@@ -8,7 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fragmodel.data.answers import mark_spans, name_groups, stated_spans
-from fragmodel.data.grammar import format_spans, grounding_answer, read_groups, read_places
+from fragmodel.data.grammar import (
+    NONE,
+    format_spans,
+    grounding_answer,
+    read_groups,
+    read_places,
+    says_none,
+)
 from fragmodel.data.prompts import MARKER, SPAN_CLOSE, SPAN_OPEN, plain
 from fragmodel.evaluation.parse import parse_spans
 from fragmodel.vocabulary import Span
@@ -74,6 +81,40 @@ def test_what_is_written_is_read(groups):
     assert {place.markers for place in read_places(text)} == {2}
     single = read_groups(grounding_answer("grounding_single", groups))
     assert spans_of(single) == [("", [span for _, spans in groups for span in spans])]
+
+
+@given(st.lists(NAMES), st.sampled_from(["grounding_single", "grounding_group"]))
+def test_an_answer_without_spans_is_one_word_that_is_read(names, task):
+    text = grounding_answer(task, [(name, []) for name in names])
+    assert text == NONE == "none"
+    parsed = parse_spans(text, LENGTH)
+    assert (parsed.status, parsed.spans, read_groups(text)) == ("ok", [], [])
+    assert grounding_answer(task, [("A", []), ("B", [Span(3, 8)])]) == grounding_answer(
+        task, [("B", [Span(3, 8)])]
+    )
+
+
+@given(GROUPS, st.sampled_from(["grounding_single", "grounding_group"]))
+def test_only_an_answer_without_spans_says_none(groups, task):
+    assert not says_none(grounding_answer(task, groups))
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("None.", "ok"),
+        (f" NONE{SPAN_CLOSE}\n", "ok"),
+        ("none found", "no_span"),
+        ("nonee", "no_span"),
+        ("", "empty"),
+        ("none (3,2)", "reversed"),
+        ("none (3,9)", "ok"),
+    ],
+)
+def test_none_is_the_whole_answer(text, status):
+    parsed = parse_spans(text, LENGTH)
+    assert parsed.status == status
+    assert bool(parsed.spans) == ("9" in text)
 
 
 @given(GROUPS, st.sampled_from(["grounding_single", "grounding_group"]))

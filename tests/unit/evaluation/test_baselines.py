@@ -9,6 +9,7 @@ from system_tools import require_tool
 from typer.testing import CliRunner
 
 from fragmodel.cli import app
+from fragmodel.data.grammar import grounding_answer
 from fragmodel.errors import UserError
 from fragmodel.evaluation.baselines import NAMES, alignment, run_baselines
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
@@ -170,6 +171,56 @@ def test_nearest_embedding_scales_the_places_of_the_nearest_protein_with_the_cla
     assert parse_spans(text, 20).spans == [(10, 20)]
 
 
+def test_nearest_embedding_says_none_where_its_neighbour_does_and_for_an_unseen_class(tmp_path):
+    known = [
+        grounding_record("k1", "T1", {"X": [(2, 4)]}, "grounding_single", "AAAAAAAACC"),
+        grounding_record("k2", "T2", {"X": []}, "grounding_single", "WWWWWWWWCC"),
+        grounding_record("k3", "T1", {"X": [(2, 4)]}, "grounding_group", "AAAAAAAACC"),
+        grounding_record("k4", "T2", {}, "grounding_group", "WWWWWWWWCC"),
+    ]
+    asked = [
+        grounding_record(f"{number}{task}", "P", groups, task, sequence)
+        for number, (groups, sequence) in enumerate(
+            [({"X": []}, "WWWC"), ({"X": [(0, 1)]}, "AAAC"), ({"Y": []}, "AAAC")]
+        )
+        for task in ("grounding_single", "grounding_group")
+    ]
+    known, asked = (split_tasks(write_records(tmp_path, rows)) for rows in (known, asked))
+    place = grounding_answer("grounding_single", [("X", [Span(1, 2)])])
+    found = {}
+    for task in known:
+        found |= by_id(NearestEmbedding(LetterStore())(known[task], asked[task]))
+    assert found == {
+        "0grounding_single": "none",
+        "0grounding_group": "none",
+        "1grounding_single": place,
+        "1grounding_group": f"X: {place}",
+        "2grounding_single": "none",
+        "2grounding_group": f"X: {place}",
+    }
+
+
+def test_priors_learn_places_from_records_that_have_some(tmp_path):
+    """Records about what is absent have no place; the random baseline says none as often as they do."""
+    present = [grounding_record(f"p{n}", "T1", {"X": [(50, 60)]}, "grounding_single", ONE) for n in range(3)]
+    absent = [grounding_record(f"a{n}", "T2", {"X": []}, "grounding_single", TWO) for n in range(7)]
+    asked = [
+        grounding_record(f"q{n}", "P", {"X": [(2, 8)]}, "grounding_single", RELATIVE) for n in range(400)
+    ]
+    tables = (write_records(tmp_path, rows) for rows in (present, [*present, *absent], asked))
+    present, known, asked = (split_tasks(table)["grounding_single"] for table in tables)
+    assert position_prior(known, asked) == position_prior(present, asked) != {}
+    always, often = random_span(present, asked, seed=1), random_span(known, asked, seed=1)
+    assert "none" not in always.values()
+    said = {key for key, text in often.items() if text == "none"}
+    assert len(said) / 400 == pytest.approx(0.7, abs=0.08)
+    assert {key: text for key, text in often.items() if key not in said} == {
+        key: text for key, text in always.items() if key not in said
+    }
+    nothing = [record for record in known if record.absent]
+    assert position_prior(nothing, asked) == random_span(nothing, asked, seed=1) == {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", [search.MMSEQS, search.BIOPYTHON])
 def test_alignment_transfers_class_description_and_places(train, test_table, tmp_path, monkeypatch, tool):
@@ -185,7 +236,7 @@ def test_alignment_transfers_class_description_and_places(train, test_table, tmp
     assert (texts["c"], texts["d"]) == ("Finger", "Binds zinc.")
     assert parse_spans(texts["s"], len(RELATIVE)).spans == [(62, 82)]
     assert parse_spans(texts["g"], len(RELATIVE)).groups == [("Finger", [(62, 82)]), ("Loop", [(20, 35)])]
-    assert (texts["u"], texts["x"]) == ("", "")  # no relative with the class, no relative at all
+    assert (texts["u"], texts["x"]) == ("none", "none")  # no relative with the class, no relative at all
     assert read_metadata(output)["alignment_tool"] == tool
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fragmodel.cli import app
 from fragmodel.config.run import load_config, parse_config
+from fragmodel.data.catalogue import Negatives
 from fragmodel.data.ingest import ingest, iter_records
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.planning.data import count, given
@@ -34,14 +35,16 @@ def test_counts_are_those_of_ingestion(tmp_path: Path) -> None:
     run = load_config(ROOT / "config.yaml")
     run = run.model_copy(update={"datasets": {"VenusX_Act": run.datasets["VenusX_Act"]}})
     data = count(run, ROOT)
+    negatives = Negatives(run.ingest.negatives.share, run.ingest.negatives.hard)
     rows = []
     for split in ("train", "valid", "test"):
         for task in run.datasets["VenusX_Act"].tasks:
             files = [ROOT / path for path in getattr(run.datasets["VenusX_Act"], split)]
             output = tmp_path / f"{split}-{task}.parquet"
             options = {"data_name": "VenusX_Act", "split": split, "rejects": tmp_path / "rejects.parquet"}
-            ingest(files, task=task, output=output, **options)
+            ingest(files, task=task, output=output, negatives=negatives, **options)
             rows += [(split, row) for row in read_rows(output, RECORDS)]
+    assert any(row["answer"] == "none" for _, row in rows)
     sequences = {row["sequence"] for _, row in rows}
     assert data.counted
     assert data.windows == len(sequences)

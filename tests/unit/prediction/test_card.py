@@ -20,15 +20,15 @@ def test_the_best_baseline_goes_by_direction_and_of_equal_ones_by_name():
         alignment={"iou_mean": 0.25, "boundary_error": {"value": 4.0, "low": 2.0, "high": 6.0}},
     )
     assert rows == {
-        "iou_mean": ("0.500", "0.250, alignment"),
-        "boundary_error ↓": ("3.2", "4.0 [2.0, 6.0], alignment"),
+        "iou_mean †": ("0.500", "0.250, alignment"),
+        "boundary_error † ↓": ("3.2", "4.0 [2.0, 6.0], alignment"),
     }
 
 
 def test_what_is_undefined_is_a_dash():
     undefined = {"value": None, "low": None, "high": None}
     rows = rows_of({"iou_mean": undefined, "f1_50": 0.5, "something": 1.0}, a={"iou_mean": undefined})
-    assert rows == {"iou_mean": ("–", "–"), "f1_50": ("0.500", "–")}
+    assert rows == {"iou_mean †": ("–", "–"), "f1_50 †": ("0.500", "–")}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"A": {"poetry": {}}}', '{"A": {"function": {"n": 1}}}'])

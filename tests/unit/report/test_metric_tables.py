@@ -112,4 +112,5 @@ def test_csv_has_a_row_for_each_number():
     header, rows = metric_tables.csv_rows(metric_tables.task_table(METRICS, "grounding_single"))
     assert header[:6] == ["data_set", "task", "system", "n", "metric", "value"]
     assert len(rows) == 9
-    assert ("A", "grounding_single", "model", 10, "iou_mean", 0.6, 0.5, 0.7, 1) in map(tuple, rows)
+    assert ("A", "grounding_single", "model", 10, "iou_mean", 0.6, 0.5, 0.7, 1, 1) in map(tuple, rows)
+    assert {row[4] for row in rows if row[-1]} == {"iou_mean", "boundary_error"}

@@ -75,6 +75,20 @@ def test_nothing_comes_from_elsewhere(text, page):
     assert not re.search(r"@import|url\((?!#)", text)
 
 
+def test_every_table_says_what_is_conditional_on_presence(page):
+    """The sign stands beside each such metric, whose meaning the page tells, and the other ones are without."""
+    heads = [text.strip() for tag, text in page.texts if tag in ("th", "small") and text.strip()]
+    assert {"Mean IoU †", "F1 at IoU 0.5 †", "Residue MCC †"} <= set(heads)
+    assert {"Specificity", "False positives where absent", "Residue MCC, absent too"} <= set(heads)
+    assert not {"Mean IoU", "Residue MCC"} & set(heads)
+    captions = [
+        text for tag, text in page.texts if (tag == "span" and "by family" in text) or "of a family" in text
+    ]
+    assert any(text.startswith("Mean IoU †") or text.startswith("IoU †") for text in captions)
+    assert any("that ask about what is absent" in text for text in captions)
+    assert sum("of the records alone that have something to find" in text for _, text in page.texts) == 2
+
+
 def test_data_text_is_text(text, page):
     assert HOSTILE not in text
     scripts = [data for tag, data in page.texts if tag == "script"]

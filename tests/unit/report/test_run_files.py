@@ -8,6 +8,7 @@ import pytest
 from report_run import build_run
 from small_tables import grounding_record
 
+from fragmodel.data.grammar import NONE
 from fragmodel.errors import UserError
 from fragmodel.report import run_files
 from fragmodel.tables import RECORDS, read_rows, write_table
@@ -29,7 +30,9 @@ def test_splits_agree_with_a_plain_count(run):
         spans = [row["position_ref"] for row in rows if row["position_ref"]]
         spans += [span for row in rows for group in row["position_grd"] or [] for span in group]
         assert sorted(part.fragment_lengths) == sorted(end - start for start, end in spans)
-        assert part.classes.total() == sum(len(row["classes"]) for row in rows)
+        absent = [row for row in rows if row["answer"] == NONE]
+        assert part.absent == len(absent) == (len(rows) // 4 if part.task_type == "grounding_single" else 0)
+        assert part.classes.total() == sum(len(row["classes"]) for row in rows if row not in absent)
 
 
 def test_rejects_are_counted_by_reason(run):

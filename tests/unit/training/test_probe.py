@@ -19,6 +19,7 @@ ANSWERS = {
     3: f"{OPEN}(5,5){CLOSE}",  # holds nothing
     4: "SH3 domain",  # a training class, for a referring record only
     5: "no domain",
+    6: "none",  # there is nothing to find
 }
 
 
@@ -64,6 +65,8 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
         ([3], False, 0.0, 0.0),
         ([4, 5], True, 0.5, 0.5),
         ([4, 1, 1, 1], False, 0.75, 0.375),
+        ([6, 5], False, 0.5, 0.0),
+        ([6], True, 0.0, 0.0),
     ],
 )
 def test_counts_answers_in_form_and_scores_them(tokens, referring, formed, score, monkeypatch):
@@ -80,6 +83,13 @@ def test_tasks_weigh_alike_and_what_has_no_form_is_scored_alone(monkeypatch):
     assert made(Model()) == {"well_formed": 0.0, "score": pytest.approx((1 + 0) / 2)}
     made.scored = False
     assert made(Model()) == {"well_formed": 0.0}
+
+
+def test_where_there_is_nothing_to_find_saying_so_is_right(monkeypatch):
+    monkeypatch.setattr(probe, "greedy_answers", first_tokens)
+    made = probe_of([6, 1], referring=False)
+    made.records = [record._replace(position_grd=[[]], answer="none") for record in made.records]
+    assert made(Model()) == {"well_formed": 1.0, "score": pytest.approx(0.5)}
 
 
 def test_the_log_holds_it(tmp_path):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import auc
+from sklearn.metrics import auc, matthews_corrcoef, precision_score, recall_score, roc_auc_score
 
+from fragmodel import metric_names
 from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScores, weighted_median
 from fragmodel.evaluation.metrics.spans import Labelled, hits, overlaps
 from fragmodel.vocabulary import Span
@@ -25,6 +26,17 @@ ITEMS = st.lists(
     st.builds(lambda true, guess: GroundingItem(true, guess, "ok", LENGTH), GROUPS.filter(bool), GROUPS),
     min_size=1,
     max_size=6,
+)
+
+
+ABSENT = st.lists(
+    st.builds(
+        lambda name, guess, status: GroundingItem([(name, [])] if name else [], guess, status, LENGTH),
+        st.sampled_from(["a", "b", ""]),
+        GROUPS,
+        st.sampled_from(["ok", "no_span", "empty"]),
+    ),
+    max_size=5,
 )
 
 
@@ -70,6 +82,70 @@ def test_weights_repeat_records(items, data):
     got = GroundingScores(items, grouped=True).values(np.array([weights], dtype=float))
     expected = at_once(GroundingScores(repeated, grouped=True), len(repeated))
     assert {name: value[0] for name, value in got.items()} == pytest.approx(expected, nan_ok=True)
+
+
+@settings(max_examples=25)
+@given(ITEMS, ABSENT, st.booleans())
+def test_absent_records_change_no_metric_that_is_conditional_on_presence(items, absent, grouped):
+    without = GroundingScores(items, grouped=grouped)
+    scores = GroundingScores([*absent, *items], grouped=grouped)
+    expected, got = at_once(without, len(items)), at_once(scores, len(absent) + len(items))
+    conditional = [name for name in expected if metric_names.metric(name).given_presence]
+    assert len(conditional) == (39 if grouped else 19)
+    assert {name: got[name] for name in conditional} == pytest.approx(
+        {name: expected[name] for name in conditional}, nan_ok=True
+    )
+    assert set(got) - set(conditional) == {
+        *(f"{name}_rate" for name in ("parse_failure", "out_of_range", "reversed")),
+        *(name for name in metric_names.DETECTION if name != "detection_auroc"),
+    }
+    assert scores.per_class() == without.per_class()
+    single = scores.per_record()
+    assert np.isnan(single["iou"][: len(absent)]).all() and not np.isnan(single["iou"][len(absent) :]).any()
+    assert all(np.isnan(expected[name]) for name in metric_names.DETECTION if name != "detection_auroc")
+
+
+@settings(max_examples=25)
+@given(ITEMS, ABSENT.filter(bool), st.booleans())
+def test_detection_is_that_of_scikit_learn(items, absent, grouped):
+    items = [*items, *absent]
+    true = [any(spans for _, spans in item.true) for item in items]
+    guess = [any(spans for _, spans in item.predicted) for item in items]
+    got = at_once(GroundingScores(items, grouped=grouped), len(items))
+    assert got["specificity"] == pytest.approx(recall_score(true, guess, pos_label=0, zero_division=0))
+    assert got["false_positive_rate"] == pytest.approx(1 - got["specificity"])
+    assert got["detection_precision"] == pytest.approx(precision_score(true, guess, zero_division=0))
+    assert got["detection_recall"] == pytest.approx(recall_score(true, guess))
+    if not grouped:
+        planes = np.zeros((2, len(items), LENGTH), dtype=int)
+        for row, item in enumerate(items):
+            for side, groups in enumerate((item.true, item.predicted)):
+                for start, end in (span for _, spans in groups for span in spans):
+                    planes[side, row, start:end] = 1
+        assert got["residue_mcc_all"] == pytest.approx(matthews_corrcoef(*planes.reshape(2, -1)), abs=1e-9)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from([None, -1.0, 0.0, 0.5, 2.0]), st.integers(0, 3)), min_size=2
+    )
+)
+def test_auroc_is_that_of_scikit_learn(rows):
+    items = [
+        GroundingItem([("a", [Span(0, 5)] if true else [])], [], "ok", LENGTH, confidence=confidence)
+        for true, confidence, _ in rows
+    ]
+    weights = np.array([[weight for *_, weight in rows]], dtype=float)
+    found = GroundingScores(items, grouped=False).values(weights)
+    kept = [(true, confidence, weight) for true, confidence, weight in rows if weight]
+    if all(confidence is None for _, confidence, _ in rows):
+        assert "detection_auroc" not in found
+    elif len({true for true, *_ in kept}) < 2:
+        assert np.isnan(found["detection_auroc"]).all()
+    else:
+        true, confidence, weight = zip(*kept, strict=True)
+        expected = roc_auc_score(true, [-9.0 if c is None else c for c in confidence], sample_weight=weight)
+        assert found["detection_auroc"][0] == pytest.approx(expected)
 
 
 def test_hand_worked_group():

@@ -22,13 +22,13 @@ AUDIT = {
 }
 
 
-def split(task, name, lengths, classes):
+def split(task, name, lengths, classes, absent=0):
     lengths = np.array(lengths, dtype=np.int64)
-    return SplitSummary("A", task, name, len(lengths), 2, 1, lengths * 10, lengths, Counter(classes))
+    return SplitSummary("A", task, name, len(lengths), 2, 1, lengths * 10, lengths, Counter(classes), absent)
 
 
 SPLITS = [
-    split("grounding_single", "train", [3, 5, 9], {"x": 2, "y": 1}),
+    split("grounding_single", "train", [3, 5, 9], {"x": 2, "y": 1}, absent=2),
     split("grounding_single", "test", [4], {"x": 1}),
     split("referring_desc", "train", [3, 5], {"x": 2}),
 ]
@@ -44,10 +44,12 @@ def section(tmp_path):
 
 
 def test_records_count_by_task_and_fragments_once(section):
-    assert section["split_rows"] == [
-        {"data_name": "A", "task": "grounding_single", "train": 3, "test": 1, "proteins": 4, "rejected": 2},
-        {"data_name": "A", "task": "referring_desc", "train": 2, "proteins": 2, "rejected": 1},
-    ]
+    single, describing = section["split_rows"]
+    assert single == {
+        **{"data_name": "A", "task": "grounding_single", "proteins": 4, "rejected": 2},
+        **{"train": 3, "train_absent": 2, "test": 1, "test_absent": 0},
+    }
+    assert (describing["task"], describing["train"], describing["train_absent"]) == ("referring_desc", 2, 0)
     assert section["common"] == {"A": (2, [("x", 3), ("y", 1)])}  # of grounding alone
     (picture,) = section["lengths"]
     assert picture.alt == "Fragment lengths in A; median residues: train 5, test 4."

@@ -27,7 +27,7 @@ def scored(rows=ROWS, task="grounding_single"):
 
 def test_data_sets_of_a_family_are_pooled():
     found = families_section(scored(), "grounding_single")
-    active, domain = found["rows"]
+    active, domain = found["tables"][0]["rows"]
     assert (active.family, active.data_sets, active.n) == ("active site", 2, 3)
     assert (domain.family, domain.data_sets, domain.n) == ("domain", 1, 1)
     assert list(active.cells) == ["model", "alignment"] and list(domain.cells) == ["model", "random_span"]
@@ -36,7 +36,7 @@ def test_data_sets_of_a_family_are_pooled():
 
 
 def test_intervals_are_those_of_drawn_proteins():
-    active = families_section(scored(), "grounding_single")["rows"][0].cells["model"]
+    active = families_section(scored(), "grounding_single")["tables"][0]["rows"][0].cells["model"]
     proteins, values = (
         np.array(["P2", "P3", "P1"]),
         np.array([0.0, 0.5, 1.0]),
@@ -48,7 +48,7 @@ def test_intervals_are_those_of_drawn_proteins():
 def test_another_task_has_none_and_the_csv_has_all():
     assert families_section(scored(), "referring_desc") == {}
     found = families_section(scored(), "grounding_single")
-    assert found["systems"] == ["model", "alignment", "random_span"]
+    assert found["tables"][0]["systems"] == ["model", "alignment", "random_span"]
     header, lines = found["csv"]["families-grounding_single"]
     assert len(lines) == 4 and all(len(line) == len(header) for line in lines)
     assert lines[1][:6] == ["active site", 2, 3, "alignment", "iou", 0.25]

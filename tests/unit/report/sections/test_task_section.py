@@ -4,6 +4,7 @@ import pytest
 from report_run import build_run
 
 from fragmodel import metric_names
+from fragmodel.metric_names import DETECTION
 from fragmodel.report import metric_tables, run_files, style
 from fragmodel.report.sections.task import task_section
 
@@ -39,8 +40,26 @@ def test_every_table_is_about_the_primary_metric(sections):
     for task, section in sections.items():
         primary = metric_names.primary(task)
         assert section["verdict"].metric == section["subsets"]["metric"] == primary
-        assert section["families"]["metric"].key == metric_names.RECORD_METRIC[task]
+        assert section["families"]["tables"][0]["metric"].key == metric_names.RECORD_METRIC[task]
         assert {line[3] for line in section["csv"][f"parts-{task}"][1]} == {primary.key}
+
+
+def test_what_is_absent_has_its_own_table(sections):
+    found = {
+        task: [metric.key for metric in section["table"].detection] for task, section in sections.items()
+    }
+    assert found.pop("grounding_single") == [key for key in DETECTION if key != "detection_auroc"]
+    assert not any(found.values())
+    single = sections["grounding_single"]
+    ((absent, count),) = {(row.absent, row.n) for row in single["table"].rows}
+    assert absent > 1
+    by_iou, by_specificity = single["families"]["tables"]
+    assert (by_iou["rows"][0].n, by_specificity["rows"][0].n) == (count - absent, absent)
+    model = by_specificity["rows"][0].cells["model"].value
+    (row,) = (row for row in single["table"].rows if row.system == "model")
+    assert model == row.cells["specificity"].value == 1 - row.cells["false_positive_rate"].value
+    # No figure counts a record that has no place.
+    assert f"of {count - absent} records" in single["places"][0][1][0].alt
 
 
 def test_parts_of_the_test_set_are_in_the_order_of_their_numbers(sections):
