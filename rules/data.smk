@@ -22,7 +22,7 @@ rule assign_splits:
     params:
         datasets=json.dumps(
             {
-                name: json.loads(slice_of(dataset, "tasks", "weight", "family"))
+                name: json.loads(slice_of(dataset, "tasks", "weight"))
                 for name, dataset in run.datasets.items()
             }
         ),

@@ -38,9 +38,10 @@ class EvaluationConfig(Section):
     bertscore: str | None = None
     """Local folder of a transformers encoder: adds BERTScore with it to the metrics of free text."""
     clean_only: bool = False
-    """Score only test records without a relative in training (below the lowest of `identity_thresholds`)."""
+    """Score only test records that are clean: neither protein nor fragment has a relative in training (from the lowest
+    of `identity_thresholds` on)."""
     identity_thresholds: list[Annotated[float, Field(gt=0, le=1)]] = [0.9, 0.5, 0.3]
-    """Sequence identities at which test proteins are checked for relatives in training."""
+    """Sequence identities at which test proteins and fragments are checked for relatives in training."""
 
 
 class ReportConfig(Section):

@@ -53,7 +53,8 @@ def part(key: str) -> str:
         return "No relative in training"
     for prefix, text in (
         ("fragment_length_", "Fragment of {} residues"),
-        ("identity_", "Identity to training {}"),
+        ("identity_", "Identity of the protein to training {}"),
+        ("fragment_identity_", "Identity of the fragment to training {}"),
     ):
         if key.startswith(prefix):
             return text.format(key.removeprefix(prefix).replace("-", "–")).replace(

@@ -84,8 +84,8 @@ def test_an_edit_concerns_those_who_can_run_it(package: Path, edited: str, chang
     [
         (
             "tables/contracts.py",
-            '"leakage",\n    1',
             '"leakage",\n    2',
+            '"leakage",\n    3',
             {SCORE},
         ),  # a table that scoring reads
         ("vocabulary.py", "1021", "1022", {INGEST, TRAINING}),
