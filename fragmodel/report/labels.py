@@ -16,6 +16,7 @@ SYSTEMS = {
     MODEL: "Model",
     "majority": "Majority",
     "nearest_embedding": "Nearest embedding",
+    "linear_probe": "Linear probe",
     "alignment": "Alignment",
     "position_prior": "Position prior",
     "random_span": "Random span",

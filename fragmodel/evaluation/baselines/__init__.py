@@ -22,7 +22,8 @@ from fragmodel.vocabulary import TASK_TYPES
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("majority", "nearest_embedding", "alignment", "position_prior", "random_span")
+NAMES = ("majority", "nearest_embedding", "linear_probe", "alignment", "position_prior", "random_span")
+_OF_STATES = ("nearest_embedding", "linear_probe")
 
 
 def run_baselines(
@@ -39,16 +40,17 @@ def run_baselines(
     """Answer the test records of a data set with each baseline and write them as a PREDICTIONS table.
 
     The column ``system`` is the baseline's name; prompts are empty, tokens and seconds 0. The file's
-    metadata says which alignment tool was used. Bytes are deterministic.
+    metadata says which alignment tool was used (``alignment_tool``), and the average precision over residues of the
+    taggers (``residue_aupr``: system → task → value). Bytes are deterministic.
 
     Args:
         train: RECORDS tables of the training split, all tasks.
         test: RECORDS tables of the split to answer.
         names: baselines to run, of :data:`NAMES`.
-        store: embedding store; without one `nearest_embedding` is left out, with a warning.
+        store: embedding store; without one the systems that need states are left out, with a warning.
         fingerprint: fingerprint of the encoder in the store, where it holds several.
         output: the table.
-        seed: seed of `random_span`.
+        seed: seed of `random_span` and `linear_probe`.
         threads: threads of MMseqs2.
 
     Raises:
@@ -63,14 +65,17 @@ def run_baselines(
         "random_span": lambda known, asked: random_span(known, asked, seed),
     }
     if "alignment" in names:
-        systems["alignment"] = Alignment(threads)
-    if "nearest_embedding" in names:
+        systems["alignment"] = Alignment(known, asked, threads)
+    if wanted := [name for name in _OF_STATES if name in names]:
         if store is None:
-            logger.warning("baseline nearest_embedding left out: it needs an embedding store")
+            logger.warning("baselines %s left out: they need an embedding store", ", ".join(wanted))
         else:
             from fragmodel.embeddings.store import EmbeddingStore
+            from fragmodel.evaluation.baselines.probe import LinearProbe
 
-            systems["nearest_embedding"] = NearestEmbedding(EmbeddingStore(store, fingerprint))
+            states = EmbeddingStore(store, fingerprint)
+            systems["nearest_embedding"] = NearestEmbedding(states)
+            systems["linear_probe"] = LinearProbe(states, seed)
 
     metadata: dict[str, Any] = {
         "seed": seed,
@@ -85,6 +90,8 @@ def run_baselines(
                     writer.write(_row(name, key, text, right[key]))
         if "alignment" in names:
             metadata["alignment_tool"] = systems["alignment"].tool
+        if "linear_probe" in names and "linear_probe" in systems:
+            metadata["residue_aupr"] = {"linear_probe": systems["linear_probe"].residue_aupr}
 
 
 def _by_task(records: Mapping[Key, Reference]) -> dict[str, list[Reference]]:

@@ -2,23 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
 from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts, scaled
+from fragmodel.evaluation.baselines.states import Store, nearest_rows, pooled, unit
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference
-from fragmodel.vocabulary import GROUNDING_TASKS, Span
-
-
-class Store(Protocol):
-    """What is used of :class:`fragmodel.embeddings.store.EmbeddingStore`."""
-
-    def get(self, sequence: str) -> Any:
-        """Encoder states, a float tensor [residues + 2, dim]; row i + 1 is residue i."""
+from fragmodel.vocabulary import GROUNDING_TASKS
 
 
 class NearestEmbedding:
@@ -34,34 +27,33 @@ class NearestEmbedding:
 
     def __call__(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
         """An answer for each record of ``asked``."""
-        task = asked[0].key.task_type
-        memory, queries = self._pooled(known), self._pooled(asked)
-        by_class: dict[str, list[int]] = defaultdict(list)
-        for index, record in enumerate(known):
-            by_class[normalise(record.class_name)].append(index)
-        texts = {}
-        for record, query in zip(asked, queries, strict=True):
-            rows = by_class.get(normalise(record.class_name)) if task == "grounding_single" else None
-            if rows is None:
-                best = int(np.argmax(memory @ query))
-            else:
-                best = rows[int(np.argmax(memory[rows] @ query))]
-            texts[record.key] = _transfer(known[best], record)
-        return texts
+        memory, queries = (unit(pooled(self._store, records)) for records in (known, asked))
+        neighbour = np.empty(len(asked), dtype=np.int64)
+        for among, askers in _searches(known, asked):
+            neighbour[askers] = (
+                nearest_rows(memory, queries[askers])
+                if among is None
+                else np.array(among)[nearest_rows(memory[among], queries[askers])]
+            )
+        return {
+            record.key: _transfer(known[row], record) for record, row in zip(asked, neighbour, strict=True)
+        }
 
-    def _pooled(self, records: Sequence[Reference]) -> np.ndarray:
-        """Unit vectors, float32 [records, dim]; each window is read once."""
-        by_window: dict[str, list[int]] = defaultdict(list)
-        for index, record in enumerate(records):
-            by_window[record.sequence].append(index)
-        pooled: list[np.ndarray] = [np.empty(0)] * len(records)
-        for sequence, indices in by_window.items():
-            states = self._store.get(sequence).float().numpy()
-            for index in indices:
-                span = records[index].position_ref or Span(0, len(sequence))
-                pooled[index] = states[span.start + 1 : span.end + 1].mean(axis=0)  # row 0 is BOS
-        vectors = np.stack(pooled).astype(np.float32)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+def _searches(
+    known: Sequence[Reference], asked: Sequence[Reference]
+) -> list[tuple[list[int] | None, list[int]]]:
+    """Rows of training (``None``: all) and the rows of ``asked`` that search them."""
+    if asked[0].key.task_type != "grounding_single":
+        return [(None, list(range(len(asked))))]
+    of_class: dict[str, list[int]] = defaultdict(list)
+    for index, record in enumerate(known):
+        of_class[normalise(record.class_name)].append(index)
+    askers: dict[str | None, list[int]] = defaultdict(list)
+    for index, record in enumerate(asked):
+        name = normalise(record.class_name)
+        askers[name if name in of_class else None].append(index)
+    return [(None if name is None else of_class[name], rows) for name, rows in askers.items()]
 
 
 def _transfer(neighbour: Reference, record: Reference) -> str:
