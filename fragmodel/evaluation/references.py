@@ -28,7 +28,7 @@ class Key(NamedTuple):
 
 _COLUMNS = (
     *(*Key._fields, "uid", "sequence", "answer", "classes"),
-    *("position_ref", "position_grd", "position_ignored"),
+    *("position_ref", "position_grd", "position_ignored", "start", "class_ids"),
 )
 
 
@@ -46,6 +46,8 @@ class Reference:
     ignored: list[tuple[str, list[Span]]] = field(
         default_factory=list
     )  # parts that are neither right nor wrong
+    start: int = 0  # first residue of the window in the whole protein
+    class_ids: list[str] = field(default_factory=list)  # aligned with `classes`
 
     @property
     def length(self) -> int:
@@ -89,7 +91,7 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
     """
     references: dict[Key, Reference] = {}
     for path in paths:
-        for *names, uid, sequence, answer, classes, place, spans, parts in iter_columns(
+        for *names, uid, sequence, answer, classes, place, spans, parts, start, class_ids in iter_columns(
             path, RECORDS, _COLUMNS
         ):
             key = Key(*names)
@@ -99,7 +101,9 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
                 raise UserError(f"{path}: record '{key.record_id}' occurs twice; give each file once")
             groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
             ignored = [(part["class_name"], [Span(part["start"], part["end"])]) for part in parts or []]
-            references[key] = Reference(key, uid, sequence, answer, classes, place, groups, ignored)
+            references[key] = Reference(
+                key, uid, sequence, answer, classes, place, groups, ignored, start, class_ids
+            )
     if not references:
         files = ", ".join(map(str, paths))
         raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))

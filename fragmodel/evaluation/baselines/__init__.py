@@ -13,12 +13,13 @@ from typing import Any
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.baselines.alignment import Alignment
+from fragmodel.evaluation.baselines.imported import Imported
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span
 from fragmodel.evaluation.references import Key, Reference, read_references
 from fragmodel.tables import PREDICTIONS, open_writer
 from fragmodel.versions import BASELINES, versions_of
-from fragmodel.vocabulary import TASK_TYPES
+from fragmodel.vocabulary import MODEL, TASK_TYPES
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def run_baselines(
     output: Path,
     seed: int = 1,
     threads: int = 1,
+    annotations: Mapping[str, Sequence[Path]] | None = None,
 ) -> None:
     """Answer the test records of a data set with each baseline and write them as a PREDICTIONS table.
 
@@ -52,10 +54,15 @@ def run_baselines(
         output: the table.
         seed: seed of `random_span` and `linear_probe`.
         threads: threads of MMseqs2.
+        annotations: files by system name (:mod:`fragmodel.evaluation.baselines.imported`).
 
     Raises:
-        UserError: an unknown name, or a file that is no RECORDS table.
+        UserError: an unknown name, a name that is taken, a file that is no RECORDS table, or a file of annotations that
+            cannot be read or has nothing about the proteins asked for.
     """
+    annotations = annotations or {}
+    if taken := sorted({*NAMES, MODEL} & annotations.keys()):
+        raise UserError(f"evaluation.annotations: the name '{taken[0]}' is taken; choose another")
     if unknown := sorted(set(names) - set(NAMES)):
         raise UserError(f"baselines: unknown name '{unknown[0]}'; one of {', '.join(NAMES)}")
     known, asked = (_by_task(read_references(paths)) for paths in (train, test))
@@ -77,13 +84,16 @@ def run_baselines(
             systems["nearest_embedding"] = NearestEmbedding(states)
             systems["linear_probe"] = LinearProbe(states, seed)
 
+    everything = [record for records in asked.values() for record in records]
+    systems |= {name: Imported(name, paths, everything) for name, paths in sorted(annotations.items())}
+
     metadata: dict[str, Any] = {
         "seed": seed,
         "train_records": sum(map(len, known.values())),
         "environment": versions_of(BASELINES),
     }
     with open_writer(output, PREDICTIONS, metadata) as writer:
-        for name in (name for name in NAMES if name in names and name in systems):
+        for name in [*(name for name in NAMES if name in names and name in systems), *sorted(annotations)]:
             for task in (task for task in TASK_TYPES if known.get(task) and asked.get(task)):
                 right = {reference.key: reference.answer for reference in asked[task]}
                 for key, text in systems[name](known[task], asked[task]).items():
