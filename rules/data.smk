@@ -22,7 +22,7 @@ rule assign_splits:
     params:
         datasets=json.dumps(
             {
-                name: json.loads(slice_of(dataset, "tasks", "weight", "family", "complete"))
+                name: json.loads(slice_of(dataset, "tasks", "weight", "complete"))
                 for name, dataset in run.datasets.items()
             }
         ),

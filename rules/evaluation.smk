@@ -5,6 +5,9 @@
 TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
+ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in paths]
+
+
 rule generate:
     input:
         model=TRAINED,
@@ -54,6 +57,7 @@ rule baselines:
         train=lambda wildcards: records_of(wildcards.data_name, "train"),
         test=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
+        annotations=unchanging(ANNOTATIONS),
     output:
         predictions=results("baselines/{data_name}.parquet"),
     log:
@@ -69,6 +73,11 @@ rule baselines:
     params:
         packages=packages(BASELINES),
         names=option("--name", *run.evaluation.baselines),
+        annotations=option(
+            "--annotations",
+            *(f"{name}={path}" for name, paths in run.evaluation.annotations.items() for path in paths),
+        ),
+        contents=contents.of(ANNOTATIONS),
         train=option_of("--train", "train"),
         test=option_of("--test", "test"),
         store=option("--store", *([run.embeddings.store] if STORE else [])),
@@ -81,7 +90,7 @@ rule baselines:
         ),
     shell:
         "exec python -m fragmodel --log {log:q} baselines {params.train} {params.test} {params.names} --output {output.predictions:q}"
-        " {params.store} {params.manifests} --seed {params.seed} --threads {threads}"
+        " {params.store} {params.manifests} {params.annotations} --seed {params.seed} --threads {threads}"
 
 
 rule score:

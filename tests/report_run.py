@@ -191,7 +191,13 @@ def _log() -> str:
 
 
 def _leakage(data_names: tuple[str, ...]) -> dict[str, Any]:
-    part = {"proteins": 6, "relatives": {"0.9": 0, "0.5": 1, "0.3": 2}}
+    part = {
+        "proteins": 6,
+        "relatives": {"0.9": 0, "0.5": 1, "0.3": 2},
+        "records": 9,
+        "fragment_relatives": {"0.9": 1, "0.5": 2, "0.3": 4},
+        "clean": {"0.9": 8, "0.5": 6, "0.3": 4},
+    }
     return {
         "method": "mmseqs2",
         "note": "MMseqs2 easy-search; the alignment covers at least half of the shorter sequence.",

@@ -56,7 +56,7 @@ def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, An
     rows = []
     for key, value in section["properties"].items():
         nested = value if "$ref" in value else value.get("additionalProperties")
-        if nested:
+        if nested and "$ref" in nested:
             name = f"{path}{key}." + ("" if "$ref" in value else "NAME.")
             below[name] = parts[nested["$ref"].rpartition("/")[2]]
         else:
@@ -74,6 +74,8 @@ def _values(schema: dict[str, Any]) -> str:
         return " or ".join(_values(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "object":
+        return f"NAME: {_values(schema['additionalProperties'])}"
     if schema["type"] == "array":
         return f"list of {_values(schema['items'])}"
     limits = [

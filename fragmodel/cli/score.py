@@ -27,7 +27,10 @@ def score(
         Path | None, typer.Option(help="The audit's table: adds the metrics by identity to training.")
     ] = None,
     identity_threshold: Annotated[
-        float, typer.Option(help="Records below this identity to training are the clean part.")
+        float,
+        typer.Option(
+            help="Records below this identity to training, by protein and fragment, are the clean part."
+        ),
     ] = 0.3,
     clean_only: Annotated[bool, typer.Option(help="Score the clean part only.")] = False,
     bootstrap_samples: Annotated[

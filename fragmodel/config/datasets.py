@@ -19,9 +19,10 @@ class DatasetConfig(Section):
     """Raw files of the test split."""
     split: Literal["published", "by_cluster"] = "published"
     """`published` takes the splits as the files have them; `by_cluster` deals the proteins of `train` to all three, \
-together with those of all such data sets, so that no two relatives stand in different ones."""
+together with those of all such data sets, so that no two relatives stand in different ones, by protein or by \
+fragment."""
     split_identity: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Sequence identity from which `by_cluster` takes two proteins for relatives."""
+    """Sequence identity from which `by_cluster` takes two proteins or fragments for relatives."""
     tasks: list[TaskType] = ["referring_desc", "referring_class", "grounding_single", "grounding_group"]
     """Task types to make from the files."""
     family: Family | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fragmodel.config.section import Folder, Positive, Section
+from fragmodel.config.section import Folder, Paths, Positive, Section
 
 
 class EvaluationConfig(Section):
@@ -24,23 +24,29 @@ class EvaluationConfig(Section):
     gpus: Annotated[int, Field(ge=0, le=1)] = 0
     """GPUs that each generation job asks the cluster for; a visible GPU is used in any case."""
     baselines: list[
-        Literal["majority", "nearest_embedding", "alignment", "position_prior", "random_span"]
+        Literal["majority", "nearest_embedding", "linear_probe", "alignment", "position_prior", "random_span"]
     ] = [
         "majority",
         "nearest_embedding",
+        "linear_probe",
         "alignment",
         "position_prior",
         "random_span",
     ]
     """Baselines to score beside the model."""
+    annotations: dict[str, Paths] = {}
+    """Annotations made elsewhere, scored as systems: files by the system's name (InterProScan results with their \
+FASTA, UniProt files, HMMER's domain tables, or tables with `uid`, `class`, `start`, `end`). Every data set is looked \
+up in them."""
     bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
     """Bootstrap resamples of the 95 % intervals; 0 leaves the intervals out."""
     bertscore: str | None = None
     """Local folder of a transformers encoder: adds BERTScore with it to the metrics of free text."""
     clean_only: bool = False
-    """Score only test records without a relative in training (below the lowest of `identity_thresholds`)."""
+    """Score only test records that are clean: neither protein nor fragment has a relative in training (from the \
+lowest of `identity_thresholds` on)."""
     identity_thresholds: list[Annotated[float, Field(gt=0, le=1)]] = [0.9, 0.5, 0.3]
-    """Sequence identities at which test proteins are checked for relatives in training."""
+    """Sequence identities at which test proteins and fragments are checked for relatives in training."""
 
 
 class ReportConfig(Section):

@@ -26,7 +26,7 @@ class Key(NamedTuple):
 
 _COLUMNS = (
     *(*Key._fields, "uid", "sequence", "answer", "classes"),
-    *("position_ref", "position_grd", "position_ignored"),
+    *("position_ref", "position_grd", "position_ignored", "start", "class_ids"),
 )
 
 
@@ -44,6 +44,8 @@ class Reference:
     ignored: list[tuple[str, list[Span]]] = field(
         default_factory=list
     )  # parts that are neither right nor wrong
+    start: int = 0  # first residue of the window in the whole protein
+    class_ids: list[str] = field(default_factory=list)  # aligned with `classes`
 
     @property
     def length(self) -> int:
@@ -93,7 +95,7 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
     """
     references: dict[Key, Reference] = {}
     for path in paths:
-        for *names, uid, sequence, answer, classes, place, spans, parts in iter_columns(
+        for *names, uid, sequence, answer, classes, place, spans, parts, start, class_ids in iter_columns(
             path, RECORDS, _COLUMNS
         ):
             key = Key(*names)
@@ -101,7 +103,9 @@ def read_references(paths: Sequence[Path], task: str | None = None) -> dict[Key,
                 continue
             if key in references:
                 raise UserError(f"{path}: record '{key.record_id}' occurs twice; give each file once")
-            references[key] = _reference(key, uid, sequence, answer, classes, place, spans, parts)
+            references[key] = _reference(
+                key, uid, sequence, answer, classes, place, spans, parts, start, class_ids
+            )
     if not references:
         files = ", ".join(map(str, paths))
         raise UserError(f"{files}: no reference record" + (f" of task '{task}'" if task else ""))
@@ -124,10 +128,12 @@ def _reference(
     place: Span | None,
     spans: list[list[Span]] | None,
     parts: list[dict[str, Any]] | None,
+    start: int,
+    class_ids: list[str],
 ) -> Reference:
     groups = _named(spans or [], classes, key.task_type, answer, len(sequence))
     ignored = [(part["class_name"], [Span(part["start"], part["end"])]) for part in parts or []]
-    return Reference(key, uid, sequence, answer, classes, place, groups, ignored)
+    return Reference(key, uid, sequence, answer, classes, place, groups, ignored, start, class_ids)
 
 
 def _named(

@@ -53,7 +53,7 @@ def score(
             classes among which retrieval searches.
         bootstrap_samples: resamples of the 95 % intervals, drawn over proteins; 0 leaves the intervals out.
         seed: seed of the resamples.
-        identity_threshold: records below this identity to training are the part ``clean``.
+        identity_threshold: records below this identity to training, by protein and by fragment, are the part ``clean``.
         clean_only: score only the records of that part (needs ``leakage``); predictions of others are passed over.
         task: score this task type only.
         encode: sentence encoder of the similarity and retrieval metrics; ``None`` leaves them out.

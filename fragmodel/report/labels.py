@@ -16,6 +16,7 @@ SYSTEMS = {
     MODEL: "Model",
     "majority": "Majority",
     "nearest_embedding": "Nearest embedding",
+    "linear_probe": "Linear probe",
     "alignment": "Alignment",
     "position_prior": "Position prior",
     "random_span": "Random span",
@@ -53,7 +54,8 @@ def part(key: str) -> str:
         return "No relative in training"
     for prefix, text in (
         ("fragment_length_", "Fragment of {} residues"),
-        ("identity_", "Identity to training {}"),
+        ("identity_", "Identity of the protein to training {}"),
+        ("fragment_identity_", "Identity of the fragment to training {}"),
     ):
         if key.startswith(prefix):
             return text.format(key.removeprefix(prefix).replace("-", "–")).replace(

@@ -124,12 +124,16 @@ SCORED = _schema(
 
 LEAKAGE = _schema(
     "leakage",
-    1,
+    2,
     _required("record_id", pa.string()),
     _required("uid", pa.string()),
     _required("data_name", pa.string()),
     _required("task_type", pa.string()),
-    _required("identity", pa.float64()),  # highest to any training sequence, 0 when no relative was found
+    _required(
+        "identity", pa.float64()
+    ),  # highest of the window to any in training, 0 when no relative was found
+    # Highest of a fragment that the record asks about to anything in training; null for a record without a fragment.
+    pa.field("fragment_identity", pa.float64()),
     maker="rule audit_leakage",
 )
 

@@ -32,13 +32,13 @@ def audit(
     train: Annotated[list[Path], typer.Option(help="Records of training; repeat for several tables.")],
     test: Annotated[list[Path], typer.Option(help="Records that are scored; repeat for several tables.")],
     summary: Annotated[Path, typer.Option(help="Counts as JSON.")],
-    table: Annotated[Path, typer.Option(help="Highest identity of each record, as Parquet.")],
+    table: Annotated[Path, typer.Option(help="Highest identities of each record, as Parquet.")],
     identity: Annotated[
         list[float] | None, typer.Option(min=0, max=1, help="Identities to count at; repeat for several.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the search for relatives.")] = 1,
 ) -> None:
-    """Find the nearest training relative of every test protein."""
+    """Find the nearest training relatives of every test record: of its protein, and of its fragment."""
     from fragmodel.homology.leakage import audit_leakage
 
     audit_leakage(

@@ -59,11 +59,21 @@ def baselines(
     manifest: Manifests = None,
     seed: Annotated[int, typer.Option(help="Seed of random answers.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the search for relatives.")] = 1,
+    annotations: Annotated[
+        list[str] | None, typer.Option(help="A file of a system: NAME=PATH; repeat for several.")
+    ] = None,
 ) -> None:
     """Answer records with systems that need no language model."""
     from fragmodel.embeddings.manifest import embedded
+    from fragmodel.errors import UserError
     from fragmodel.evaluation.baselines import run_baselines
 
+    files: dict[str, list[Path]] = {}
+    for text in annotations or []:
+        system, equals, path = text.partition("=")
+        if not (system and equals and path):
+            raise UserError(f"--annotations {text}: expected NAME=PATH")
+        files.setdefault(system, []).append(Path(path))
     with embedded(manifest or [], store) as fingerprint:
         run_baselines(
             train,
@@ -74,4 +84,5 @@ def baselines(
             output=output,
             seed=seed,
             threads=threads,
+            annotations=files,
         )

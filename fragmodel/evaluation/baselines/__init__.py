@@ -13,16 +13,18 @@ from typing import Any
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.baselines.alignment import Alignment
+from fragmodel.evaluation.baselines.imported import Imported
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span
 from fragmodel.evaluation.references import Key, Reference, read_references
 from fragmodel.tables import PREDICTIONS, open_writer
 from fragmodel.versions import BASELINES, versions_of
-from fragmodel.vocabulary import TASK_TYPES
+from fragmodel.vocabulary import MODEL, TASK_TYPES
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("majority", "nearest_embedding", "alignment", "position_prior", "random_span")
+NAMES = ("majority", "nearest_embedding", "linear_probe", "alignment", "position_prior", "random_span")
+_OF_STATES = ("nearest_embedding", "linear_probe")
 
 
 def run_baselines(
@@ -35,25 +37,32 @@ def run_baselines(
     output: Path,
     seed: int = 1,
     threads: int = 1,
+    annotations: Mapping[str, Sequence[Path]] | None = None,
 ) -> None:
     """Answer the test records of a data set with each baseline and write them as a PREDICTIONS table.
 
     The column ``system`` is the baseline's name; prompts are empty, tokens and seconds 0. The file's
-    metadata says which alignment tool was used. Bytes are deterministic.
+    metadata says which alignment tool was used (``alignment_tool``), and the average precision over residues of the
+    taggers (``residue_aupr``: system → task → value). Bytes are deterministic.
 
     Args:
         train: RECORDS tables of the training split, all tasks.
         test: RECORDS tables of the split to answer.
         names: baselines to run, of :data:`NAMES`.
-        store: embedding store; without one `nearest_embedding` is left out, with a warning.
+        store: embedding store; without one the systems that need states are left out, with a warning.
         fingerprint: fingerprint of the encoder in the store, where it holds several.
         output: the table.
-        seed: seed of `random_span`.
+        seed: seed of `random_span` and `linear_probe`.
         threads: threads of MMseqs2.
+        annotations: files by system name (:mod:`fragmodel.evaluation.baselines.imported`).
 
     Raises:
-        UserError: an unknown name, or a file that is no RECORDS table.
+        UserError: an unknown name, a name that is taken, a file that is no RECORDS table, or a file of annotations that
+            cannot be read or has nothing about the proteins asked for.
     """
+    annotations = annotations or {}
+    if taken := sorted({*NAMES, MODEL} & annotations.keys()):
+        raise UserError(f"evaluation.annotations: the name '{taken[0]}' is taken; choose another")
     if unknown := sorted(set(names) - set(NAMES)):
         raise UserError(f"baselines: unknown name '{unknown[0]}'; one of {', '.join(NAMES)}")
     known, asked = (_by_task(read_references(paths)) for paths in (train, test))
@@ -63,14 +72,20 @@ def run_baselines(
         "random_span": lambda known, asked: random_span(known, asked, seed),
     }
     if "alignment" in names:
-        systems["alignment"] = Alignment(threads)
-    if "nearest_embedding" in names:
+        systems["alignment"] = Alignment(known, asked, threads)
+    if wanted := [name for name in _OF_STATES if name in names]:
         if store is None:
-            logger.warning("baseline nearest_embedding left out: it needs an embedding store")
+            logger.warning("baselines %s left out: they need an embedding store", ", ".join(wanted))
         else:
             from fragmodel.embeddings.store import EmbeddingStore
+            from fragmodel.evaluation.baselines.probe import LinearProbe
 
-            systems["nearest_embedding"] = NearestEmbedding(EmbeddingStore(store, fingerprint))
+            states = EmbeddingStore(store, fingerprint)
+            systems["nearest_embedding"] = NearestEmbedding(states)
+            systems["linear_probe"] = LinearProbe(states, seed)
+
+    everything = [record for records in asked.values() for record in records]
+    systems |= {name: Imported(name, paths, everything) for name, paths in sorted(annotations.items())}
 
     metadata: dict[str, Any] = {
         "seed": seed,
@@ -78,13 +93,15 @@ def run_baselines(
         "environment": versions_of(BASELINES),
     }
     with open_writer(output, PREDICTIONS, metadata) as writer:
-        for name in (name for name in NAMES if name in names and name in systems):
+        for name in [*(name for name in NAMES if name in names and name in systems), *sorted(annotations)]:
             for task in (task for task in TASK_TYPES if known.get(task) and asked.get(task)):
                 right = {reference.key: reference.answer for reference in asked[task]}
                 for key, text in systems[name](known[task], asked[task]).items():
                     writer.write(_row(name, key, text, right[key]))
         if "alignment" in names:
             metadata["alignment_tool"] = systems["alignment"].tool
+        if "linear_probe" in names and "linear_probe" in systems:
+            metadata["residue_aupr"] = {"linear_probe": systems["linear_probe"].residue_aupr}
 
 
 def _by_task(records: Mapping[Key, Reference]) -> dict[str, list[Reference]]:

@@ -1,7 +1,8 @@
 """Transfer by sequence alignment: classes, descriptions and places of the most similar training proteins."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, groupby, islice
 
 from fragmodel.data.grammar import NONE, grounding_answer
 from fragmodel.data.prompts import plain
@@ -21,37 +22,55 @@ class Alignment:
     Referring: the training fragment whose mapped place overlaps the fragment in question most. Grounding:
     all places (of the class in question for `grounding_single`) mapped through the alignment, or none where no hit
     has any. Function: the text of the best hit. Another record for which no hit has anything gets an empty answer.
+
+    One search serves all tasks, since they mostly show the same windows, and no more than the hits of one window are
+    held at a time.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, Sequence[Reference]],
+        asked: Mapping[str, Sequence[Reference]],
+        threads: int = 1,
+    ) -> None:
+        """``known`` and ``asked`` are the training and the test records by task."""
         self.tool = tool()
-        self._threads = threads
-        self._hits: dict[tuple[tuple[str, ...], tuple[str, ...]], list[list[Hit]]] = {}
+        self._known, self._asked, self._threads = known, asked, threads
+        self._texts: dict[str, Texts] | None = None
 
     def __call__(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
-        """An answer for each record of ``asked``."""
-        by_window: dict[str, list[Reference]] = defaultdict(list)
-        for record in known:
-            by_window[record.sequence].append(record)
-        queries = tuple(sorted({record.sequence for record in asked}))
-        targets = tuple(sorted(by_window))
-        hits = dict(zip(queries, self._search(queries, targets), strict=True))
-        task = asked[0].key.task_type
-        answer, otherwise = _answerer(task), NONE if task in GROUNDING_TASKS else ""
-        texts = {}
-        for record in asked:
-            said = (answer(record, hit, by_window[targets[hit.target]]) for hit in hits[record.sequence])
-            texts[record.key] = next((text for text in said if text), otherwise)
+        """An answer for each record of ``asked``, which is a task's among those given before."""
+        del known
+        if self._texts is None:
+            self._texts = self._answer_all()
+        return self._texts[asked[0].key.task_type]
+
+    def _answer_all(self) -> dict[str, Texts]:
+        tasks = [task for task in self._asked if self._known.get(task)]
+        nothing = {task: NONE if task in GROUNDING_TASKS else "" for task in tasks}
+        texts = {task: {record.key: nothing[task] for record in self._asked[task]} for task in tasks}
+        known, asked = (
+            {task: _by_window(each[task]) for task in tasks} for each in (self._known, self._asked)
+        )
+        queries, targets = (sorted({*chain.from_iterable(each.values())}) for each in (asked, known))
+        hits = search(queries, targets, blocks=True, threads=self._threads)
+        for query, found in groupby(hits, key=lambda hit: queries[hit.query]):
+            ranked = list(found)
+            for task in tasks:
+                tried = islice((hit for hit in ranked if targets[hit.target] in known[task]), _HITS)
+                of_task = [(hit, known[task][targets[hit.target]]) for hit in tried]
+                answer = _answerer(task)
+                for record in asked[task].get(query, ()):
+                    said = (answer(record, hit, others) for hit, others in of_task)
+                    texts[task][record.key] = next((text for text in said if text), nothing[task])
         return texts
 
-    def _search(self, queries: tuple[str, ...], targets: tuple[str, ...]) -> list[list[Hit]]:
-        # Tasks of one data set mostly show the same windows.
-        if (queries, targets) not in self._hits:
-            found: list[list[Hit]] = [[] for _ in queries]
-            for hit in search(queries, targets, best=_HITS, blocks=True, threads=self._threads):
-                found[hit.query].append(hit)
-            self._hits[queries, targets] = found
-        return self._hits[queries, targets]
+
+def _by_window(records: Sequence[Reference]) -> dict[str, list[Reference]]:
+    windows: dict[str, list[Reference]] = defaultdict(list)
+    for record in records:
+        windows[record.sequence].append(record)
+    return dict(windows)
 
 
 Answerer = Callable[[Reference, Hit, Sequence[Reference]], str]

@@ -13,6 +13,7 @@ from fragmodel.evaluation.parse import normalise
 
 Encode = Callable[[list[str]], np.ndarray]  # texts -> float32 [texts, dim], rows of length 1
 _TIE = 1e-6  # cosines closer than this are equal
+_CELLS = 2**25  # cosines that are held at a time
 
 
 def minilm(texts: list[str]) -> np.ndarray:
@@ -54,7 +55,7 @@ class Semantics:
         """
         result = {"similarity": self._similarity(texts, references)}
         if self._column and all(name is not None for name in classes):
-            ranks = np.array([self._rank(t, normalise(str(c))) for t, c in zip(texts, classes, strict=True)])
+            ranks = self._ranks(texts, [normalise(str(name)) for name in classes])
             result |= {
                 "retrieval_top1": (ranks <= 1).astype(np.float64),
                 "retrieval_top5": (ranks <= 5).astype(np.float64),
@@ -71,13 +72,21 @@ class Semantics:
             ]
         )
 
-    def _rank(self, text: str, true_class: str) -> float:
-        """Place of the true class among all classes, each by its description nearest to ``text``.
+    def _ranks(self, texts: Sequence[str], true_classes: Sequence[str]) -> np.ndarray:
+        """Place of the true class among all classes, each by its description nearest to the text; [records].
 
         Ties count against the system. Infinite for an empty text, or when the class has no description.
         """
-        column = self._column.get(true_class)
-        if column is None or not text.strip():
-            return np.inf
-        nearest = np.maximum.reduceat(self._described @ self._vector[text], self._first)
-        return float((nearest >= nearest[column] - _TIE).sum())
+        ranks = np.full(len(texts), np.inf)
+        rows = [
+            row
+            for row, (text, name) in enumerate(zip(texts, true_classes, strict=True))
+            if text.strip() and name in self._column
+        ]
+        block = max(1, _CELLS // max(1, len(self._described)))
+        for part in (rows[first : first + block] for first in range(0, len(rows), block)):
+            cosines = np.stack([self._vector[texts[row]] for row in part]) @ self._described.T
+            nearest = np.maximum.reduceat(cosines, self._first, axis=1)
+            true = nearest[range(len(part)), [self._column[true_classes[row]] for row in part]]
+            ranks[part] = (nearest >= true[:, None] - _TIE).sum(axis=1)
+        return ranks

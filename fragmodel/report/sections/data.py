@@ -61,9 +61,19 @@ def data_section(
                 [[row["reason"], *item] for row in rejects for item in sorted(row["counts"].items())],
             ),
             "leakage": (
-                ["data_set", "task", "proteins", *(f"identity_{limit}" for limit in leakage["limits"])],
                 [
-                    [row["data_name"], row["task"], row["proteins"], *row["relatives"].values()]
+                    "data_set", "task",
+                    "proteins", *(f"identity_{limit}" for limit in leakage["limits"]),
+                    "records", *(f"fragment_identity_{limit}" for limit in leakage["limits"]),
+                    *(f"clean_{limit}" for limit in leakage["limits"]),
+                ],
+                [
+                    [
+                        row["data_name"], row["task"],
+                        row["proteins"], *row["relatives"].values(),
+                        row["records"], *row["fragment_relatives"].values(),
+                        *row["clean"].values(),
+                    ]
                     for row in leakage["rows"]
                 ],
             ),
@@ -119,35 +129,52 @@ def _split_rows(splits: Sequence[SplitSummary]) -> list[dict[str, Any]]:
 
 
 def _leakage(gallery: Gallery, audit: Mapping[str, Any]) -> dict[str, Any]:
-    """Test proteins with a relative in training."""
+    """Test proteins with a relative in training, and test records with one of their fragment."""
     limits = sorted((str(limit) for limit in audit.get("thresholds", [])), key=float, reverse=True)
     rows = [
         {
             "data_name": data_name,
             "task": task,
             "proteins": found["proteins"],
-            "relatives": {limit: found["relatives"].get(limit, 0) for limit in limits},
+            "records": found["records"],
+            **{
+                kind: {limit: found[kind].get(limit, 0) for limit in limits}
+                for kind in ("relatives", "fragment_relatives", "clean")
+            },
         }
         for data_name, tasks in sorted(audit.get("datasets", {}).items())
         for task, found in tasks.items()
         if found.get("proteins")
     ]
-    picture = None
+    pictures = []
     if rows and limits:
         # The tasks of a data set ask about the same proteins: the one with most of them stands for all.
         widest = {row["data_name"]: row for row in sorted(rows, key=lambda row: row["proteins"])}
-        shares = {
-            name: {
-                limit: count / widest[name]["proteins"] for limit, count in widest[name]["relatives"].items()
-            }
-            for name in sorted(widest)
-        }
-        text = "; ".join(
-            f"{name}: " + ", ".join(f"{share:.0%} at {float(limit):.0%}" for limit, share in parts.items())
-            for name, parts in shares.items()
-        )
-        alt = f"Share of test proteins with a relative in training of at least the given identity. {text}."
-        picture = gallery.add(
-            "leakage", "Test proteins with a relative in training", alt, plots.leakage(shares)
-        )
-    return {"picture": picture, "rows": rows, "limits": limits, "note": audit.get("note", "")}
+        pictures = [
+            _leakage_picture(gallery, {name: widest[name] for name in sorted(widest)}, *kind)
+            for kind in (
+                ("leakage", "Test proteins with a relative in training", "relatives", "proteins"),
+                (
+                    "leakage-fragments",
+                    "Test records with a relative of the fragment",
+                    "fragment_relatives",
+                    "records",
+                ),
+            )
+        ]
+    return {"pictures": pictures, "rows": rows, "limits": limits, "note": audit.get("note", "")}
+
+
+def _leakage_picture(
+    gallery: Gallery, rows: Mapping[str, dict[str, Any]], name: str, title: str, counted: str, of: str
+) -> Picture:
+    shares = {
+        data_name: {limit: count / row[of] for limit, count in row[counted].items()}
+        for data_name, row in rows.items()
+    }
+    text = "; ".join(
+        f"{data_name}: " + ", ".join(f"{share:.0%} at {float(limit):.0%}" for limit, share in parts.items())
+        for data_name, parts in shares.items()
+    )
+    alt = f"{title}: share with at least the given identity. {text}."
+    return gallery.add(name, title, alt, plots.leakage(shares))

@@ -79,5 +79,5 @@ def test_every_key_refuses_what_no_key_takes(path):
     section = config
     for name in path[:-1]:
         section = section.setdefault(name, {})
-    section[path[-1]] = {"no": ["value"]}
+    section[path[-1]] = {"no": [{}]}
     assert not says_the_model(config) and not SCHEMA.is_valid(config)

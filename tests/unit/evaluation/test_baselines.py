@@ -247,7 +247,7 @@ def test_all_baselines_are_written_in_order_and_the_same_twice(
     output = tmp_path / "baselines.parquet"
     options = {"store": None, "fingerprint": None, "output": output, "seed": 1}
     run_baselines([train], [test_table], names=NAMES, **options)
-    assert "nearest_embedding left out" in caplog.text
+    assert "nearest_embedding, linear_probe left out" in caplog.text
     first = output.read_bytes()
     run_baselines([train], [test_table], names=list(reversed(NAMES)), **options)
     assert output.read_bytes() == first

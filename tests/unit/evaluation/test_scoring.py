@@ -193,10 +193,17 @@ def test_intervals_hold_the_value_and_files_are_the_same_twice(references, predi
 
 def test_parts_by_length_and_identity(references, predictions, tmp_path):
     audit = tmp_path / "leakage.parquet"
-    identities = {"c1": 0.9, "c2": 1.0, "c3": 0.29}
+    identities = {"c1": (0.0, 0.9), "c2": (1.0, None), "c3": (0.29, 0.0)}
     rows = [
-        {"record_id": name, "uid": "", "data_name": "D", "task_type": "referring_class", "identity": identity}
-        for name, identity in identities.items()
+        {
+            "record_id": name,
+            "uid": "",
+            "data_name": "D",
+            "task_type": "referring_class",
+            "identity": identity,
+            "fragment_identity": of_fragment,
+        }
+        for name, (identity, of_fragment) in identities.items()
     ]
     write_table(audit, LEAKAGE, rows)
     options = {"leakage": audit, "task": "referring_class"}
@@ -205,8 +212,10 @@ def test_parts_by_length_and_identity(references, predictions, tmp_path):
         "fragment_length_1": 1,
         "fragment_length_21-100": 2,
         "clean": 1,
-        "identity_0-0.3": 1,
-        "identity_0.9-1": 2,
+        "identity_0-0.3": 2,
+        "identity_0.9-1": 1,
+        "fragment_identity_0-0.3": 1,
+        "fragment_identity_0.9-1": 1,
     }
     assert parts["clean"]["model"]["accuracy"] == 0  # c3 alone, which has no prediction
     assert parts["clean"]["baselines"]["majority"]["accuracy"] == 1

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from fragmodel.homology import clusters
-from fragmodel.homology.clusters import Name, cluster_relatives
+from fragmodel.homology.clusters import Name, Published, cluster_relatives
 from fragmodel.homology.search import Hit
 
 
@@ -17,6 +17,8 @@ def given_hits(monkeypatch):
         def relatives(queries, targets, *, threads):
             assert len(set(queries)) == len(queries) and len(set(targets)) == len(targets)
             for query, target, identity in found:
+                if query not in queries or target not in targets:
+                    continue  # a pair of the other search
                 yield Hit(queries.index(query), targets.index(target), identity, 50, 1e-9, 1, 1)
 
         monkeypatch.setattr(clusters, "relatives", relatives)
@@ -24,9 +26,11 @@ def given_hits(monkeypatch):
     return install
 
 
-def clustered(sequences, identity, published=None):
+def clustered(sequences, identity, published=None, fragments=None, published_fragments=None):
     names = {Name(*key.split()): sequence for key, sequence in sequences.items()}
-    found = cluster_relatives(names, identity=identity, published=published or {})
+    pieces = {Name(*key.split()): found for key, found in (fragments or {}).items()}
+    known = Published(published or {}, published_fragments or {})
+    found = cluster_relatives(names, pieces, identity=identity, published=known)
     return [({f"{name.data_name} {name.uid}" for name in members}, splits) for members, splits in found]
 
 
@@ -61,6 +65,28 @@ def test_a_published_protein_marks_clusters_and_joins_none(given_hits):
     assert clustered({"A 1": "K", "A 2": "L", "A 3": "M"}, {"A": 0.5}, published) == [
         ({"A 1"}, {"train", "valid"}), ({"A 2"}, {"train", "test"}), ({"A 3"}, set()),
     ]  # fmt: skip
+
+
+def test_fragments_join_their_proteins(given_hits):
+    """By a related fragment (at the lower identity), by the protein that holds it, and by the same fragment."""
+    given_hits(("f", "g", 0.4), ("h", "M", 0.9), ("e", "f", 0.39))
+    sequences = {"A 1": "K", "B 2": "L", "A 3": "M", "A 4": "N", "A 5": "P", "A 6": "Q", "A 7": "R"}
+    fragments = {"A 1": {"f"}, "B 2": {"g"}, "A 4": {"h"}, "A 5": {"s", "e"}, "A 6": {"s"}}
+    assert [names for names, _ in clustered(sequences, {"A": 0.9, "B": 0.4}, fragments=fragments)] == [
+        {"A 1", "B 2"}, {"A 3", "A 4"}, {"A 5", "A 6"}, {"A 7"},
+    ]  # fmt: skip
+
+
+def test_published_fragments_and_proteins_mark_by_fragment(given_hits):
+    given_hits(("p", "K", 0.6), ("p", "k", 0.6), ("l", "P", 0.6), ("m", "p", 0.4), ("p", "P", 1.0))
+    found = clustered(
+        {"A 1": "K", "A 2": "L", "A 3": "M"},
+        {"A": 0.5},
+        {"P": "train"},
+        {"A 2": {"l"}, "A 3": {"m"}},
+        {"p": "test"},
+    )
+    assert found == [({"A 1"}, {"test"}), ({"A 2"}, {"train"}), ({"A 3"}, set())]
 
 
 def test_components_are_those_of_a_search_through_the_graph(given_hits):

@@ -11,8 +11,11 @@ from raw_files import SAMPLE, protein, run_files
 
 from fragmodel import tables
 from fragmodel.config.datasets import DatasetConfig
+from fragmodel.errors import UserError
+from fragmodel.homology import search
+from fragmodel.homology.clusters import Name, Published
 from fragmodel.homology.search import BIOPYTHON, relatives
-from fragmodel.homology.splits import Name, assign_splits, split_by_cluster
+from fragmodel.homology.splits import assign_splits, split_by_cluster
 
 SPLITS = ("train", "valid", "test")
 
@@ -85,13 +88,13 @@ def test_relatives_of_published_proteins_follow_them():
     both = known["train"] + known["test"]  # a relative of a training and of a test protein
     sequences[Name("A", "both")] = both
     published = {sequence: split for split, sequence in known.items()}
-    dealt = split_by_cluster(sequences, identity={"A": 0.3}, published=published)
+    dealt = split_by_cluster(sequences, identity={"A": 0.3}, published=Published(published))
     # "both" binds all four of its cluster: nothing related to the published test protein is trained on.
     assert {name.uid: split for name, split in dealt.items()} == {
         "train": "test", "valid": "valid", "test": "test", "both": "test",
     }  # fmt: skip
     del sequences[Name("A", "both")]
-    dealt = split_by_cluster(sequences, identity={"A": 0.3}, published=published)
+    dealt = split_by_cluster(sequences, identity={"A": 0.3}, published=Published(published))
     assert all(split == name.uid for name, split in dealt.items())
 
 
@@ -156,3 +159,34 @@ def test_unusable_proteins_are_left_to_ingestion(tmp_path):
     assert assign_splits({"X_Dom": mine}, output=tmp_path / "out.parquet") == {
         "X_Dom": {"train": 0, "valid": 0, "test": 0}
     }
+
+
+def related_family(count, others):
+    dice = random.Random(6)
+    base = random_sequence(dice)
+    sequences = {Name("A", f"f{n}"): mutated(dice, base, 0.9) for n in range(count)}
+    return sequences | {Name("A", f"o{n}"): random_sequence(dice) for n in range(others)}
+
+
+def test_a_cluster_with_nearly_everything_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(search.shutil, "which", lambda name: None)
+    sequences = related_family(9, 1)
+    dealt = split_by_cluster(sequences, identity={"A": 0.3})
+    assert len(set(dealt.values())) == 2
+    (warning,) = [record.message for record in caplog.records if "datasets.A" in record.message]
+    assert "holds 9 of 10 proteins" in warning and "raise datasets.A.split_identity" in warning
+    caplog.clear()
+    split_by_cluster(related_family(8, 2), identity={"A": 0.3})  # which is what training should get
+    assert "datasets.A" not in caplog.text
+
+
+def test_one_cluster_of_everything_cannot_be_dealt(monkeypatch):
+    monkeypatch.setattr(search.shutil, "which", lambda name: None)
+    sequences = related_family(4, 0)
+    with pytest.raises(
+        UserError, match=r"its 4 proteins are one cluster .* raise datasets\.A\.split_identity"
+    ):
+        split_by_cluster(sequences, identity={"A": 0.3})
+    assert len(set(split_by_cluster(sequences, identity={"A": 1.0}).values())) > 1
+    known = Published({next(iter(sequences.values())): "test"})
+    assert set(split_by_cluster(sequences, identity={"A": 0.3}, published=known).values()) == {"test"}

@@ -13,7 +13,8 @@ from fragmodel.vocabulary import TASK_TYPES
         ("clean", "No relative in training"),
         ("fragment_length_1", "Fragment of 1 residue"),
         ("fragment_length_2-20", "Fragment of 2–20 residues"),
-        ("identity_0.3-0.5", "Identity to training 0.3–0.5"),
+        ("identity_0.3-0.5", "Identity of the protein to training 0.3–0.5"),
+        ("fragment_identity_0.9-1", "Identity of the fragment to training 0.9–1"),
         ("something_new", "Something new"),
     ],
 )

@@ -95,8 +95,8 @@ def test_training_that_scores_nothing_is_left_alone_by_metrics(package: Path) ->
     [
         (
             "tables/contracts.py",
-            '"leakage",\n    1',
             '"leakage",\n    2',
+            '"leakage",\n    3',
             {SCORE},
         ),  # a table that scoring reads
         ("vocabulary.py", "1021", "1022", {INGEST, TRAINING}),

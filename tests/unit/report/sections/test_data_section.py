@@ -14,8 +14,20 @@ AUDIT = {
     "thresholds": [0.5, 0.9],
     "datasets": {
         "A": {
-            "grounding_single": {"proteins": 4, "relatives": {"0.5": 2, "0.9": 1}},
-            "referring_desc": {"proteins": 2, "relatives": {"0.5": 2}},
+            "grounding_single": {
+                "proteins": 4,
+                "relatives": {"0.5": 2, "0.9": 1},
+                "records": 5,
+                "fragment_relatives": {"0.5": 3, "0.9": 2},
+                "clean": {"0.5": 1, "0.9": 3},
+            },
+            "referring_desc": {
+                "proteins": 2,
+                "relatives": {"0.5": 2},
+                "records": 2,
+                "fragment_relatives": {"0.5": 1},
+                "clean": {"0.5": 0, "0.9": 2},
+            },
             "function": {"proteins": 0, "relatives": {}},
         }
     },
@@ -63,14 +75,22 @@ def test_relatives_are_those_of_the_widest_task(section):
         ("grounding_single", {"0.9": 1, "0.5": 2}),
         ("referring_desc", {"0.9": 0, "0.5": 2}),
     ]
-    assert leakage["picture"].alt.endswith("A: 25% at 90%, 50% at 50%.")
+    whole, fragments = leakage["pictures"]
+    assert whole.alt.endswith("A: 25% at 90%, 50% at 50%.")
+    assert fragments.alt.endswith("A: 40% at 90%, 60% at 50%.")
 
 
 def test_tables_for_papers(section):
     assert set(section["csv"]) == {"data", "classes", "rejects", "leakage"}
     assert section["csv"]["leakage"] == (
-        ["data_set", "task", "proteins", "identity_0.9", "identity_0.5"],
-        [["A", "grounding_single", 4, 1, 2], ["A", "referring_desc", 2, 0, 2]],
+        [
+            *("data_set", "task", "proteins", "identity_0.9", "identity_0.5"),
+            *("records", "fragment_identity_0.9", "fragment_identity_0.5", "clean_0.9", "clean_0.5"),
+        ],
+        [
+            ["A", "grounding_single", 4, 1, 2, 5, 2, 3, 3, 1],
+            ["A", "referring_desc", 2, 0, 2, 2, 0, 1, 2, 0],
+        ],
     )
     assert section["csv"]["rejects"][1] == [["conflicting_labels", "A", 2], ["conflicting_labels", "B", 1]]
     assert section["csv"]["classes"][1] == [["A", "x", 3], ["A", "y", 1]]
@@ -80,5 +100,5 @@ def test_tables_for_papers(section):
 
 def test_no_data_no_pictures(tmp_path):
     section = data_section(style.Gallery(tmp_path), [], [], {})
-    assert (section["proteins"], section["lengths"], section["leakage"]["picture"]) == (None, [], None)
+    assert (section["proteins"], section["lengths"], section["leakage"]["pictures"]) == (None, [], [])
     assert not list(tmp_path.iterdir())

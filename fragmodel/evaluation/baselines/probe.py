@@ -1,0 +1,56 @@
+"""Supervised heads on the frozen encoder's states: what the embeddings tell without a language model."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from fragmodel.data.prompts import plain
+from fragmodel.evaluation.baselines.priors import Texts, most_common
+from fragmodel.evaluation.baselines.softmax import SoftmaxRegression
+from fragmodel.evaluation.baselines.states import Store, pooled
+from fragmodel.evaluation.baselines.tagging import ResidueTagger
+from fragmodel.evaluation.references import Reference
+from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS
+
+logger = logging.getLogger(__name__)
+
+
+class LinearProbe:
+    """A linear head for each task.
+
+    Referring: multinomial logistic regression on the mean state of the fragment; a description is the most frequent one
+    of the class in training. Grounding: a linear tagger of residues (:class:`ResidueTagger`), whose average precision
+    over residues is kept in ``residue_aupr`` (task → value). No function.
+    """
+
+    def __init__(self, store: Store, seed: int = 1) -> None:
+        self._store, self._seed = store, seed
+        self.residue_aupr: dict[str, float] = {}
+
+    def __call__(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
+        """An answer for each record of ``asked``."""
+        task = asked[0].key.task_type
+        if task in REFERRING_TASKS:
+            return self._classify(known, asked)
+        if task not in GROUNDING_TASKS or not any(spans for record in known for _, spans in record.groups):
+            return {}
+        texts, precision = ResidueTagger(self._store, known, seed=self._seed).answer(asked)
+        if precision is not None:
+            self.residue_aupr[task] = precision
+            logger.info("linear_probe: residue AUPR of %s: %.4f", task, precision)
+        return texts
+
+    def _classify(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
+        answers: dict[str, list[str]] = defaultdict(list)
+        for record in known:
+            describes = record.key.task_type == "referring_desc"
+            answers[record.class_name].append(record.answer if describes else plain(record.class_name))
+        names = sorted(answers)
+        column = {name: label for label, name in enumerate(names)}
+        labels = np.array([column[record.class_name] for record in known])
+        head = SoftmaxRegression(pooled(self._store, known), labels, len(names), seed=self._seed)
+        said = [most_common(answers[name]) for name in names]
+        predicted = head.predict(pooled(self._store, asked))
+        return {record.key: said[label] for record, label in zip(asked, predicted, strict=True)}
