@@ -53,6 +53,8 @@ class AdapterConfig(Section):
     """Attention heads of the fragment adapter."""
     num_perceiver_layers: Positive = 2
     """Cross-attention layers of the fragment adapter."""
+    perceiver_dim: Annotated[int, Field(ge=0)] = 512
+    """Width of the fragment adapter's layers, at most the decoder's, whose width 0 means."""
 
 
 class LoraConfig(Section):

@@ -23,6 +23,7 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         perceiver_latent_size: int = 1,
         num_perceiver_heads: int = 16,
         num_perceiver_layers: int = 2,
+        perceiver_dim: int = 0,
         control_token_ids: dict[str, int] | None = None,
         include_encoder: bool = True,
         encoder_layer: int | None = None,
@@ -34,6 +35,7 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         self.perceiver_latent_size = perceiver_latent_size
         self.num_perceiver_heads = num_perceiver_heads
         self.num_perceiver_layers = num_perceiver_layers
+        self.perceiver_dim = perceiver_dim  # 0: the decoder's width
         self.control_token_ids = dict(control_token_ids or {})
         self.include_encoder = include_encoder
         self.encoder_layer = encoder_layer  # whose states the adapters read; None: the last

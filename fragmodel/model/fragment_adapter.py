@@ -1,7 +1,8 @@
 """Perceiver that reads a fragment's residues into a few soft tokens (Jaegle et al. 2021, arXiv:2103.03206).
 
 One step beyond the publication: the latents start from the mean of the fragment's residues. Without it two
-fragments of one protein look alike at first, and small data sets end before the attention tells them apart.
+fragments of one protein look alike at first, and small data sets end before the attention tells them apart. The mean
+passes by a Perceiver that is narrower than the decoder, so that it loses nothing there.
 """
 
 import torch
@@ -41,20 +42,26 @@ class CrossAttentionLayer(nn.Module):
 
 
 class FragmentAdapter(nn.Module):
-    """Turns each fragment of a batch into ``latent_size`` soft tokens of the decoder's width.
+    """Turns each fragment of a batch into ``latent_size`` soft tokens of the decoder's width ``dim``.
 
-    Raises ``ValueError`` when ``dim`` is no multiple of ``heads``.
+    The Perceiver is ``width`` wide, between projections; without one (0), or with one that is not below ``dim``, it is
+    as wide as the decoder and has none. Raises ``ValueError`` when its width is no multiple of ``heads``.
     """
 
-    def __init__(self, dim: int, latent_size: int, heads: int, layers: int) -> None:
+    def __init__(self, dim: int, latent_size: int, heads: int, layers: int, width: int = 0) -> None:
         super().__init__()
-        if dim % heads:
+        width = min(width, dim) or dim
+        if width % heads:
             raise ValueError(
-                f"num_perceiver_heads ({heads}) must divide the decoder's width ({dim}); "
-                f"try {max(h for h in range(1, heads + 1) if dim % h == 0)}"
+                f"num_perceiver_heads ({heads}) must divide the fragment adapter's width ({width}); "
+                f"try {max(h for h in range(1, heads + 1) if width % h == 0)}"
             )
-        self.latents = nn.Parameter(torch.randn(latent_size, dim) * dim**-0.5)
-        self.layers = nn.ModuleList(CrossAttentionLayer(dim, heads) for _ in range(layers))
+        if width < dim:
+            self.input_projection = nn.Linear(dim, width, bias=False)
+            self.output_projection = nn.Linear(width, dim, bias=False)
+        self.is_narrow = width < dim
+        self.latents = nn.Parameter(torch.randn(latent_size, width) * width**-0.5)
+        self.layers = nn.ModuleList(CrossAttentionLayer(width, heads) for _ in range(layers))
         self.output_norm = nn.LayerNorm(dim)
 
     def forward(self, protein_rows: torch.Tensor, spans: torch.Tensor) -> torch.Tensor:
@@ -70,9 +77,19 @@ class FragmentAdapter(nn.Module):
         residues = protein_rows[(start[:, None] + offsets[None])[mask]]
         fragment = torch.arange(len(spans), device=spans.device).repeat_interleave(end - start)
         total = residues.new_zeros(len(spans), residues.shape[1]).index_add(0, fragment, residues)
-        latents = self.latents + (total / (end - start)[:, None]).unsqueeze(1)
+        return self.read(residues, mask, (total / (end - start)[:, None]).unsqueeze(1))
+
+    def read(self, residues: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        """Soft tokens ``[n, latent_size, dim]`` from ``residues [R, dim]``, dealt out by ``mask [n, longest]``.
+
+        ``mean [n, 1, dim]`` is that of each fragment's residues.
+        """
+        inner = self.input_projection if self.is_narrow else nn.Identity()
+        latents, residues = self.latents + inner(mean), inner(residues)
         for layer in self.layers:
             latents = layer(latents, residues, mask)
+        if self.is_narrow:
+            latents = mean + self.output_projection(latents)
         return self.output_norm(latents)
 
     @torch.no_grad()

@@ -57,6 +57,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
                 config.perceiver_latent_size,
                 config.num_perceiver_heads,
                 config.num_perceiver_layers,
+                config.perceiver_dim,
             ),
         )
 

@@ -36,6 +36,7 @@ class ModelSpec(BaseModel):
     perceiver_latent_size: int
     num_perceiver_heads: int
     num_perceiver_layers: int
+    perceiver_dim: int = 0  # of the fragment adapter; 0: the decoder's width, as before there was a choice
     dtype: str = "float32"
     decoder_bits: Literal[8, 4] | None = None  # of the frozen linear layers; None: those of dtype
     lora_rank: int
@@ -54,6 +55,7 @@ class ModelSpec(BaseModel):
             perceiver_latent_size=self.perceiver_latent_size,
             num_perceiver_heads=self.num_perceiver_heads,
             num_perceiver_layers=self.num_perceiver_layers,
+            perceiver_dim=self.perceiver_dim,
             include_encoder=include_encoder,
             dtype=getattr(torch, self.dtype),
             decoder_bits=self.decoder_bits,

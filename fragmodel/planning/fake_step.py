@@ -89,11 +89,8 @@ def _loss(model: PeftModel, lengths: Lengths, batch: int, states_dtype: torch.dt
     embeddings = embeddings.masked_scatter(places, proteins.to(embeddings.dtype))
     perceiver = inner.fragment_adapter
     residues = proteins[:, 1:-1].clone()
-    latents = perceiver.latents + residues.mean(1, keepdim=True)
     mask = torch.ones(batch, lengths.residues, dtype=torch.bool)
-    for layer in perceiver.layers:
-        latents = layer(latents, residues, mask)
-    soft_tokens = perceiver.output_norm(latents)
+    soft_tokens = perceiver.read(residues, mask, residues.mean(1, keepdim=True))
     embeddings = embeddings.masked_scatter(places, soft_tokens.to(embeddings.dtype))
     decoder = inner.llama_decoder
     attention = torch.ones(batch, 1, tokens, tokens, dtype=torch.bool)

@@ -70,6 +70,7 @@ class Arguments:
             perceiver_latent_size=self.model.perceiver_latent_size,
             num_perceiver_heads=self.model.num_perceiver_heads,
             num_perceiver_layers=self.model.num_perceiver_layers,
+            perceiver_dim=self.model.perceiver_dim,
             dtype=self.model.torch_dtype,
             decoder_bits=self.model.decoder_bits,
             lora_rank=self.lora.lora_rank,

@@ -152,7 +152,7 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
     path = folder / RUN_FILE
     if not path.is_file():
         raise UserError(f"{folder}: {RUN_FILE} is missing; it was not written by this program")
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _as_today(json.loads(path.read_text(encoding="utf-8")))
     for key, value in identity.items():
         if key not in found:
             print(
@@ -167,6 +167,16 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
     if not (folder / OPTIMIZER_FILE).is_file():
         raise UserError(f"{folder}: {OPTIMIZER_FILE} is missing (--save_only_model?); it cannot be resumed")
     return folder
+
+
+def _as_today(found: dict[str, Any]) -> dict[str, Any]:
+    """The identity with what its model's later fields say of a model that came before them."""
+    from fragmodel.model.trained import ModelSpec
+
+    defaults = {
+        name: field.default for name, field in ModelSpec.model_fields.items() if not field.is_required()
+    }
+    return {**found, "model": {**defaults, **found["model"]}} if "model" in found else found
 
 
 def _first_difference(found: Any, expected: Any) -> str:

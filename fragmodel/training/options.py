@@ -26,6 +26,12 @@ class ModelArguments:
     perceiver_latent_size: int = field(default=1, metadata={"help": "soft tokens that stand for a fragment"})
     num_perceiver_heads: int = field(default=16, metadata={"help": "attention heads of the fragment adapter"})
     num_perceiver_layers: int = field(default=2, metadata={"help": "layers of the fragment adapter"})
+    perceiver_dim: int = field(
+        default=512,
+        metadata={
+            "help": "width of the fragment adapter's layers, at most the decoder's; 0: the decoder's width"
+        },
+    )
     torch_dtype: str = field(
         default="float32",
         metadata={

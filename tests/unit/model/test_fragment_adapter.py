@@ -11,12 +11,13 @@ from torch import nn
 from fragmodel.model.fragment_adapter import CrossAttentionLayer, FragmentAdapter
 
 DIM, LATENT, HEADS = 12, 3, 4
+NARROW = 8
 
 
-@pytest.fixture(scope="module")
-def adapter() -> FragmentAdapter:
+@pytest.fixture(scope="module", params=[0, NARROW], ids=["as wide as the decoder", "narrow"])
+def adapter(request: pytest.FixtureRequest) -> FragmentAdapter:
     torch.manual_seed(0)
-    adapter = FragmentAdapter(DIM, LATENT, HEADS, layers=2)
+    adapter = FragmentAdapter(DIM, LATENT, HEADS, layers=2, width=request.param)
     with torch.no_grad():
         for parameter in adapter.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -26,18 +27,24 @@ def adapter() -> FragmentAdapter:
 def naive(adapter: FragmentAdapter, states: torch.Tensor, start: int, end: int) -> torch.Tensor:
     """Tokens of one fragment: the sequence is cut out, attention is done head by head and latent by latent."""
     residues = torch.stack([states[1 + residue] for residue in range(start, end)])  # row 0 is BOS
+    mean = residues.sum(0) / len(residues)
+    narrow = hasattr(adapter, "input_projection")
+    if narrow:
+        residues = residues @ adapter.input_projection.weight.T
     latents = adapter.latents + residues.sum(0) / len(residues)
     for layer in adapter.layers:
         latents = latents + naive_attention(layer, layer.latent_norm(latents), layer.residue_norm(residues))
         latents = latents + layer.feed_forward(latents)
+    if narrow:
+        latents = mean + latents @ adapter.output_projection.weight.T
     return nn.functional.layer_norm(latents, (DIM,), adapter.output_norm.weight, adapter.output_norm.bias)
 
 
 def naive_attention(
     layer: CrossAttentionLayer, latents: torch.Tensor, residues: torch.Tensor
 ) -> torch.Tensor:
-    key_weight, value_weight = layer.key_value.weight[:DIM], layer.key_value.weight[DIM:]
-    width = DIM // HEADS
+    key_weight, value_weight = layer.key_value.weight.chunk(2)
+    width = len(key_weight) // HEADS
     rows = []
     for latent in latents:
         heads = []
@@ -109,3 +116,33 @@ def test_other_fragments_of_the_batch_change_nothing(adapter: FragmentAdapter) -
 def test_says_which_number_of_heads_would_fit() -> None:
     with pytest.raises(ValueError, match=r"num_perceiver_heads \(16\) must divide .* \(36\); try 12"):
         FragmentAdapter(36, 1, heads=16, layers=1)
+    with pytest.raises(ValueError, match=r"num_perceiver_heads \(12\) must divide .* \(32\); try 8"):
+        FragmentAdapter(36, 1, heads=12, layers=1, width=32)
+
+
+@pytest.mark.parametrize("width", [DIM, DIM + 4], ids=["equal", "above"])
+def test_a_width_not_below_the_decoder_s_is_the_shape_without_one(width: int) -> None:
+    adapters = []
+    for given_width in (0, width):
+        torch.manual_seed(0)
+        adapters.append(FragmentAdapter(DIM, LATENT, HEADS, layers=2, width=given_width))
+    ours, old = (adapter.state_dict() for adapter in reversed(adapters))
+    assert list(ours) == list(old) and not any("projection" in name for name in ours)
+    assert all(torch.equal(ours[name], old[name]) for name in old), "other random numbers"
+
+
+def test_a_narrow_one_has_the_weights_of_its_width() -> None:
+    """By hand: of a layer q, k, v, o and two of four times the width; the latents; a projection at each end."""
+    adapter = FragmentAdapter(64, 1, heads=4, layers=3, width=16)
+    matrices = sum(weight.numel() for weight in adapter.parameters() if weight.ndim == 2)
+    assert matrices == 3 * 12 * 16**2 + 16 + 2 * 64 * 16
+    tokens = adapter(torch.randn(9, 64), torch.tensor([[1, 4], [5, 6]]))
+    assert tokens.shape == (2, 1, 64)
+
+
+def test_every_weight_of_a_narrow_one_has_a_gradient(adapter: FragmentAdapter) -> None:
+    rows = torch.randn(9, DIM, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    adapter.zero_grad()
+    adapter(rows, torch.tensor([[1, 4], [5, 8]])).square().sum().backward()
+    assert all(weight.grad.abs().max() > 1e-6 for weight in adapter.parameters())
+    assert not rows.grad[4].any() and rows.grad[2].any()

@@ -1,5 +1,6 @@
 """The joined model as a transformers model: its configuration and its folder."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,19 @@ def test_half_precision_keeps_the_adapters_exact(tiny: TinyModels) -> None:
     batch = make_batch(ROWS, tokenizer)
     with torch.no_grad():
         assert model.eval()(**batch).loss.item() == pytest.approx(exact(**batch).loss.item(), rel=0.05)
+
+
+def test_a_folder_before_the_fragment_adapter_had_a_width(tiny: TinyModels, tmp_path: Path) -> None:
+    model, _ = make(tiny, tied=False, include_encoder=False)
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("perceiver_dim") == 0
+    path.write_text(json.dumps(config))
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    state = again.fragment_adapter.state_dict()
+    for name, tensor in model.fragment_adapter.state_dict().items():
+        assert torch.equal(state[name], tensor), name
 
 
 def test_heads_that_do_not_divide_the_width_are_a_users_mistake(tiny: TinyModels) -> None:

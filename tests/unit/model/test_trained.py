@@ -1,5 +1,6 @@
 """Trained weights on disk: all of them, and nothing that does not fit."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,22 @@ def test_one_projector_alone_leaves_the_other(tiny: TinyModels, tmp_path: Path) 
     for name, value in adapters(model).items():
         expected = torch.full_like(value, 0.5) if "modality_adapter" in name else before[name]
         assert torch.equal(value, expected), name
+
+
+def test_a_narrow_fragment_adapter_comes_back_and_its_spec_says_so(tiny: TinyModels, tmp_path: Path) -> None:
+    spec = tiny.spec(perceiver_dim=16)
+    source, tokenizer = build_model(spec, include_encoder=False)
+    save_trained(source, tokenizer, spec, tmp_path)
+    again, _ = load_trained(tmp_path, include_encoder=False)
+    found = adapters(again)
+    assert sum("fragment_adapter" in name and "put_projection" in name for name in found) == 2
+    assert all(torch.equal(found[name], value) for name, value in adapters(source).items())
+    fields = json.loads((tmp_path / "fragmodel.json").read_text())
+    assert fields.pop("perceiver_dim") == 16
+    (tmp_path / "fragmodel.json").write_text(json.dumps(fields))
+    assert read_spec(tmp_path).perceiver_dim == 0, "as models were before there was a choice"
+    with pytest.raises(UserError, match="input_projection"):
+        load_trained(tmp_path, include_encoder=False)
 
 
 def test_projectors_that_do_not_fit_are_refused(tiny: TinyModels, tmp_path: Path) -> None:

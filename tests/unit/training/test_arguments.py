@@ -73,6 +73,7 @@ def test_advanced_command_line() -> None:
         "perceiver_latent_size": 1,
         "num_perceiver_heads": 16,
         "num_perceiver_layers": 12,
+        "perceiver_dim": 512,
         "dtype": "float16",
         "decoder_bits": None,
         "lora_rank": 64,

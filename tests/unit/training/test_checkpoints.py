@@ -163,6 +163,18 @@ def test_what_an_earlier_version_did_not_note_is_said(
     assert "does not say its learning_rate; it is taken to be 5e-05" in capsys.readouterr().out
 
 
+def test_a_model_before_the_fragment_adapter_had_a_width_is_resumed_as_that(tmp_path: Path) -> None:
+    identity = identity_of(arguments(tmp_path, "--perceiver_dim", "0"))
+    del identity["model"]["perceiver_dim"]
+    folder = make_checkpoint(tmp_path, 4, identity)
+    words = ("--resume_from_checkpoint", "True")
+    parsed = arguments(tmp_path, "--perceiver_dim", "0", *words)
+    assert resume_point(parsed, identity_of(parsed)) == folder
+    parsed = arguments(tmp_path, *words)
+    with pytest.raises(UserError, match=r"model differs \(perceiver_dim: 0 there, 512 here\)"):
+        resume_point(parsed, identity_of(parsed))
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_random_states_of_gpus_are_laid_out_as_the_trainers(
     processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
