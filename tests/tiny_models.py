@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedTokenizerBase
 
 from fragmodel.batching.collator import FragDataCollator
 from fragmodel.batching.dataset import FragRefDataset
@@ -71,39 +71,39 @@ def build_tiny_models(folder: Path) -> TinyModels:
     """Write the three model folders."""
     models = TinyModels(folder / "encoder", folder / "untied", folder / "tied")
     make_encoder("stand-in", models.encoder, layers=LAYERS, dim=DIM, heads=HEADS, seed=5)
-    _write_decoder(models.untied, tied=False)
-    _write_decoder(models.tied, tied=True)
+    for folder, tied in ((models.untied, False), (models.tied, True)):
+        write_decoder(folder, rope_parameters=ROPE, tie_word_embeddings=tied)
     return models
 
 
-def _write_decoder(folder: Path, *, tied: bool) -> None:
-    """A LLaMA with grouped key heads whose tokenizer does not know the control tokens."""
+def write_decoder(folder: Path, kind: str = "llama", **settings: Any) -> Path:
+    """A decoder of a family with grouped key heads, whose tokenizer does not know the control tokens."""
     tokenizer = train_tokenizer(TEXTS, VOCAB)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=DIM,
-        intermediate_size=2 * DIM,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS // 2,
-        rope_parameters=ROPE,
-        max_position_embeddings=2048,
-        initializer_range=DIM**-0.5,
-        tie_word_embeddings=tied,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    common = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": DIM,
+        "intermediate_size": 2 * DIM,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": HEADS // 2,
+        "max_position_embeddings": 2048,
+        "initializer_range": DIM**-0.5,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = CONFIG_MAPPING[kind](**{**common, **settings})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        model = LlamaForCausalLM(config)
-        for name, weight in model.named_parameters():
-            if (
-                "norm" in name
-            ):  # which begin as ones: a norm that is left out or taken for another would not be seen
-                torch.nn.init.normal_(weight, mean=1.0, std=0.2)
+        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                # They begin as ones or zeros: one that is left out or taken for another would not be seen.
+                if "norm" in name or name.endswith("bias"):
+                    weight += 0.2 * torch.randn(weight.shape)
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
 
 
 def build_model(spec: ModelSpec, *, include_encoder: bool = True) -> tuple[Any, PreTrainedTokenizerBase]:

@@ -13,7 +13,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
-    LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -22,10 +22,10 @@ from fragmodel.embeddings.encoders import load_encoder, read_config
 from fragmodel.errors import UserError
 from fragmodel.model.chat import add_control_tokens
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
+from fragmodel.model.decoders import check_decoder, token_scale
 from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
-from fragmodel.model.packed_decoder import check_decoder
 from fragmodel.vocabulary import LINEAR_LAYERS
 
 ADAPTERS = ("modality_adapter", "fragment_adapter")
@@ -33,8 +33,8 @@ ADAPTERS = ("modality_adapter", "fragment_adapter")
 
 def load_decoder(
     source: str | Path, dtype: torch.dtype, bits: int | None = None
-) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
-    """A LLaMA-architecture decoder and its tokenizer, from a local folder or a hub id.
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A decoder and its tokenizer, from a local folder or a hub id.
 
     ``bits`` (8 or 4) holds the weights of its linear layers in so many, by bitsandbytes; they compute in ``dtype``.
     """
@@ -128,7 +128,7 @@ def assemble(
 
 
 def _join(
-    config: Esm2LlamaInstructConfig, decoder: LlamaForCausalLM, seed: int
+    config: Esm2LlamaInstructConfig, decoder: PreTrainedModel, seed: int
 ) -> Esm2LlamaInstructForCausalLM:
     """Build the joined model around ``decoder`` without ever holding a second decoder in memory."""
     with torch.device("meta"):
@@ -153,7 +153,7 @@ def initial_adapters(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         adapters = Esm2LlamaInstructForCausalLM.adapters(config)
-    size = embeddings.float().square().mean().sqrt().item()
+    size = embeddings.float().square().mean().sqrt().item() * token_scale(config.llama_config)
     for adapter in adapters:
         adapter.scale_output(size)
     return adapters

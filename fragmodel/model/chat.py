@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN, split_markers
@@ -45,7 +46,54 @@ def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
         raise UserError("the decoder's tokenizer has no end-of-turn token (eos_token); set it in its config")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.eos_token = _turn_end(tokenizer) or tokenizer.eos_token
     return {name: tokenizer.convert_tokens_to_ids(marker) for marker, name in CONTROL_NAMES.items()}
+
+
+def _turn_end(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The special token that the chat template writes after an answer; None where it writes none.
+
+    Gemma's ends a turn with another token than a text, as do the templates of some base models.
+    """
+    sentinels = ("\ue0000\ue001", "\ue0001\ue001")
+    messages = list(zip(("user", "assistant"), sentinels, strict=True))
+    try:
+        rendered = _render(tokenizer, messages, answer_next=False)
+    except UserError:  # told of the first prompt, if that too is not taken
+        return None
+    after = tokenizer(rendered.rpartition(sentinels[1])[2], add_special_tokens=False)["input_ids"]
+    token = tokenizer.added_tokens_decoder.get(after[0]) if after else None
+    return token.content if token and token.special else None
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase, messages: list[tuple[str, str]], *, answer_next: bool = True
+) -> str:
+    """The chat template around (role, sentinel) messages, up to the start of an answer where one is to come.
+
+    A template that takes no system message (Mistral's first ones) gets it at the head of the first message of the user.
+    Raises :class:`UserError` for a conversation that the template does not take, or of which it leaves a message out.
+    """
+    turns = [{"role": role, "content": sentinel} for role, sentinel in messages]
+    merged = [turn["role"] for turn in turns[:2]] == ["system", "user"]
+    first = {"role": "user", "content": "\n\n".join(turn["content"] for turn in turns[:2])}
+    for attempt in (turns, [first, *turns[2:]]) if merged else (turns,):
+        try:
+            rendered = tokenizer.apply_chat_template(
+                attempt,
+                tokenize=False,
+                add_generation_prompt=answer_next,
+                chat_template=FIXED_DATE + tokenizer.get_chat_template(),
+                enable_thinking=False,  # answers are trained as they stand, without a train of thought before them
+            )
+        except TemplateError as error:
+            fault = str(error)
+        else:
+            if all(rendered.count(sentinel) == 1 for _, sentinel in messages):
+                return rendered
+            fault = "it leaves messages out"
+    roles = ", ".join(role for role, _ in messages)
+    raise UserError(f"the decoder's chat template does not take a conversation of {roles}: {fault}")
 
 
 def _special(marker: str) -> Any:
@@ -135,15 +183,7 @@ class ChatEncoder:
         """The chat template around messages of these roles: ids of its own text, and the messages' numbers."""
         if roles not in self._templates:
             sentinels = [f"\ue000{number}\ue001" for number in range(len(roles))]
-            rendered = self.tokenizer.apply_chat_template(
-                [
-                    {"role": role, "content": sentinel}
-                    for role, sentinel in zip(roles, sentinels, strict=True)
-                ],
-                tokenize=False,
-                add_generation_prompt=True,
-                chat_template=FIXED_DATE + self.tokenizer.get_chat_template(),
-            )
+            rendered = _render(self.tokenizer, list(zip(roles, sentinels, strict=True)))
             self._templates[roles] = [
                 sentinels.index(piece)
                 if piece in sentinels

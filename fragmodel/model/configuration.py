@@ -2,23 +2,25 @@
 
 from typing import Any
 
-from transformers import AutoConfig, EsmConfig, LlamaConfig, PretrainedConfig
+from transformers import AutoConfig, EsmConfig, PretrainedConfig
+
+from fragmodel.model.decoders import decoder_config
 
 
 class Esm2LlamaInstructConfig(PretrainedConfig):
-    """ESM encoder, modality adapter, fragment adapter and LLaMA decoder.
+    """ESM encoder, modality adapter, fragment adapter and decoder.
 
     ``control_token_ids`` holds the decoder's ids of the four control tokens (protein, fragment, span_open,
     span_close). ``include_encoder`` is False for a model that is always given stored encoder states.
     """
 
     model_type = "esm2_llama_instruct"
-    sub_configs = {"esm_config": EsmConfig, "llama_config": LlamaConfig}  # noqa: RUF012 (transformers' API)
+    sub_configs = {"esm_config": EsmConfig, "llama_config": AutoConfig}  # noqa: RUF012 (transformers' API)
 
     def __init__(
         self,
         esm_config: EsmConfig | dict[str, Any] | None = None,
-        llama_config: LlamaConfig | dict[str, Any] | None = None,
+        llama_config: PretrainedConfig | dict[str, Any] | None = None,
         intermediate_dim: int = 2048,
         perceiver_latent_size: int = 1,
         num_perceiver_heads: int = 16,
@@ -29,8 +31,10 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         encoder_layer: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.esm_config = _as_config(esm_config, EsmConfig)
-        self.llama_config = _as_config(llama_config, LlamaConfig)
+        self.esm_config = _as_config(esm_config)
+        self.llama_config = (
+            llama_config if isinstance(llama_config, PretrainedConfig) else decoder_config(llama_config or {})
+        )
         self.intermediate_dim = intermediate_dim
         self.perceiver_latent_size = perceiver_latent_size
         self.num_perceiver_heads = num_perceiver_heads
@@ -49,15 +53,15 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         kwargs.setdefault("attn_implementation", parts)
         super().__init__(**kwargs)
 
-    def get_text_config(self, *args: Any, **kwargs: Any) -> LlamaConfig:
+    def get_text_config(self, *args: Any, **kwargs: Any) -> PretrainedConfig:
         """The decoder's configuration, which generation and its cache are sized by."""
         return self.llama_config
 
 
-def _as_config(value: Any, kind: type[PretrainedConfig]) -> Any:
-    if value is None:
-        return kind()
-    return kind(**{k: v for k, v in value.items() if k != "model_type"}) if isinstance(value, dict) else value
+def _as_config(value: EsmConfig | dict[str, Any] | None) -> EsmConfig:
+    if isinstance(value, EsmConfig):
+        return value
+    return EsmConfig(**{name: entry for name, entry in (value or {}).items() if name != "model_type"})
 
 
 AutoConfig.register(Esm2LlamaInstructConfig.model_type, Esm2LlamaInstructConfig)

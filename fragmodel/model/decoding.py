@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fragmodel.model.decoder_pass import append_tokens, run_decoder
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
-from fragmodel.model.packed_decoder import KeysValues, after_attention, rotate, run_packed, turns
-from fragmodel.model.projections import project
-from fragmodel.model.token_rows import embed_tokens, token_rows
+from fragmodel.model.packed_decoder import KeysValues
+from fragmodel.model.token_rows import token_rows
 
 Batch = dict[str, Tensor]
 
@@ -75,37 +75,10 @@ class _Decoding:
     def step(self, tokens: Tensor) -> None:
         """Append a token to each row."""
         decoder, dtype = self.joined.llama_decoder.model, self.dtype
-        weight, ids, rows = token_rows(self.joined.get_input_embeddings())
-        x = embed_tokens(tokens, weight, ids, rows).to(torch.promote_types(weight.dtype, dtype))
-        cosine, sine = turns(decoder, self.lengths, dtype)
-        every = torch.arange(len(tokens), device=tokens.device)
-        longest = int(self.lengths.max()) + 1
-        visible = torch.arange(longest, device=tokens.device) <= self.lengths[:, None]
-        for layer, (keys, values) in zip(decoder.layers, self.cache, strict=True):
-            attention = layer.self_attn
-            query, key, value = (
-                states.unflatten(-1, (-1, attention.head_dim))
-                for states in project(
-                    (attention.q_proj, attention.k_proj, attention.v_proj),
-                    x,
-                    dtype,
-                    norm=layer.input_layernorm,
-                )
-            )
-            keys[every, :, self.lengths] = rotate(key, cosine, sine)
-            values[every, :, self.lengths] = value
-            # The query heads of one key head stand beside each other, as the rows of its attention.
-            query = rotate(query, cosine, sine).unflatten(1, (keys.shape[1], -1))
-            mixed = F.scaled_dot_product_attention(
-                query,
-                keys[:, :, :longest],
-                values[:, :, :longest],
-                attn_mask=visible[:, None, None],
-                scale=attention.scaling,
-            )
-            x = after_attention(layer, x, mixed.flatten(1), dtype)
+        x = self.joined.embed_rows(tokens, dtype)
+        hidden = append_tokens(decoder, x, self.lengths, self.cache, dtype)
         self.lengths = self.lengths + 1
-        self.logits = _logits(self.joined, decoder.norm(x), dtype)
+        self.logits = _logits(self.joined, hidden, dtype)
 
 
 def _read(joined: Esm2LlamaInstructForCausalLM, prompts: Iterable[Batch], room: int) -> _Decoding:
@@ -121,7 +94,7 @@ def _read(joined: Esm2LlamaInstructForCausalLM, prompts: Iterable[Batch], room: 
         )
         cache: list[KeysValues] = []
         counts = batch["lengths"].tolist()
-        hidden = run_packed(decoder, x, counts, batch["lengths"].cumsum(0) - 1, dtype, cache)
+        hidden = run_decoder(decoder, x, counts, batch["lengths"].cumsum(0) - 1, dtype, cache)
         logits.append(_logits(joined, hidden, dtype))
         lengths.append(batch["lengths"])
         pieces.append([[states.split(counts) for states in layer] for layer in cache])

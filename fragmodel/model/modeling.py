@@ -1,4 +1,4 @@
-"""The joined model: ESM encoder → modality adapter (→ fragment adapter) → LLaMA decoder."""
+"""The joined model: ESM encoder → modality adapter (→ fragment adapter) → decoder."""
 
 from typing import Any
 
@@ -6,15 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForCausalLM, EsmModel, GenerationMixin, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, EsmModel, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from fragmodel.embeddings import alphabet
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
+from fragmodel.model.decoder_pass import run_decoder
+from fragmodel.model.decoders import check_decoder, decoder_class, token_scale
 from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
-from fragmodel.model.packed_decoder import check_decoder, run_packed
 from fragmodel.model.precision import compute_dtype
 from fragmodel.model.token_loss import IGNORED, linear_cross_entropy
 from fragmodel.model.token_rows import embed_tokens, token_rows
@@ -23,7 +24,7 @@ PROTEIN_INPUTS = ("protein_hidden_states", "protein_input_ids", "protein_attenti
 
 
 class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
-    """A LLaMA decoder that reads proteins and fragments as soft tokens between its text tokens."""
+    """A decoder (LLaMA or another family) that reads proteins and fragments as soft tokens between its text tokens."""
 
     config_class = Esm2LlamaInstructConfig
     base_model_prefix = ""
@@ -31,7 +32,6 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
-    _no_split_modules = ["LlamaDecoderLayer", "EsmLayer"]  # noqa: RUF012 (transformers' API)
     _tied_weights_keys = {  # noqa: RUF012 (transformers' API)
         "llama_decoder.lm_head.weight": "llama_decoder.model.embed_tokens.weight"
     }
@@ -43,7 +43,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
             EsmModel(config.esm_config, add_pooling_layer=False) if config.include_encoder else None
         )
         self.modality_adapter, self.fragment_adapter = self.adapters(config)
-        self.llama_decoder = LlamaForCausalLM(config.llama_config)
+        self.llama_decoder = decoder_class(config.llama_config)(config.llama_config)
         self.post_init()
 
     @staticmethod
@@ -222,12 +222,18 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         position_ref: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.dtype]:
         """Input embeddings ``[tokens, decoder_dim]`` of a packed batch, and the format to compute in."""
-        weight, ids, rows = token_rows(self.get_input_embeddings())
-        dtype = compute_dtype(weight)
-        embeddings = embed_tokens(input_ids, weight, ids, rows).to(torch.promote_types(weight.dtype, dtype))
+        dtype = compute_dtype(token_rows(self.get_input_embeddings())[0])
+        embeddings = self.embed_rows(input_ids, dtype)
         return self._insert(
             embeddings, input_ids, lengths, protein_rows, protein_lengths, position_ref
         ), dtype
+
+    def embed_rows(self, input_ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Token embeddings ``[..., decoder_dim]``, in ``dtype`` or in that of the weights where it is wider."""
+        weight, ids, rows = token_rows(self.get_input_embeddings())
+        embeddings = embed_tokens(input_ids, weight, ids, rows)
+        embeddings = embeddings * embeddings.new_tensor(token_scale(self.config.llama_config))
+        return embeddings.to(torch.promote_types(weight.dtype, dtype))
 
     def _packed_loss(
         self,
@@ -249,7 +255,7 @@ class Esm2LlamaInstructForCausalLM(PreTrainedModel, GenerationMixin):
         weight, ids, rows = token_rows(self.get_output_embeddings())
         # From here on ``dtype`` alone says how products are computed; autocast would mix its own format in.
         with torch.autocast(embeddings.device.type, enabled=False):
-            hidden = run_packed(self.llama_decoder.model, embeddings, lengths.tolist(), places - 1, dtype)
+            hidden = run_decoder(self.llama_decoder.model, embeddings, lengths.tolist(), places - 1, dtype)
             return linear_cross_entropy(hidden.to(dtype), weight, labels[places], ids=ids, rows=rows)
 
     def encode_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -13,18 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.fsdp import register_fsdp_forward_method
-from transformers import LlamaConfig, LlamaModel
+from transformers import LlamaModel
 
 from fragmodel.model.projections import project
-
-
-def check_decoder(config: LlamaConfig) -> None:
-    """Raise ``ValueError`` for a decoder whose layers compute something else than these."""
-    if config.model_type != "llama":
-        raise ValueError(f"is a '{config.model_type}' model; expected a LLaMA-architecture causal model")
-    for name, supported in (("hidden_act", ("silu", "swish")), ("attention_dropout", (0,))):
-        if (found := getattr(config, name)) not in supported:
-            raise ValueError(f"{name} is {found} in its config.json; only {supported[0]} is supported")
 
 
 @dataclass(frozen=True)
@@ -120,6 +111,40 @@ def after_attention(layer: nn.Module, x: Tensor, mixed: Tensor, dtype: torch.dty
         (layer.mlp.gate_proj, layer.mlp.up_proj), x, dtype, norm=layer.post_attention_layernorm
     )
     return x + project((layer.mlp.down_proj,), up, dtype, gate=gate)[0]
+
+
+def append_packed(
+    decoder: LlamaModel, x: Tensor, lengths: Tensor, cache: list[KeysValues], dtype: torch.dtype
+) -> Tensor:
+    """As :func:`fragmodel.model.decoder_pass.append_tokens`, for LLaMA's layers."""
+    cosine, sine = turns(decoder, lengths, dtype)
+    every = torch.arange(len(x), device=x.device)
+    longest = int(lengths.max()) + 1
+    visible = torch.arange(longest, device=x.device) <= lengths[:, None]
+    for layer, (keys, values) in zip(decoder.layers, cache, strict=True):
+        attention = layer.self_attn
+        query, key, value = (
+            states.unflatten(-1, (-1, attention.head_dim))
+            for states in project(
+                (attention.q_proj, attention.k_proj, attention.v_proj),
+                x,
+                dtype,
+                norm=layer.input_layernorm,
+            )
+        )
+        keys[every, :, lengths] = rotate(key, cosine, sine)
+        values[every, :, lengths] = value
+        # The query heads of one key head stand beside each other, as the rows of its attention.
+        query = rotate(query, cosine, sine).unflatten(1, (keys.shape[1], -1))
+        mixed = F.scaled_dot_product_attention(
+            query,
+            keys[:, :, :longest],
+            values[:, :, :longest],
+            attn_mask=visible[:, None, None],
+            scale=attention.scaling,
+        )
+        x = after_attention(layer, x, mixed.flatten(1), dtype)
+    return decoder.norm(x)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float) -> Tensor:

@@ -83,9 +83,11 @@ def make_decoder(
         if not origin.is_dir():
             if source.startswith((".", "/", "~")):
                 raise UserError(f"models.decoder: {source}: no such folder")
+            _check_decoder(source, source, revision)  # before its weights are fetched
             origin = _fetched(source, revision, "models.decoder")
         elif revision:
             raise UserError(f"models.decoder_revision: {source} is a local folder; leave it out")
+        _check_decoder(source, origin, None)
         _link(origin, folder)
     make_shared(folder)
     import torch
@@ -169,6 +171,20 @@ def _unpack_smollm2(folder: Path) -> None:
     model.hf_quantizer = None
     del model.config.quantization_config
     model.save_pretrained(folder)
+
+
+def _check_decoder(source: str, origin: str | Path, revision: str | None) -> None:
+    """Refuse a decoder by its config.json. One that cannot be read is told of when the model is fetched or loaded."""
+    from transformers import AutoConfig
+
+    from fragmodel.model.decoders import check_decoder
+
+    try:
+        check_decoder(AutoConfig.from_pretrained(origin, revision=revision))
+    except OSError:
+        return
+    except ValueError as error:  # a type that this transformers does not know, among others
+        raise UserError(f"models.decoder: {source}: {str(error).splitlines()[0]}") from None
 
 
 def _fetched(source: str, revision: str | None, key: str) -> Path:

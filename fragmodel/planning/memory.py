@@ -11,12 +11,13 @@ from functools import cache, partial
 
 import torch
 from peft import PeftModel
-from transformers import EsmConfig, EsmModel, LlamaConfig, LlamaForCausalLM
+from transformers import EsmConfig, EsmModel, PretrainedConfig
 
 from fragmodel.config.run import RunConfig
 from fragmodel.model.assemble import add_lora
 from fragmodel.model.chat import CONTROL_NAMES
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
+from fragmodel.model.decoders import decoder_class, decoder_config
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.planning.data import Lengths
 from fragmodel.planning.fake_step import operations, peak_memory, training_step
@@ -68,7 +69,7 @@ class StepMemory:
 class Planner:
     """Weights, memory and operations of a run's model, from configurations alone."""
 
-    def __init__(self, run: RunConfig, encoder: EsmConfig, decoder: LlamaConfig) -> None:
+    def __init__(self, run: RunConfig, encoder: EsmConfig, decoder: PretrainedConfig) -> None:
         self.run, self.encoder, self.decoder = run, encoder, decoder
         # Both formats of half precision have one size, and a CPU's autocast is made for bfloat16.
         self.dtype = torch.float32 if run.training.precision == "float32" else torch.bfloat16
@@ -114,7 +115,9 @@ class Planner:
 
     def _build(self, layers: int) -> PeftModel:
         """The model of training without its encoder, with this many decoder layers, on the meta device."""
-        decoder = LlamaConfig(**{**self.decoder.to_diff_dict(), "num_hidden_layers": layers})
+        values = {**self.decoder.to_diff_dict(), "num_hidden_layers": layers}
+        values.pop("layer_types", None)  # of all layers; how far a layer looks back changes no size
+        decoder = decoder_config(values)
         adapter, lora = self.run.adapter, self.run.lora
         config = Esm2LlamaInstructConfig(
             esm_config=self.encoder,
@@ -125,7 +128,7 @@ class Planner:
         )
         with torch.device("meta"):
             model = Esm2LlamaInstructForCausalLM(config)
-            model.llama_decoder = LlamaForCausalLM._from_config(decoder, dtype=self.dtype)
+            model.llama_decoder = decoder_class(decoder)._from_config(decoder, dtype=self.dtype)
             model.requires_grad_(False)
             return add_lora(
                 model,

@@ -27,10 +27,12 @@ def changed(tiny: TinyModels, folder: Path, **values: Any) -> Path:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hidden_act": "relu"}, "hidden_act is relu in its config.json; only silu is supported"),
-        ({"hidden_act": "gelu"}, "hidden_act is gelu"),
+        ({"final_logit_softcapping": 30.0}, "final_logit_softcapping is 30.0 in its config.json; only None"),
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
         ({"attention_dropout": 0.1}, "attention_dropout is 0.1 in its config.json; only 0 is supported"),
-        ({"model_type": "mistral"}, "is a 'mistral' model; expected a LLaMA-architecture causal model"),
+        ({"model_type": "gpt2"}, "is a 'gpt2' model; expected one of llama, mistral, "),
+        ({"model_type": "gemma3"}, "is a 'gemma3' model; expected one of"),
+        ({"model_type": "nothing-known"}, "nothing-known"),
         ({}, "cannot be loaded: "),
     ],
 )
@@ -46,8 +48,8 @@ def test_another_decoder_is_refused_before_its_weights_are_read(
 def test_a_joined_model_is_held_to_the_same(tiny: TinyModels, tmp_path: Path) -> None:
     model, _ = tiny.spec().build(include_encoder=False)
     config = model.base_model.model.config
-    config.llama_config.hidden_act = "relu"
-    with pytest.raises(ValueError, match="hidden_act is relu"):
+    config.llama_config.attention_dropout = 0.1
+    with pytest.raises(ValueError, match=r"attention_dropout is 0\.1"):
         Esm2LlamaInstructForCausalLM(config)
 
 

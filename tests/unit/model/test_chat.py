@@ -251,6 +251,52 @@ def test_a_prompt_is_the_same_on_every_day(template: str) -> None:
     assert tokenizer.decode(ids).startswith("Today Date: 26 Jul 2024\nsystem: Be brief.")
 
 
+ALTERNATE = (
+    "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
+    "{{ '<|turn|>' + m['role'] + ' ' + m['content'] + '<|end|>' }}{% endfor %}"
+)
+
+
+def test_a_template_without_a_system_message_gets_it_with_the_question() -> None:
+    tokenizer = stand_in()
+    tokenizer.chat_template = ALTERNATE
+    add_control_tokens(tokenizer)
+    chat = ChatEncoder(tokenizer, LATENT)
+    ids = chat.prompt(turns("Be brief.", "What?", "That.", "Why?"), RESIDUES)
+    assert tokenizer.decode(ids) == (
+        "<|turn|>user Be brief.\n\nWhat?<|end|><|turn|>assistant That.<|end|><|turn|>user Why?<|end|>"
+    )
+    with pytest.raises(UserError, match="not take a conversation of user, user: Conversation roles must"):
+        chat.prompt([{"role": "user", "content": "A"}, {"role": "user", "content": "B"}], RESIDUES)
+
+
+def test_a_template_that_leaves_a_message_out_is_told_of() -> None:
+    tokenizer = stand_in()
+    tokenizer.chat_template = "{{ messages[-1]['content'] }}"
+    chat = ChatEncoder(tokenizer, LATENT)
+    with pytest.raises(UserError, match=r"not take a conversation of .*, user: it leaves messages out"):
+        chat.prompt(turns("Be brief.", "What?", "That.", "Why?"), RESIDUES)
+
+
+def test_an_answer_ends_with_what_the_template_writes_after_one() -> None:
+    """As Gemma's, whose tokenizer ends texts, not turns, with its eos_token."""
+    tokenizer = llama3()
+    tokenizer.eos_token = "<|end|>"
+    add_control_tokens(tokenizer)
+    assert tokenizer.eos_token == "<|eot_id|>"
+    answer = ChatEncoder(tokenizer, LATENT).answer("A kinase.")
+    assert answer[-1] == tokenizer.convert_tokens_to_ids("<|eot_id|>")
+
+
+def test_a_reasoning_template_is_asked_for_the_answer_at_once() -> None:
+    tokenizer = stand_in()
+    closed = "{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}"
+    tokenizer.chat_template = PLAIN_TEMPLATE + closed
+    ids = ChatEncoder(tokenizer, LATENT).prompt(turns("Be brief.", "What?"), RESIDUES)
+    assert tokenizer.decode(ids).endswith("assistant: <think></think>")
+
+
 def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
     tokenizer = stand_in()
     tokenizer.eos_token = None

