@@ -31,9 +31,8 @@ RECORDS = _schema(
     _required("start", pa.int32()),  # first residue of the window in the whole protein
     _required("full_length", pa.int32()),  # residues of the whole protein
     pa.field("position_ref", SPAN),  # within the window; referring tasks
-    pa.field(
-        "position_grd", SPAN_GROUPS
-    ),  # within the window; a group for each of `classes`; grounding tasks
+    # Within the window; a group for each of `classes`; grounding tasks. Groups without a span: the classes are absent.
+    pa.field("position_grd", SPAN_GROUPS),
     # Parts of fragments at the window's edge, too small to be asked for: no answer is right or wrong about them.
     pa.field("position_ignored", IGNORED_PARTS),
     _required("classes", pa.list_(pa.string())),  # class names that the record is about

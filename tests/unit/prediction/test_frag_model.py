@@ -110,6 +110,13 @@ def test_places_move_with_their_windows(model, monkeypatch):
     assert model.locate(SEQUENCE, "kinase").texts  # the same through the model itself
 
 
+def test_an_answer_that_there_is_nothing_is_no_place_and_no_fault(model):
+    question = model.grounding_questions(SEQUENCE, "grounding_group")[0]
+    said = type(model.answer([question])[0])
+    found = model.ground([question], [said("none", True)])
+    assert (found.annotations, found.faults, found.texts) == ((), (), ("none",))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

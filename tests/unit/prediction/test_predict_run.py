@@ -50,6 +50,24 @@ def test_every_protein_in_order_and_long_ones_merged(model_dir, fasta, tmp_path)
     assert counts == {"proteins": 4, "resumed": 0, "found": 4, "unreadable": len(unread)}
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("out.gff3", "##gff-version 3\n##sequence-region P 1 9\n"),
+        ("out.bed", ""),
+        ("out.tsv", "id\tlength\tclass\tfamily\tstart\tend\n"),
+    ],
+)
+def test_an_answer_that_there_is_nothing_is_written_as_no_place(
+    model_dir, tmp_path, monkeypatch, name, expected
+):
+    monkeypatch.setattr(StubModel, "_text", lambda self, question: "none")
+    fasta, output = write_fasta(tmp_path / "one.fasta", {"P": "AAAWWAAKM"}), tmp_path / name
+    counts = predict(StubModel, model_dir, fasta, GROUP, output)
+    assert output.read_text() == expected
+    assert counts == {"proteins": 1, "resumed": 0, "found": 0, "unreadable": 0}
+
+
 def test_an_interrupted_run_goes_on(model_dir, tmp_path):
     proteins = {f"P{i}": "A" * i + "WW" for i in range(38)}
     fasta, output = write_fasta(tmp_path / "many.fasta", proteins), tmp_path / "out.jsonl"
