@@ -34,6 +34,8 @@ rule generate:
         packages=packages(ANSWERS),
         contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
         max_new_tokens=run.evaluation.max_new_tokens,
+        constrained="constrained" if run.evaluation.constrained else "free",
+        classes=run.evaluation.classes,
         batch_size=run.evaluation.batch_size,
         shards=run.evaluation.shards,
         # A model that another run trained may have another encoder.
@@ -49,6 +51,7 @@ rule generate:
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
         " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
+        " --{params.constrained} --classes {params.classes}"
         " --batch-size {params.batch_size} --shard {wildcards.shard} --shards {params.shards}"
 
 

@@ -17,6 +17,12 @@ class EvaluationConfig(Section):
     must be `models.encoder`."""
     max_new_tokens: Positive = 128
     """Longest generated answer."""
+    constrained: bool = True
+    """Answer by what is valid alone: places inside the window, classes that training has, `none` where training says \
+it. Descriptions are free text in any case."""
+    classes: Literal["closed", "open"] = "closed"
+    """`closed`: an answer names classes of the training records; `open`: any class, as free text (then groups of \
+places are free text, too)."""
     batch_size: Positive = 32
     """Records generated together."""
     shards: Positive = 1

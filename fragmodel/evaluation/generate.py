@@ -3,18 +3,19 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
 from transformers import EsmModel
 
-from fragmodel.batching.answering import greedy_answers
+from fragmodel.batching.answering import confidences, greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.embeddings.encoders import open_encoder, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest
+from fragmodel.model.answer_forms import Constraints, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
 from fragmodel.tables import PREDICTIONS, write_table
@@ -30,6 +31,8 @@ def generate(
     store: Path | None,
     fingerprint: str | None,
     encoder: Path | None = None,
+    constrained: bool = True,
+    classes: Literal["closed", "open"] = "closed",
     max_new_tokens: int = 128,
     batch_size: int = 32,
     shard: int = 0,
@@ -38,10 +41,11 @@ def generate(
 ) -> int:
     """Write a prediction for each record of ``records`` (Parquet, any number of tasks); returns their number.
 
-    Greedy decoding. Rows come in the order of the records. Without a store the encoder runs in the loop. Shard
-    ``shard`` of ``shards`` answers every ``shards``-th batch: since whole batches are dealt out, an answer does not
-    depend on the number of shards, and the shards together hold every record once. Raises :class:`UserError` when
-    the model was trained on another encoder than ``encoder``, where that is given.
+    Greedy decoding, among valid answers where it is ``constrained``: places of the window, classes of the training
+    records (``classes`` open: any, as free text). Rows come in the order of the records. Without a store the encoder
+    runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th batch: since whole batches are dealt
+    out, an answer does not depend on the number of shards, and the shards together hold every record once. Raises
+    :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     parts = load_parts(model_dir, with_encoder=store is None or encoder is not None)
@@ -57,6 +61,9 @@ def generate(
     chat = ChatEncoder(tokenizer, model.config.perceiver_latent_size)
     states = EmbeddingStore(store, fingerprint) if store else None
     dataset = FragRefDataset.from_files(records, chat, store=states, prompts_only=True)
+    bounds = (
+        Constraints(tokenizer, read_forms(model_dir), closed=classes == "closed") if constrained else None
+    )
     rows: dict[int, dict[str, Any]] = {}
     order = sorted(
         range(len(dataset)), key=lambda i: len(dataset.records["sequence"][i].as_py()), reverse=True
@@ -66,26 +73,38 @@ def generate(
     for indices in tqdm(batches, desc="generating", unit="batch"):
         started = time.perf_counter()
         items = dataset.__getitems__(indices)
-        answers = greedy_answers(model, items, end=end, max_new_tokens=max_new_tokens)
+        records_asked = [dataset.record(index) for index in indices]
+        answers = greedy_answers(
+            model,
+            items,
+            end=end,
+            max_new_tokens=max_new_tokens,
+            constraints=[
+                bounds.of(record.task_type, len(record.sequence), (record.data_name,)) if bounds else None
+                for record in records_asked
+            ],
+        )
         seconds = (time.perf_counter() - started) / len(indices)
-        for index, ids in zip(indices, answers, strict=True):
-            record = dataset.record(index)
+        for index, record, answer in zip(indices, records_asked, answers, strict=True):
             rows[index] = {
                 "system": MODEL,
                 "record_id": record.record_id,
                 "data_name": record.data_name,
                 "task_type": record.task_type,
                 "prompt": record.conversation[-1]["content"],
-                "text": chat.decode(ids),
+                "text": chat.decode(answer.tokens),
                 "reference": record.answer,
-                "stopped": len(ids) < max_new_tokens,
-                "tokens": len(ids),
+                "stopped": answer.stopped,
+                "tokens": len(answer.tokens),
+                **confidences(record.task_type, answer, chat),
                 "seconds": seconds,
             }
     metadata = {
         "model_sha256": folder_digest(model_dir),
         "records_sha256": [file_digest(path) for path in records],
         "max_new_tokens": max_new_tokens,
+        "constrained": constrained,
+        "classes": classes,
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,

@@ -1,15 +1,17 @@
 """Greedy answers to a batch of prompts: read without padding, answered together, each row left when it has ended.
 
-Gives what ``transformers``' ``generate(do_sample=False)`` gives.
+Without constraints it gives what ``transformers``' ``generate(do_sample=False)`` gives.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fragmodel.model.constraints import Constraint
 from fragmodel.model.decoder_pass import append_tokens, run_decoder
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.packed_decoder import KeysValues
@@ -18,11 +20,31 @@ from fragmodel.model.token_rows import token_rows
 Batch = dict[str, Tensor]
 
 
+@dataclass(slots=True)
+class Answered:
+    """A greedy answer: its tokens without the one that ends the turn, and how probable each was, that one included.
+
+    Under a constraint probabilities are those among the tokens that it allows.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+    stopped: bool = False
+    """Whether it ended by itself; else it was cut, a constrained one back to where it was valid."""
+    presence: float | None = None
+    """How probable it is that there is something to find, where the answer may be that there is nothing."""
+
+
 @torch.inference_mode()
 def greedy(
-    model: nn.Module, prompts: Iterable[Batch], *, max_new_tokens: int, end_ids: Iterable[int]
-) -> list[list[int]]:
-    """New tokens of each prompt, without the end-of-turn token; a whole ``max_new_tokens`` where none came.
+    model: nn.Module,
+    prompts: Iterable[Batch],
+    *,
+    max_new_tokens: int,
+    end_ids: Iterable[int],
+    constraints: Sequence[Constraint | None] | None = None,
+) -> list[Answered]:
+    """The answer to each prompt, greedy among what its constraint allows.
 
     Args:
         model: The joined model in evaluation mode, with or without LoRA.
@@ -30,23 +52,23 @@ def greedy(
             and answered together. What is held for each token of each prompt is its keys and values.
         max_new_tokens: Longest answer.
         end_ids: Tokens that end an answer.
+        constraints: For each prompt what is valid, or None where all is.
     """
     joined: Esm2LlamaInstructForCausalLM = (
         model.get_base_model() if hasattr(model, "get_base_model") else model
     )
     decoding = _read(joined, prompts, max_new_tokens)
     ends = set(end_ids)
-    answers: list[list[int]] = [[] for _ in decoding.lengths]
-    rows = list(range(len(answers)))  # the answer that each row of the batch belongs to
+    choices = [_Choice(constraint) for constraint in constraints or [None] * len(decoding.lengths)]
+    rows = list(range(len(choices)))  # the answer that each row of the batch belongs to
     running = set(rows)
     for step in range(max_new_tokens):
-        tokens = decoding.logits.argmax(-1).tolist()
-        for row, token in zip(rows, tokens, strict=True):
+        tokens, chances = _choose(decoding.logits, [choices[row] for row in rows])
+        for row, token, chance in zip(rows, tokens, chances, strict=True):
             if row in running:
-                if token in ends:
+                choices[row].take(token, chance, ends)
+                if choices[row].answer.stopped:
                     running.discard(row)
-                else:
-                    answers[row].append(token)
         if not running or step == max_new_tokens - 1:
             break
         if 2 * len(running) <= len(rows):  # ended rows are dropped when they are half: it copies the cache
@@ -54,7 +76,61 @@ def greedy(
             decoding.keep(places)
             rows, tokens = [rows[place] for place in places], [tokens[place] for place in places]
         decoding.step(torch.tensor(tokens, device=decoding.lengths.device))
-    return answers
+    return [choice.result() for choice in choices]
+
+
+class _Choice:
+    """An answer in the making, and where it is in its automaton."""
+
+    def __init__(self, constraint: Constraint | None) -> None:
+        self.constraint, self.answer = constraint, Answered()
+        self.following = constraint.follow(constraint.start) if constraint else None
+        self._valid = 0  # tokens of the longest valid answer so far
+
+    def take(self, token: int, chance: float, ends: Container[int]) -> None:
+        """Add the token that was chosen."""
+        self.answer.log_probabilities.append(chance)
+        if token in ends:
+            self.answer.stopped = True
+            return
+        self.answer.tokens.append(token)
+        if self.constraint and self.following:
+            (place,) = np.flatnonzero(self.following.ids == token)[:1]
+            self.following = self.constraint.follow(self.following.states[place])
+            if self.following.may_end:
+                self._valid = len(self.answer.tokens)
+
+    def result(self) -> Answered:
+        """The answer; one that was cut within a place or a name loses what it began."""
+        if self.constraint and not self.answer.stopped:
+            del self.answer.tokens[self._valid :], self.answer.log_probabilities[self._valid :]
+        return self.answer
+
+
+def _choose(logits: Tensor, choices: Sequence[_Choice]) -> tuple[list[int], list[float]]:
+    """The best token of each row ``[n, vocabulary]`` among those it may take, and its log-probability among them."""
+    logits = logits.float()
+    best, tokens = logits.max(-1)
+    everything = logits.logsumexp(-1)
+    bound = [row for row, choice in enumerate(choices) if choice.following and not choice.answer.stopped]
+    if bound:
+        following = [choices[row].following for row in bound]
+        width = max(len(each.ids) for each in following)
+        ids, counted = np.zeros((2, len(bound), width), dtype=np.int64)
+        for row, each in enumerate(following):
+            ids[row, : len(each.ids)], counted[row, : len(each.ids)] = each.ids, 1
+        places, rows = torch.from_numpy(ids).to(logits.device), torch.tensor(bound, device=logits.device)
+        found = logits[rows[:, None], places]
+        found = found.masked_fill(torch.from_numpy(counted == 0).to(logits.device), -torch.inf)
+        best[rows], chosen = found.max(-1)
+        tokens[rows] = places.gather(1, chosen[:, None])[:, 0]
+        everything[rows] = found.logsumexp(-1)
+        for row, each, chances in zip(bound, following, found, strict=True):
+            if choices[row].answer.presence is None and each.silent.any() and not choices[row].answer.tokens:
+                silent = torch.from_numpy(np.flatnonzero(each.silent)).to(logits.device)
+                nothing = (chances[silent].logsumexp(-1) - everything[row]).exp()
+                choices[row].answer.presence = 1 - nothing.item()
+    return tokens.tolist(), (best - everything).tolist()
 
 
 @dataclass

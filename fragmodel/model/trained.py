@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from fragmodel.digests import check_digests, drop_digests, note_digests
 from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
+from fragmodel.model.answer_forms import FORMS_FILE, Forms, write_forms
 from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
 
 SPEC_FILE = "fragmodel.json"
@@ -79,16 +80,22 @@ def save_trained(
     spec: ModelSpec,
     folder: Path,
     weights: dict[str, torch.Tensor] | None = None,
+    *,
+    forms: Forms | None = None,
 ) -> None:
     """Write the trained weights, the tokenizer, the spec and their digests. The spec marks a whole folder.
 
-    ``weights`` stand in for those of a model that is sharded: its trained weights in whole, by their names.
+    ``weights`` stand in for those of a model that is sharded: its trained weights in whole, by their names. ``forms``
+    say what the model has learnt to answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drop_digests(folder)
     (folder / SPEC_FILE).unlink(missing_ok=True)
     model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
     words = [path.name for path in map(Path, tokenizer.save_pretrained(folder)) if path.is_file()]
+    if forms:
+        write_forms(folder, forms)
+        words.append(FORMS_FILE)
     make_shared(folder)
     write_text(folder / SPEC_FILE, spec.model_dump_json(indent=2))
     note_digests(folder, [WEIGHTS_FILE, ADAPTER_FILE, SPEC_FILE, *words])

@@ -12,6 +12,7 @@ from fragmodel.digests import note_digests
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, make_shared, write_text
+from fragmodel.model.answer_forms import read_forms
 from fragmodel.model.loading import BASE, locate_spec
 from fragmodel.model.trained import WEIGHTS_FILE, load_adapter_weights, read_spec, save_trained
 from fragmodel.prediction.card import model_card, read_metrics
@@ -49,7 +50,7 @@ def export_model(
         load_adapter_weights(model, model_dir)
         if not adapter_only:
             model.peft_config["default"].base_model_name_or_path = BASE
-        save_trained(model, tokenizer, spec, made)
+        save_trained(model, tokenizer, spec, made, forms=read_forms(model_dir))
         model_config = model.base_model.model.config
         GenerationConfig(
             do_sample=False,

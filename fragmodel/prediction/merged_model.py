@@ -7,6 +7,7 @@ from pathlib import Path
 from fragmodel.digests import note_digests
 from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
+from fragmodel.model.answer_forms import read_forms, write_forms
 from fragmodel.model.loading import is_merged, load_trained
 from fragmodel.prediction.provenance import DATA_FILE, trained_on
 
@@ -34,6 +35,8 @@ def merge(model_dir: Path, output: Path) -> None:
         tokenizer.save_pretrained(whole)
         if data := trained_on(model_dir):
             write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
+        if forms := read_forms(model_dir):
+            write_forms(whole, forms)
         make_shared(whole)
         note_digests(whole)
         whole.replace(output)

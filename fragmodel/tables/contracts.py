@@ -88,7 +88,7 @@ SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what 
 
 PREDICTIONS = _schema(
     "predictions",
-    2,
+    3,
     _required("system", pa.string()),  # "model" or the name of a baseline
     _required("record_id", pa.string()),
     _required("data_name", pa.string()),
@@ -99,6 +99,9 @@ PREDICTIONS = _schema(
     _required("stopped", pa.bool_()),  # the model ended its turn itself
     _required("tokens", pa.int32()),
     _required("seconds", pa.float64()),  # share of its batch's wall time
+    # How sure the system is: that the class is right, or that there is something to find; null where it does not say.
+    pa.field("confidence", pa.float64()),
+    pa.field("place_confidences", pa.list_(pa.float64())),  # of each place of the answer, in order
     maker="rule generate or baselines",
 )
 

@@ -265,7 +265,9 @@ class InstructLoop:
         model = self.accelerator.unwrap_model(self.model)
         weights = trained_weights(model)
         if self.accelerator.is_main_process:
-            save_trained(model, self.setup.tokenizer, self.setup.spec, folder, weights)
+            save_trained(
+                model, self.setup.tokenizer, self.setup.spec, folder, weights, forms=self.setup.forms
+            )
 
     def _load_checkpoint(self, folder: Path) -> None:
         load_optimizer(self.optimizer, folder / OPTIMIZER_FILE)

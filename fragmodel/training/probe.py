@@ -58,7 +58,7 @@ class Probe:
         end = self.tokenizer.eos_token_id
         answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
         model.train(was_training)
-        texts = [self.chat.decode(ids) for ids in answers]
+        texts = [self.chat.decode(answer.tokens) for answer in answers]
         pairs = zip(self.records, texts, strict=True)
         formed = [self._is_formed(r, text) for r, text in pairs if r.task_type not in DESCRIBING_TASKS]
         found = {"well_formed": sum(formed) / len(formed)} if formed else {}

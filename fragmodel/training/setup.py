@@ -14,6 +14,7 @@ from fragmodel.embeddings.encoders import open_encoder, read_config, weights_dig
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import text_digest
+from fragmodel.model.answer_forms import Forms, forms_of
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.trained import ModelSpec, load_adapter_weights, load_projectors
 from fragmodel.training.arguments import Arguments
@@ -36,6 +37,7 @@ class TrainingSetup:
     sampler: MixtureSampler
     collator: PackedCollator
     data_digest: str
+    forms: Forms
     probe: Probe | None
 
 
@@ -87,6 +89,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         sampler=sampler,
         collator=PackedCollator(),
         data_digest=_digest(groups, weights),
+        forms=forms_of(dataset.records for dataset in _flat(groups)),
         probe=_probe(
             _flat(groups),
             _flat(eval_groups),

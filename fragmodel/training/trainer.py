@@ -115,7 +115,9 @@ class FragTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model)
         weights = trained_weights(model)
         if self.args.should_save:
-            save_trained(model, self.setup.tokenizer, self.setup.spec, folder, weights)
+            save_trained(
+                model, self.setup.tokenizer, self.setup.spec, folder, weights, forms=self.setup.forms
+            )
             write_identity(folder, self.identity)
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(revision=self.args.hub_revision)

@@ -25,6 +25,12 @@ def generate(
         Path | None,
         typer.Option(help="Folder of the encoder that made the store; the model must have the same."),
     ] = None,
+    constrained: Annotated[
+        bool, typer.Option("--constrained/--free", help="Answer by what is valid alone.")
+    ] = True,
+    classes: Annotated[
+        str, typer.Option(help="Classes of answers: closed (those of training) or open.")
+    ] = "closed",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
     batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
     shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
@@ -42,6 +48,8 @@ def generate(
             store=store,
             encoder=check_encoder,
             fingerprint=fingerprint,
+            constrained=constrained,
+            classes="open" if classes == "open" else "closed",
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             shard=shard,

@@ -121,4 +121,6 @@ def _row(system: str, key: Key, text: str, reference: str) -> dict[str, Any]:
         "stopped": True,
         "tokens": 0,
         "seconds": 0.0,
+        "confidence": None,
+        "place_confidences": None,
     }

@@ -1,0 +1,152 @@
+"""Which answers are valid to a question about one window, as an automaton over bytes and span markers.
+
+It accepts what :mod:`fragmodel.data.grammar` writes: spans of the window in ascending order, each with an end behind
+its start; a line for each class in a group; :data:`NONE` where that may be said; a class name alone in classification.
+States are plain tuples, so that what follows from one can be remembered. Nothing can run into a dead end: each step
+that is allowed leads on to an end.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from fragmodel.data.grammar import NONE
+from fragmodel.data.prompts import plain
+from fragmodel.vocabulary import GROUNDING_TASKS, Span, TaskType
+
+OPEN, CLOSE, END = (
+    256,
+    257,
+    258,
+)  # symbols beside the 256 bytes: the markers around a span, the end of the answer
+
+_NONE = NONE.encode()
+
+State = tuple[Any, ...]
+
+
+class ValidAnswers(NamedTuple):
+    """The automaton of one kind of question. Windows count 0-based and half-open."""
+
+    task: TaskType
+    window: int = 0
+    """Residues of the window; grounding."""
+    names: tuple[bytes, ...] = ()
+    """What a line may begin with, in ascending order: the classes, in a group with the colon and the space behind them,
+    and :data:`NONE` as it is where that may be the whole answer; the latter alone for a single class."""
+
+    @property
+    def start(self) -> State:
+        """The state before the answer."""
+        return ("begin",)
+
+    def symbols(self, state: State) -> Iterator[tuple[int, State]]:
+        """What may come next, each with the state that it leads to."""
+        kind, *rest = state
+        yield from getattr(self, f"_{kind}")(*rest)
+
+    def says_nothing(self, state: State) -> bool:
+        """Whether all that can follow ``state`` is that there is nothing."""
+        if state[0] != "name" or state[2]:
+            return False
+        first, last = self._range(state[1])
+        return self.names[first:last] == (_NONE,)
+
+    def _begin(self) -> Iterator[tuple[int, State]]:
+        if self.task == "grounding_single":
+            yield OPEN, ("bracket", None, ())
+        yield from self._name(b"", ())
+
+    def _name(self, done: bytes, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
+        """Bytes that go on with a name; ``used`` are the numbers of those that may not come again."""
+        first, last = self._range(done)
+        if first < last and self.names[first] == done:
+            if first not in used:
+                yield self._after_name(done, first, used)
+            first += 1
+        while first < last:
+            longer = done + self.names[first][len(done) : len(done) + 1]
+            first, ends = self._range(longer)
+            if ends - first > sum(first <= number < ends for number in used):
+                yield longer[-1], ("name", longer, used)
+            first = ends
+
+    def _after_name(self, name: bytes, number: int, used: tuple[int, ...]) -> tuple[int, State]:
+        if self.task == "referring_class" or name == _NONE:
+            return END, ()
+        nothing = self.names.index(_NONE) if _NONE in self.names else number
+        return OPEN, ("bracket", None, tuple(sorted({*used, nothing, number})))
+
+    def _range(self, prefix: bytes) -> tuple[int, int]:
+        """The names that begin with ``prefix``, as a range of numbers."""
+        first = bisect_left(self.names, prefix)
+        return first, bisect_left(self.names, True, lo=first, key=lambda name: not name.startswith(prefix))
+
+    def _bracket(self, before: Span | None, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
+        yield ord("("), ("number", before, None, "", used)
+
+    def _number(
+        self, before: Span | None, start: int | None, digits: str, used: tuple[int, ...]
+    ) -> Iterator[tuple[int, State]]:
+        """A start, or the end that follows ``start``: digits without a leading zero, of a number that is allowed."""
+        low, high = self._bounds(before, start)
+        if digits and low <= int(digits) <= high:
+            if start is None:
+                yield ord(","), ("number", before, int(digits), "", used)
+            else:
+                yield ord(")"), ("close", Span(start, int(digits)), used)
+        if digits != "0":
+            for digit in "0123456789":
+                if _leads_into(digits + digit, low, high):
+                    yield ord(digit), ("number", before, start, digits + digit, used)
+
+    def _bounds(self, before: Span | None, start: int | None) -> tuple[int, int]:
+        """The least and the greatest number: spans ascend by start, then by end."""
+        if start is None:
+            low = 0 if before is None else before.start + (before.end == self.window)
+            return low, self.window - 1
+        return (start if before is None or start > before.start else before.end) + 1, self.window
+
+    def _close(self, span: Span, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
+        yield CLOSE, ("after", span, used)
+
+    def _after(self, span: Span, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
+        yield END, ()
+        low, high = self._bounds(span, None)
+        if low <= high:
+            yield ord(","), ("space", span, used)
+        if self.task == "grounding_group" and len(used) < len(self.names):
+            yield ord("\n"), ("name", b"", used)
+
+    def _space(self, span: Span, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
+        yield ord(" "), ("marker", span, used)
+
+    def _marker(self, span: Span, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
+        yield OPEN, ("bracket", span, used)
+
+
+def valid_answers(
+    task: TaskType, *, window: int = 0, classes: Sequence[str] = (), may_be_none: bool = False
+) -> ValidAnswers | None:
+    """The automaton of a question; ``None`` where an answer is free text, or no class is known to choose among."""
+    known = {plain(name) for name in classes} - {""}
+    names = {f"{name}: " if task == "grounding_group" else name for name in known}
+    if not (names if task in ("grounding_group", "referring_class") else task == "grounding_single"):
+        return None
+    if task == "grounding_single":
+        names = set()
+    if may_be_none and task in GROUNDING_TASKS:
+        names.add(NONE)
+    return ValidAnswers(task, window, tuple(sorted(name.encode() for name in names)))
+
+
+def _leads_into(digits: str, low: int, high: int) -> bool:
+    """Whether ``digits``, or they with more behind them, are a number from ``low`` to ``high``."""
+    if digits == "0":
+        return low <= 0 <= high
+    least, size = int(digits), 1
+    while least <= high:
+        if least + size - 1 >= low:
+            return True
+        least, size = 10 * least, 10 * size
+    return False

@@ -1,0 +1,91 @@
+"""Which answers a trained model has learnt to give: its classes, and where it may say that there is nothing.
+
+``answers.json`` lies in the model's folder. What the model may answer follows from it (:class:`Constraints`).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from transformers import PreTrainedTokenizerBase
+
+from fragmodel.data.grammar import says_none
+from fragmodel.data.prompts import plain
+from fragmodel.data.valid_answers import valid_answers
+from fragmodel.errors import UserError
+from fragmodel.files import write_text
+from fragmodel.model.constraints import Constraint, Vocabulary
+from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
+
+FORMS_FILE = "answers.json"
+Forms = dict[str, dict[str, list[str]]]
+"""By data set: ``classes`` of its training records, and ``none``, the tasks some of whose answers say that there is
+nothing."""
+
+
+def forms_of(tables: Iterable[pa.Table]) -> Forms:
+    """What the training records (tables of RECORDS) answer."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for table in tables:
+        columns = [table.column(name).to_pylist() for name in ("data_name", "task_type", "classes", "answer")]
+        for data_name, task, classes, answer in zip(*columns, strict=True):
+            names, silent = found.setdefault(data_name, (set(), set()))
+            names.update(map(plain, classes))
+            if task in GROUNDING_TASKS and says_none(answer):
+                silent.add(task)
+    return {
+        name: {"classes": sorted(names - {""}), "none": sorted(silent)}
+        for name, (names, silent) in sorted(found.items())
+    }
+
+
+def write_forms(folder: Path, forms: Forms) -> None:
+    """Put them beside a model."""
+    write_text(folder / FORMS_FILE, json.dumps(forms, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_forms(folder: Path) -> Forms:
+    """Those of a model; empty for one that was trained before they were noted. Raises :class:`UserError`."""
+    path = Path(folder) / FORMS_FILE
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:
+        raise UserError(f"{path}: damaged; restore it, or remove it: answers are then free text") from None
+
+
+class Constraints:
+    """Makes the constraint of each question, the same ones once."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Forms, *, closed: bool = True) -> None:
+        """Not ``closed``: answers that name a class are free text, and places alone are bound to the window."""
+        self._tokenizer, self._forms, self._closed = tokenizer, forms, closed
+        self._vocabulary: Vocabulary | None = None
+        self._made: dict[Any, Constraint | None] = {}
+
+    def of(self, task: TaskType, residues: int, data_names: tuple[str, ...]) -> Constraint | None:
+        """That of a question about a window of ``residues``, to a model that knows the classes of ``data_names``.
+
+        None of them known: the classes of all data sets. ``None`` where all is valid.
+        """
+        key = (task, residues if task in GROUNDING_TASKS else 0, data_names)
+        if key not in self._made:
+            self._made[key] = self._make(task, residues, data_names)
+        return self._made[key]
+
+    def _make(self, task: TaskType, residues: int, data_names: tuple[str, ...]) -> Constraint | None:
+        known: Mapping[str, dict[str, list[str]]] = {
+            name: self._forms[name] for name in data_names if name in self._forms
+        }
+        chosen = list((known or self._forms).values())
+        automaton = valid_answers(
+            task,
+            window=residues,
+            classes=[name for forms in chosen for name in forms["classes"]] if self._closed else (),
+            may_be_none=any(task in forms["none"] for forms in chosen),
+        )
+        if automaton is None:
+            return None
+        self._vocabulary = self._vocabulary or Vocabulary(self._tokenizer)
+        return Constraint(automaton, self._vocabulary)

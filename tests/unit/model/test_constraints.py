@@ -1,0 +1,200 @@
+"""Valid answers in tokens: for tokenizers of several kinds, and from models that have learnt nothing."""
+
+import itertools
+import json
+
+import pytest
+import torch
+from tiny_models import TinyModels, build_model, grounding_record, make_dataset, referring_record
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from fragmodel.batching.answering import confidences, greedy_answers
+from fragmodel.data.grammar import says_none
+from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
+from fragmodel.data.valid_answers import END, valid_answers
+from fragmodel.evaluation.parse import OK, parse_spans
+from fragmodel.model.answer_forms import Constraints
+from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.constraints import Constraint, Vocabulary, token_bytes
+
+CLASSES = ["SH3 domain", "kinase", "β-barrel"]
+FORMS = {"VenusX_Dom": {"classes": CLASSES, "none": ["grounding_group"]}}
+
+
+def made(words: list[str], decoder: decoders.Decoder) -> PreTrainedTokenizerFast:
+    vocabulary = {word: number for number, word in enumerate(words)}
+    backend = Tokenizer(models.BPE(vocabulary, [], ignore_merges=True))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoder
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>")
+    tokenizer.add_special_tokens({"additional_special_tokens": [SPAN_OPEN, SPAN_CLOSE]})
+    return tokenizer
+
+
+PIECES = [*"0123456789", "10", "12", "100", "(", ")", ",", "),", "(1", ",1", "2)", "x"]
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        made([*PIECES, "Ġ", ",Ġ", "noneĠ"], decoders.ByteLevel()),
+        made(
+            [*PIECES, "▁", ",▁", "<0x2C>"], decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+        ),
+    ],
+    ids=["bytes", "pieces"],
+)
+def test_every_way_of_writing_a_valid_answer_and_no_other(tokenizer: PreTrainedTokenizerFast) -> None:
+    """All sequences of up to four tokens between the markers, tried one by one."""
+    constraint = Constraint(valid_answers("grounding_single", window=12), Vocabulary(tokenizer))
+    texts = token_bytes(tokenizer)
+    inside = constraint.follow(constraint.follow(constraint.start).states[0])
+    close = tokenizer.convert_tokens_to_ids(SPAN_CLOSE)
+
+    def accepts(tokens: tuple[int, ...]) -> bool:
+        following = inside
+        for token in (*tokens, close):
+            places = [place for place, each in enumerate(following.ids) if each == token]
+            if not places:
+                return False
+            following = constraint.follow(following.states[places[0]])
+        return following.may_end
+
+    valid = {f"({start},{end})" for start in range(12) for end in range(start + 1, 13)}
+    pieces, tried = sorted(texts), set()
+    for length in (1, 2, 3, 4):
+        for tokens in itertools.product(pieces, repeat=length):
+            text = b"".join(texts[token] for token in tokens).decode()
+            tried.add(text)
+            if accepts(tokens) != (text in valid):
+                raise AssertionError(text)
+    assert len(tried & valid) > 20
+
+
+def test_a_tokenizer_that_cannot_write_is_named(tiny: TinyModels) -> None:
+    from fragmodel.errors import UserError
+
+    tokenizer = made(["x"], decoders.ByteLevel())
+    constraint = Constraint(valid_answers("grounding_single", window=12), Vocabulary(tokenizer))
+    opened = constraint.follow(constraint.start).states[0]
+    with pytest.raises(UserError, match="cannot write a valid answer"):
+        constraint.follow(opened)
+
+
+@pytest.fixture(scope="module")
+def untrained(tiny: TinyModels):
+    model, tokenizer = build_model(tiny.spec())
+    return model.eval(), tokenizer
+
+
+ROWS = [
+    make(number) | {"task_type": task}
+    for number in range(3)
+    for make, task in (
+        (referring_record, "referring_class"),
+        (grounding_record, "grounding_single"),
+        (grounding_record, "grounding_group"),
+    )
+]
+
+
+@pytest.mark.parametrize("limit", [24, 60])
+def test_a_model_that_was_never_trained_answers_validly(untrained, limit: int) -> None:
+    model, tokenizer = untrained
+    chat = ChatEncoder(tokenizer, 2)
+    dataset = make_dataset(ROWS, tokenizer, prompts_only=True)
+    bounds = Constraints(tokenizer, FORMS)
+    kinds = [(row["task_type"], len(row["sequence"])) for row in ROWS]
+    found = greedy_answers(
+        model,
+        [dataset[number] for number in range(len(ROWS))],
+        end=tokenizer.eos_token_id,
+        max_new_tokens=limit,
+        constraints=[bounds.of(task, residues, ("VenusX_Dom",)) for task, residues in kinds],
+    )
+    for (task, residues), answer in zip(kinds, found, strict=True):
+        text = chat.decode(answer.tokens)
+        sure = confidences(task, answer, chat)
+        if task == "referring_class":
+            assert text in CLASSES
+            assert 0 < sure["confidence"] <= 1
+            continue
+        read = parse_spans(text, residues)
+        assert read.status == OK and bool(read.spans) != says_none(text)
+        assert len(sure["place_confidences"]) == len(read.spans)
+        assert all(0 < each <= 1 for each in sure["place_confidences"])
+        assert (sure["confidence"] is None) == (task == "grounding_single")
+
+
+def test_a_free_answer_that_is_valid_stays_as_it_is(untrained) -> None:
+    """The model is made to prefer a valid answer, token by token, in the tokens of its own tokenizer."""
+    _, tokenizer = untrained
+    text = f"{SPAN_OPEN}(3,9){SPAN_CLOSE}, {SPAN_OPEN}(3,12){SPAN_CLOSE}"
+    wanted = ChatEncoder(tokenizer, 2).answer(text)
+    constraint = Constraints(tokenizer, FORMS).of("grounding_single", 30, ("VenusX_Dom",))
+    following = constraint.follow(constraint.start)
+    for token in wanted:
+        (place,) = [number for number, each in enumerate(following.ids) if each == token]
+        after = following.states[place]
+        following = constraint.follow(after) if after else None
+    assert following is None  # it ended, with the token that ends the turn
+
+
+def test_probabilities_are_those_among_what_is_allowed(untrained) -> None:
+    """A class by its tokens: held to the softmax over the allowed tokens, by hand."""
+    model, tokenizer = untrained
+    rows = ROWS[:1]
+    dataset = make_dataset(rows, tokenizer, prompts_only=True)
+    constraint = Constraints(tokenizer, FORMS).of("referring_class", 0, ("VenusX_Dom",))
+    item = dataset[0]
+    end = tokenizer.eos_token_id
+    (answer,) = greedy_answers(model, [item], end=end, max_new_tokens=40, constraints=[constraint])
+    state, total, tokens = constraint.start, 0.0, []
+    for token in [*answer.tokens, end]:
+        following = constraint.follow(state)
+        longer = item | {"input_ids": item["input_ids"] + tokens}
+        (free,) = greedy_answers(model, [longer], end=-1, max_new_tokens=1, constraints=None)
+        logits = next_logits(model, longer)
+        allowed = torch.tensor(following.ids)
+        total += float(torch.log_softmax(logits[allowed].float(), 0)[list(following.ids).index(token)])
+        state = following.states[list(following.ids).index(token)]
+        tokens.append(token)
+        assert free.tokens == [int(logits.argmax())]
+    assert sum(answer.log_probabilities) == pytest.approx(total, abs=1e-4)
+
+
+def next_logits(model, item: dict) -> torch.Tensor:
+    from fragmodel.batching.packing import PackedCollator
+    from fragmodel.model.decoding import _read
+
+    joined = model.get_base_model()
+    with torch.inference_mode():
+        return _read(joined, [PackedCollator()([item])], 1).logits[0]
+
+
+def test_forms_say_what_training_answers(tiny: TinyModels, tmp_path) -> None:
+    from fragmodel.model.answer_forms import forms_of, read_forms, write_forms
+
+    rows = [*ROWS, grounding_record(2) | {"answer": "none", "position_grd": [[]], "classes": ["absent"]}]
+    _, tokenizer = build_model(tiny.spec())
+    found = forms_of([make_dataset(rows, tokenizer).records])
+    assert found["VenusX_Dom"]["none"] == ["grounding_single"]
+    assert "absent" in found["VenusX_Dom"]["classes"]
+    write_forms(tmp_path, found)
+    assert read_forms(tmp_path) == found == json.loads((tmp_path / "answers.json").read_text())
+    assert read_forms(tmp_path / "elsewhere") == {}
+
+
+def test_the_end_is_always_near() -> None:
+    """From any state that can be reached at random an end is reached by taking the first way each time."""
+    automaton = valid_answers("grounding_group", window=1021, classes=CLASSES, may_be_none=True)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(50):
+        state = automaton.start
+        for _ in range(int(torch.randint(0, 60, (1,), generator=generator))):
+            ways = [after for symbol, after in automaton.symbols(state) if symbol != END]
+            if not ways:
+                break
+            state = ways[int(torch.randint(0, len(ways), (1,), generator=generator))]
+        assert list(automaton.symbols(state))
