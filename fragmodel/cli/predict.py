@@ -53,6 +53,12 @@ def predict(
             "those of the training data (referring: the first of them)."
         ),
     ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Grounding tasks: leave out places of less confidence.")
+    ] = 0.0,
+    constrained: Annotated[
+        bool, typer.Option("--constrained/--free", help="Answer by what is valid alone, or by any text.")
+    ] = True,
     file_format: Annotated[
         OutputFormat | None, typer.Option("--format", help="Instead of the output's suffix.")
     ] = None,
@@ -90,6 +96,7 @@ def predict(
         "window": window,
         "max_new_tokens": max_new_tokens,
         "stored_dtype": stored_dtype,
+        "constrained": constrained,
     }
 
     def load() -> FragModel:
@@ -100,7 +107,7 @@ def predict(
             load,
             model,
             fasta,
-            make_task(task.value, name or [], family or [], fragments or []),
+            make_task(task.value, name or [], family or [], fragments or [], min_confidence),
             output,
             file_format=file_format and file_format.value,
             settings=settings,
@@ -111,4 +118,6 @@ def predict(
     done = f"{counts['proteins']} proteins ({counts['resumed']} done before), {counts['found']} results"
     if task in (PredictTask.grounding_single, PredictTask.grounding_group):
         done += f", {counts['unreadable']} answers without a readable place"
+        if min_confidence:
+            done += f", {counts['left_out']} places left out (--min-confidence {min_confidence:g})"
     print(done, file=sys.stderr)

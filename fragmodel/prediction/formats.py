@@ -31,8 +31,10 @@ _SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
-_GROUNDING_COLUMNS = ("id", "length", "class", "family", "start", "end")
-_REFERRING_COLUMNS = ("id", "length", "name", "start", "end", "shown_start", "shown_end", "stopped", "text")
+_GROUNDING_COLUMNS = ("id", "length", "class", "family", "start", "end", "confidence")
+_REFERRING_COLUMNS = (
+    *("id", "length", "name", "start", "end", "shown_start", "shown_end", "stopped", "confidence", "text"),
+)
 
 
 def choose_format(output: Path, stated: str | None, referring: bool) -> str:
@@ -68,7 +70,17 @@ def _gff3(rows: Iterable[Row]) -> Iterator[str]:
             }
             written = ";".join(f"{key}={_attribute(value)}" for key, value in attributes.items() if value)
             term = _SO_TERMS.get(place["family"], _REGION_TERM)
-            columns = (uid, "fragmodel", term, place["start"] + 1, place["end"], ".", ".", ".", written)
+            columns = (
+                uid,
+                "fragmodel",
+                term,
+                place["start"] + 1,
+                place["end"],
+                _sure(place, "."),
+                ".",
+                ".",
+                written,
+            )
             yield "\t".join(map(str, columns)) + "\n"
 
 
@@ -82,22 +94,28 @@ def _bed(rows: Iterable[Row]) -> Iterator[str]:
         for place in row["annotations"]:
             # The specification: 1 to 255 printable ASCII characters.
             name = re.sub(r"[^\x20-\x7e]", "?", place["class"])[:255] or "."
-            yield f"{row['id']}\t{place['start']}\t{place['end']}\t{name}\t0\t.\n"
+            score = round(1000 * (place.get("confidence") or 0))
+            yield f"{row['id']}\t{place['start']}\t{place['end']}\t{name}\t{score}\t.\n"
 
 
 def _grounding_tsv(rows: Iterable[Row]) -> Iterator[str]:
     yield _tabbed(_GROUNDING_COLUMNS)
     for row in rows:
         for place in row["annotations"]:
-            yield _tabbed(
-                (row["id"], row["length"], place["class"], place["family"], place["start"] + 1, place["end"])
-            )
+            where = (place["start"] + 1, place["end"], _sure(place, ""))
+            yield _tabbed((row["id"], row["length"], place["class"], place["family"], *where))
+
+
+def _sure(row: Row, unknown: str) -> str:
+    """The confidence of a place or a text; ``unknown`` where there is none."""
+    return unknown if row.get("confidence") is None else f"{row['confidence']:.4g}"
 
 
 def _referring_tsv(rows: Iterable[Row]) -> Iterator[str]:
     yield _tabbed(_REFERRING_COLUMNS)
     for row in _fragments(rows):
         shifted = row | {name: row[name] + 1 for name in ("start", "shown_start")}
+        shifted["confidence"] = _sure(row, "")
         yield _tabbed(shifted[column] for column in _REFERRING_COLUMNS)
 
 

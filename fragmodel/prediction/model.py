@@ -1,12 +1,12 @@
 """The Python interface: ``FragModel.load(DIR)`` and a method for each thing to ask."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from fragmodel.batching.answering import greedy_answers
+from fragmodel.batching.answering import confidences, greedy_answers
 from fragmodel.data.prompts import conversation
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
@@ -15,10 +15,12 @@ from fragmodel.embeddings.forward import PackedEncoder
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import OK, parse_spans
+from fragmodel.model.answer_forms import Constraints, read_forms
 from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.overlaps import merge, tile
-from fragmodel.prediction.provenance import DATA_NAMES, families, window_length
+from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
@@ -40,10 +42,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A generated text, and whether the model ended it itself."""
+    """A generated text, whether the model ended it itself, and how sure it is: of a class, and of each place."""
 
     text: str
     stopped: bool
+    confidence: float | None = None
+    places: tuple[float, ...] = ()
 
 
 class FragModel:
@@ -62,8 +66,12 @@ class FragModel:
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
+        bounds: Constraints | None = None,
+        data_names: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
         self.parts = parts
+        self._bounds, self._data_names = bounds, data_names or {}
         self.families = tuple(known_families)
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
@@ -82,6 +90,7 @@ class FragModel:
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
+        constrained: bool = True,
     ) -> "FragModel":
         """Load a model folder: of a run (`results/training/model`), exported, or merged.
 
@@ -94,6 +103,8 @@ class FragModel:
             batch_size: Questions that are answered at once.
             stored_dtype: Number format of the encoder's states, as `embeddings.dtype` of the run: the model then
                 sees what it saw in training.
+            constrained: Answer by what is valid alone: places of the window, classes of the training records, and
+                nothing where the model has learnt to say so. Descriptions are free text in any case.
         """
         target = resolve_device(device)
         model, tokenizer, encoder = load_parts(Path(folder), dtype=dtype)
@@ -104,6 +115,8 @@ class FragModel:
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             stored_dtype=stored_dtype,
+            bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
+            data_names=data_names(Path(folder)),
         )
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
@@ -197,12 +210,16 @@ class FragModel:
             if parsed.status != OK:
                 faults.append(parsed.status)
             shift = question.window.start
+            places = [(name, span) for name, spans in parsed.groups for span in spans]
+            sure = answer.places if len(answer.places) == len(places) else [None] * len(places)
             by_window.setdefault(question.window, []).extend(
                 Annotation(
-                    question.class_name or name, Span(span.start + shift, span.end + shift), question.family
+                    question.class_name or name,
+                    Span(span.start + shift, span.end + shift),
+                    question.family,
+                    confidence,
                 )
-                for name, spans in parsed.groups
-                for span in spans
+                for (name, span), confidence in zip(places, sure, strict=True)
             )
         return Grounding(tuple(merge(by_window.values())), tuple(a.text for a in answers), tuple(faults))
 
@@ -211,7 +228,8 @@ class FragModel:
         span, shown = question.whole, question.span
         assert span is not None and shown is not None
         shift = question.window.start
-        return Reference(answer.text, span, Span(shown.start + shift, shown.end + shift), answer.stopped)
+        shown = Span(shown.start + shift, shown.end + shift)
+        return Reference(answer.text, span, shown, answer.stopped, answer.confidence)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -241,8 +259,25 @@ class FragModel:
                 }
             )
         end = self.parts.tokenizer.eos_token_id
-        for ids in greedy_answers(self.parts.model, items, end=end, max_new_tokens=self.max_new_tokens):
-            yield Answer(self.chat.decode(ids), stopped=len(ids) < self.max_new_tokens)
+        answers = greedy_answers(
+            self.parts.model,
+            items,
+            end=end,
+            max_new_tokens=self.max_new_tokens,
+            constraints=[self._bound(question) for question in questions],
+        )
+        for question, answer in zip(questions, answers, strict=True):
+            sure = confidences(question.task, answer, self.chat)
+            # Of places that nothing bound to the window a probability says little.
+            places = tuple(sure["place_confidences"] or ()) if self._bounds else ()
+            confidence = sure["confidence"] if self._bounds else None
+            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places)
+
+    def _bound(self, question: Question) -> Constraint | None:
+        if self._bounds is None:
+            return None
+        names = tuple(self._data_names.get(question.family, ()))
+        return self._bounds.of(question.task, len(question.sequence), names)
 
 
 def _checked(sequence: str) -> str:

@@ -23,8 +23,8 @@ def merge(windows: Iterable[Sequence[Annotation]]) -> list[Annotation]:
     """One list, in order of place, from the annotations of overlapping windows (in protein coordinates).
 
     Two annotations of one class (names compared as in scoring) and family from *different* windows are one place when
-    they share at least half of the shorter one; the place then spans both. Exact repeats are one place. The residues
-    that a class covers are the same before and after.
+    they share at least half of the shorter one; the place then spans both, and is as sure as the surer. Exact repeats
+    are one place. The residues that a class covers are the same before and after.
     """
     places: list[tuple[Annotation, set[int]]] = []
     given = [(annotation, number) for number, window in enumerate(windows) for annotation in window]
@@ -40,7 +40,8 @@ def merge(windows: Iterable[Sequence[Annotation]]) -> list[Annotation]:
             continue
         place, seen = places[found]
         span = Span(place.span.start, max(place.span.end, annotation.span.end))
-        places[found] = (Annotation(place.class_name, span, place.family), seen | {window})
+        sure = max((c for c in (place.confidence, annotation.confidence) if c is not None), default=None)
+        places[found] = (Annotation(place.class_name, span, place.family, sure), seen | {window})
     # Places that have grown may have become the same.
     single = {(place.span, place.family, normalise(place.class_name)): place for place, _ in reversed(places)}
     return sorted(single.values(), key=lambda place: (place.span, place.class_name, place.family))

@@ -43,6 +43,16 @@ def families(folder: Path) -> list[str]:
     ) or list(DATA_NAMES)
 
 
+def data_names(folder: Path) -> dict[str, list[str]]:
+    """The data sets that the model was trained on, by the kind of their fragments."""
+    found: dict[str, list[str]] = {}
+    for entry in trained_on(folder):
+        names = found.setdefault(entry.get("family") or family_of(entry["data_name"]), [])
+        if entry["data_name"] not in names:
+            names.append(entry["data_name"])
+    return found
+
+
 def window_length(folder: Path) -> int:
     """Residues of the longest window that the model was trained on; the usual one where nothing says so."""
     return max((entry["max_sequence_length"] for entry in trained_on(folder)), default=LONGEST_WINDOW)

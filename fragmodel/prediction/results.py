@@ -12,6 +12,7 @@ class Annotation:
     class_name: str
     span: Span
     family: str = "fragment"  # the kind that was asked for: domain, active site, …
+    confidence: float | None = None  # 0 to 1, how probable the model finds the place; not calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,4 @@ class Reference:
     span: Span  # the fragment that was asked about
     shown: Span  # the part of it that the model saw: all, unless it is longer than a window
     stopped: bool  # False: the text was cut at the longest allowed answer
+    confidence: float | None = None  # of a class: 0 to 1, how probable the model finds it; not calibrated

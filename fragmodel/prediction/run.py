@@ -34,6 +34,7 @@ class Task:
     names: Sequence[str] = ()  # classes to find, `grounding_single`
     families: Sequence[str] = ()  # kinds of fragments; empty: those of the training data
     fragments: dict[str, list[NamedSpan]] | None = None  # by protein, referring tasks
+    min_confidence: float = 0.0  # places of which the model is less sure are counted only
 
     @property
     def referring(self) -> bool:
@@ -64,10 +65,22 @@ class Task:
         if not self.referring:
             found = model.ground(questions, answers)
             places = [
-                {"class": a.class_name, "family": a.family, "start": a.span.start, "end": a.span.end}
+                {
+                    "class": a.class_name,
+                    "family": a.family,
+                    "start": a.span.start,
+                    "end": a.span.end,
+                    "confidence": a.confidence,
+                }
                 for a in found.annotations
             ]
-            return row | {"annotations": places, "texts": list(found.texts), "faults": list(found.faults)}
+            kept = [p for p in places if p["confidence"] is None or p["confidence"] >= self.min_confidence]
+            return row | {
+                "annotations": kept,
+                "left_out": len(places) - len(kept),
+                "texts": list(found.texts),
+                "faults": list(found.faults),
+            }
         fragments = []
         for given, question, answer in zip(self._of(protein), questions, answers, strict=True):
             said = model.refer(question, answer)
@@ -79,6 +92,7 @@ class Task:
                     "shown_start": said.shown.start,
                     "shown_end": said.shown.end,
                     "stopped": said.stopped,
+                    "confidence": said.confidence,
                     "text": said.text,
                 }
             )
@@ -89,7 +103,11 @@ class Task:
 
 
 def make_task(
-    task: TaskType, names: Sequence[str], families: Sequence[str], fragments: Sequence[str]
+    task: TaskType,
+    names: Sequence[str],
+    families: Sequence[str],
+    fragments: Sequence[str],
+    min_confidence: float = 0.0,
 ) -> Task:
     """Check that the options fit the task, and read the fragments. Raises :class:`UserError`."""
     if (task == "grounding_single") != bool(names):
@@ -103,7 +121,9 @@ def make_task(
         raise UserError(f"--task {task} {verb} --fragments (id:start-end, BED or GFF3)")
     if families and (task == "grounding_single" or (referring and len(families) > 1)):
         raise UserError(f"--task {task} takes {'one --family' if referring else 'no --family'}")
-    return Task(task, names, families, read_fragments(fragments) if referring else None)
+    if min_confidence and referring:
+        raise UserError(f"--task {task} takes no --min-confidence: each fragment has one answer")
+    return Task(task, names, families, read_fragments(fragments) if referring else None, min_confidence)
 
 
 def check_proteins(fasta: Path, shown: str | Path, task: Task) -> tuple[int, int]:
@@ -149,14 +169,14 @@ def predict(
     Inputs are checked before the model is loaded by ``load``. A file appears when it is whole; until then finished
     proteins lie in a journal beside it, and the same command with the same ``settings`` and inputs goes on there.
     Memory does not grow with the number of proteins, but for their names. Counts: proteins, resumed, found
-    (annotations or texts), unreadable (answers without a readable place).
+    (annotations or texts), unreadable (answers without a readable place), left_out (places of little confidence).
     """
     chosen = choose_format(output, file_format, task.referring)
     check_folder(model_dir)
     shown = "standard input" if str(fasta) == "-" else fasta
     with seekable(fasta) as source:
         proteins, residues = check_proteins(source, shown, task)
-        counts = {"proteins": proteins, "resumed": 0, "found": 0, "unreadable": 0}
+        counts = {"proteins": proteins, "resumed": 0, "found": 0, "unreadable": 0, "left_out": 0}
         if output == STDOUT:
             rows = _rows(load(), read_fasta(source, shown=shown), task, residues)
             for line in render(
@@ -216,5 +236,6 @@ def _answer(
 def _counted(rows: Iterable[Row], counts: dict[str, int]) -> Iterator[Row]:
     for row in rows:
         counts["found"] += len(row.get("annotations", row.get("fragments", ())))
+        counts["left_out"] += row.get("left_out", 0)
         counts["unreadable"] += sum(fault != "out_of_range" for fault in row.get("faults", ()))
         yield row

@@ -94,7 +94,17 @@ def test_batches_do_not_change_answers(model):
         *model.grounding_questions(SEQUENCE[:17], "grounding_single", names=["kinase"]),
     ]
     alone = [model.answer([question])[0] for question in questions]
-    assert model.answer(questions) == alone
+    together = model.answer(questions)
+    assert [(answer.text, answer.stopped) for answer in together] == [(a.text, a.stopped) for a in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.places == pytest.approx(other.places, rel=1e-4)
+
+
+def test_places_have_a_confidence_and_stay_valid(model, folder):
+    found = model.locate(SEQUENCE, "kinase").annotations
+    assert found and all(0 < place.confidence <= 1 for place in found)
+    free = FragModel.load(folder, device="cpu", max_new_tokens=12, constrained=False)
+    assert all(place.confidence is None for place in free.locate(SEQUENCE, "kinase").annotations)
 
 
 def test_places_move_with_their_windows(model, monkeypatch):

@@ -27,7 +27,9 @@ def tables(draw):
             start = draw(st.integers(0, length - 1))
             name = " ".join(draw(NAMES).split()) or "x"
             end = draw(st.integers(start + 1, length))
-            found.append({"class": name, "family": "active site", "start": start, "end": end})
+            sure = draw(st.one_of(st.none(), st.floats(0, 1)))
+            place = {"class": name, "family": "active site", "start": start, "end": end}
+            found.append(place | {"confidence": sure})
         rows.append({"id": uid, "length": length, "annotations": found, "texts": [], "faults": []})
     return rows
 
@@ -44,6 +46,16 @@ def test_gff3_as_gffutils_reads_it(rows):
     assert read == flat(rows)
     for row in rows:
         assert f" 1 {row['length']}\n" in text
+
+
+def test_how_sure_a_place_is_stands_in_every_format():
+    place = {"class": "x", "family": "motif", "start": 0, "end": 4, "confidence": 0.1234567}
+    rows = [{"id": "P1", "length": 9, "annotations": [place], "texts": [], "faults": []}]
+    written = {name: "".join(render(rows, name, referring=False)) for name in ("gff3", "bed", "tsv", "jsonl")}
+    assert written["gff3"].split("\t")[5] == "0.1235"
+    assert written["bed"].split("\t")[4] == "123"
+    assert written["tsv"].split("\t")[-1] == "0.1235\n"
+    assert json.loads(written["jsonl"])["annotations"] == [place]
 
 
 def test_a_place_without_a_class_has_no_empty_name():

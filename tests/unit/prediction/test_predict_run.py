@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_every_protein_in_order_and_long_ones_merged(model_dir, fasta, tmp_path)
     assert places(output) == PLACES and list(places(output)) == list(PROTEINS)
     assert max(len(question.sequence) for question in model.asked) == 40
     unread = [q for q in model.asked if q.family == "motif" or "W" not in q.sequence]
-    assert counts == {"proteins": 4, "resumed": 0, "found": 4, "unreadable": len(unread)}
+    assert counts == {"proteins": 4, "resumed": 0, "found": 4, "unreadable": len(unread), "left_out": 0}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_every_protein_in_order_and_long_ones_merged(model_dir, fasta, tmp_path)
     [
         ("out.gff3", "##gff-version 3\n##sequence-region P 1 9\n"),
         ("out.bed", ""),
-        ("out.tsv", "id\tlength\tclass\tfamily\tstart\tend\n"),
+        ("out.tsv", "id\tlength\tclass\tfamily\tstart\tend\tconfidence\n"),
     ],
 )
 def test_an_answer_that_there_is_nothing_is_written_as_no_place(
@@ -65,7 +66,7 @@ def test_an_answer_that_there_is_nothing_is_written_as_no_place(
     fasta, output = write_fasta(tmp_path / "one.fasta", {"P": "AAAWWAAKM"}), tmp_path / name
     counts = predict(StubModel, model_dir, fasta, GROUP, output)
     assert output.read_text() == expected
-    assert counts == {"proteins": 1, "resumed": 0, "found": 0, "unreadable": 0}
+    assert counts == {"proteins": 1, "resumed": 0, "found": 0, "unreadable": 0, "left_out": 0}
 
 
 def test_an_interrupted_run_goes_on(model_dir, tmp_path):
@@ -184,3 +185,21 @@ def test_nucleotides_are_warned_of_and_short_or_mixed_proteins_are_not(tmp_path,
     check_proteins(write_fasta(tmp_path / "in.fasta", proteins), "in.fasta", GROUP)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: in.fasta: 1 sequences") and "'gene'" in line and "translate" in line
+
+
+def test_places_of_little_confidence_are_left_out_and_counted(model_dir, tmp_path, monkeypatch):
+    class Sure(StubModel):
+        def answer(self, questions):
+            answers = super().answer(questions)
+            return [
+                replace(a, places=(0.2 if q.family == "motif" else 0.3,))
+                for q, a in zip(questions, answers, strict=True)
+            ]
+
+    monkeypatch.setattr(StubModel, "_text", lambda self, question: "(1,4)")
+    fasta = write_fasta(tmp_path / "one.fasta", {"P": "AAAWWAAKM"})
+    task = make_task("grounding_group", [], ["domain", "motif"], [], min_confidence=0.25)
+    counts = predict(Sure, model_dir, fasta, task, tmp_path / "out.jsonl")
+    (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [place["confidence"] for place in row["annotations"]] == [pytest.approx(0.3)]
+    assert (counts["found"], counts["left_out"], row["left_out"]) == (1, 1, 1)
