@@ -29,10 +29,10 @@ def _snakemake_in(folder: Path) -> int | None:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
-            works_there = Path(os.readlink(process / "cwd")) == folder.resolve()
+            works_there = (process / "cwd").readlink() == folder.resolve()
         except OSError:  # it has ended, or is another user's
             continue
         # The program, or Python with it as a script or module.
-        if works_there and any(os.path.basename(word) == b"snakemake" for word in words[:4]):
+        if works_there and any(Path(os.fsdecode(word)).name == "snakemake" for word in words[:4]):
             return int(process.name)
     return None
