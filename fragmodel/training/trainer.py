@@ -149,7 +149,7 @@ class _OwedValidation(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        batches = len(self.trainer.get_train_dataloader())
+        batches = len(kwargs["train_dataloader"])
         steps_per_epoch = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
         if owes_validation(self.log, args, state.global_step, steps_per_epoch):
             self.trainer.evaluate()
