@@ -11,6 +11,19 @@ class UserError(Exception):
     """
 
 
+def told(error: BaseException) -> str | None:
+    """What to tell the user of an error that the user can mend, whoever raised it; None for a defect."""
+    if isinstance(error, UserError):
+        return str(error)
+    if message := cannot_write(error):
+        return message
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        return "a number in a file or setting has thousands of digits; mend it"
+    return None
+
+
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 
 

@@ -2,10 +2,14 @@
 
 import hashlib
 import os
+import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fragmodel.errors import UserError, cannot_write
 
 
 @contextmanager
@@ -46,6 +50,45 @@ def make_shared(folder: str | Path) -> None:
     for path in Path(folder).rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(mode)
+
+
+@contextmanager
+def room_told(folder: str | Path, needed: int) -> Iterator[None]:
+    """Where the block finds the file system of ``folder`` full or protected, say what it needs and what is free.
+
+    ``needed`` is in bytes. Raises :class:`UserError` then.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not (message := cannot_write(error)):
+            raise
+        free = shutil.disk_usage(folder).free if Path(folder).is_dir() else 0
+        raise UserError(
+            f"{folder}: {needed / 1e6:,.1f} MB are to be written, {free / 1e6:,.1f} MB are free: {message}"
+        ) from None
+
+
+@contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder in TMPDIR for the block; those for this purpose whose processes were killed go first.
+
+    Its name tells the machine and the process that it belongs to.
+    """
+    mine = f"{purpose}-{socket.gethostname()}-"
+    for path in Path(tempfile.gettempdir()).glob(f"{mine}*"):
+        process = path.name.removeprefix(mine).partition("-")[0]
+        if process.isdecimal() and not path.is_symlink() and not Path("/proc", process).exists():
+            shutil.rmtree(path, ignore_errors=True)  # another user's stays
+    with tempfile.TemporaryDirectory(prefix=f"{mine}{os.getpid()}-") as name:
+        yield Path(name)
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise :class:`UserError` for a pipe, device or socket; a missing file or a folder is told by who reads it."""
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path}: no regular file; save what it holds to one, since files are read twice")
 
 
 def write_text(target: str | Path, text: str) -> None:

@@ -9,7 +9,7 @@ from torch import distributed
 from fragmodel.alignment.train import Aligner, AlignmentRun
 from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.training import AdapterConfig
-from fragmodel.errors import UserError
+from fragmodel.errors import UserError, told
 from fragmodel.files import file_digest
 from fragmodel.training.interrupt import EXIT_STATUS, Interruption
 from fragmodel.training.launch import SETTINGS, collect, finish, launch_command, own_folder, run_program
@@ -30,8 +30,10 @@ def main(argv: Sequence[str]) -> int:
         run = AlignmentRun.model_validate_json(Path(argv[0], SETTINGS).read_text(encoding="utf-8"))
         with Interruption() as interruption:
             finished = Aligner(run, Path(argv[0])).train(interruption)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        if (message := told(error)) is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
         return 2
     finally:
         if distributed.is_initialized():

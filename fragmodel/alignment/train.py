@@ -26,7 +26,13 @@ from fragmodel.digests import note_digests
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
 from fragmodel.files import write_text
-from fragmodel.training.checkpoints import STATE_FILE, begin_checkpoint, remove_old, undamaged_checkpoint
+from fragmodel.training.checkpoints import (
+    STATE_FILE,
+    begin_checkpoint,
+    remove_old,
+    undamaged_checkpoint,
+    written_whole,
+)
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 
@@ -172,12 +178,13 @@ class Aligner:
     def _save(self) -> None:
         if self.rank == 0:
             folder = self.folder / f"checkpoint-{self.step}"
-            begin_checkpoint(folder)
-            save_file(self.model.state_dict(), folder / "weights.safetensors")
-            torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
-            torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
-            write_text(folder / STATE_FILE, json.dumps({"global_step": self.step}))
-            note_digests(folder)
+            with written_whole(folder, self.model, main=True):
+                begin_checkpoint(folder)
+                save_file(self.model.state_dict(), folder / "weights.safetensors")
+                torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
+                torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
+                write_text(folder / STATE_FILE, json.dumps({"global_step": self.step}))
+                note_digests(folder)
             remove_old(folder, keep=self.args.keep_checkpoints)
         if self.processes > 1:
             distributed.barrier()  # the first to leave would have the others killed

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from fragmodel.data.ingest import iter_records
 from fragmodel.embeddings.store import EmbeddingStore
@@ -106,9 +106,13 @@ class FragRefDataset(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Items of a batch, whose stored states are fetched together; loaders of torch ask so."""
+        self.read_ahead(indices)
+        return [self[index] for index in indices]
+
+    def read_ahead(self, indices: Sequence[int]) -> None:
+        """Let the system fetch the stored states of several items at once, before they are read one by one."""
         if self.store is not None:
             self.store.read_ahead(self.records["sequence"][index].as_py() for index in indices)
-        return [self[index] for index in indices]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = self.record(index)
@@ -129,6 +133,21 @@ class FragRefDataset(Dataset):
         if self.store is not None:
             item["protein_hidden_states"] = self.store.view(record.sequence)
         return item
+
+
+class JoinedDataset(ConcatDataset):
+    """Several data sets one after the other, whose batches' stored states are fetched together."""
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Items of a batch; loaders of torch ask so."""
+        self.read_ahead(indices)
+        return [self[index] for index in indices]
+
+    def read_ahead(self, indices: Sequence[int]) -> None:
+        """As :meth:`FragRefDataset.read_ahead`."""
+        for part, dataset in enumerate(self.datasets):
+            first = self.cumulative_sizes[part] - len(dataset)
+            dataset.read_ahead([index - first for index in indices if 0 <= index - first < len(dataset)])
 
 
 def find_split(root_dir: Path, data_name: str, task_type: str, split: str) -> Path:

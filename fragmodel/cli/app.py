@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fragmodel.errors import UserError
+from fragmodel.errors import told
 
 app = typer.Typer(
     name="fragmodel",
@@ -18,7 +18,7 @@ app = typer.Typer(
 
 
 class _Group(typer.core.TyperGroup):
-    """Prints a :class:`UserError`, or what the system refused, as one message and exits with status 2."""
+    """Prints what the user can mend (:func:`fragmodel.errors.told`) as one message and exits with status 2."""
 
     def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]
         words = [str(word) for word in args]
@@ -35,17 +35,14 @@ class _Group(typer.core.TyperGroup):
                 return super().invoke(ctx)
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            print(f"fragmodel: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
         except ImportError as error:  # of an optional package, which a library asks for
-            told = " ".join(str(error).split())
-            print(f"fragmodel: a package is missing: {told}; install it beside fragmodel", file=sys.stderr)
+            names = " ".join(str(error).split())
+            print(f"fragmodel: a package is missing: {names}; install it beside fragmodel", file=sys.stderr)
             raise SystemExit(2) from None
-        except OSError as error:
-            if error.filename is None or error.strerror is None:
-                raise  # not about a file of the user's
-            print(f"fragmodel: {error.filename}: {error.strerror}", file=sys.stderr)
+        except Exception as error:
+            if (message := told(error)) is None:
+                raise
+            print(f"fragmodel: {message}", file=sys.stderr)
             raise SystemExit(2) from None
 
 

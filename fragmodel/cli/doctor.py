@@ -25,7 +25,8 @@ def doctor(
 
     from fragmodel.config.run import load_config
     from fragmodel.errors import UserError
-    from fragmodel.planning.doctor import Finding, examine
+    from fragmodel.planning.doctor import examine
+    from fragmodel.planning.finding import Finding
     from fragmodel.workflow.environment import recorded_packages
 
     if profile not in ("auto", "slurm", "default"):

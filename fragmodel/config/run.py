@@ -19,6 +19,7 @@ from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
 from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
+from fragmodel.files import check_regular
 from fragmodel.vocabulary import DESCRIBING_TASKS, FAMILIES, told_family
 
 
@@ -127,12 +128,13 @@ def parse_config(values: dict[str, Any], source: str = "config") -> RunConfig:
 
 def load_config(path: str | Path) -> RunConfig:
     """Read and check a YAML file."""
+    check_regular(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
         values = yaml.safe_load(text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter: no text, or a number of thousands of digits
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values at the top level")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from fragmodel.errors import UserError
+from fragmodel.files import check_regular
 
 
 class BadRow(NamedTuple):
@@ -23,13 +24,31 @@ class BadRow(NamedTuple):
 Row = tuple[int, dict[str, Any] | BadRow]  # position in the file, counted from 1, and what stands there
 
 _GZIP = b"\x1f\x8b"
+_BLANK = 1 << 24  # bytes; a thousandfold less may unpack to them
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzip file's bytes; raises :class:`UserError` where they are nothing but space for too long."""
+
+    blank = 0
+
+    def read1(self, size: int = -1) -> bytes:
+        """As of any buffered file; this is what text is read by."""
+        content = super().read1(size)
+        self.blank = 0 if content.strip() else self.blank + len(content)
+        if self.blank > _BLANK:
+            raise UserError(
+                f"{self.name}: unpacks to more than {_BLANK >> 20} MiB of blank lines; no file of records"
+            )
+        return content
 
 
 def _binary(path: Path) -> IO[bytes]:
     """The file's bytes, unpacked when they are gzip's."""
+    check_regular(path)
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
-    return gzip.open(path) if packed else path.open("rb")
+    return _Unpacked(path) if packed else path.open("rb")
 
 
 @contextmanager
@@ -74,6 +93,7 @@ def text_flags(path: Path) -> tuple[str, ...]:
 
 def is_parquet(path: Path) -> bool:
     """Whether the file starts as Parquet does."""
+    check_regular(path)
     try:
         with path.open("rb") as raw:
             return raw.read(4) == b"PAR1"

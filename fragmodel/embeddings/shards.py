@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 from fragmodel import tables
 from fragmodel.errors import UserError
-from fragmodel.files import atomic_path, file_digest
+from fragmodel.files import atomic_path, file_digest, room_told
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "int8": torch.int8}
 DATA_SUFFIX = ".safetensors"
@@ -106,7 +106,10 @@ class ShardFile:
 def write_shard(
     folder: Path, keys: Sequence[str], blocks: Sequence[dict[str, torch.Tensor]], dtype: str
 ) -> ShardFile:
-    """Write a shard of ``blocks``, as :func:`encode_states` made them, under their ``keys``; whole or not at all."""
+    """Write a shard of ``blocks``, as :func:`encode_states` made them, under their ``keys``; whole or not at all.
+
+    Raises :class:`UserError` where the file system is full.
+    """
     rows, first_row = [], 0
     for key, block in zip(keys, blocks, strict=True):
         count = len(block["states"])
@@ -114,14 +117,19 @@ def write_shard(
         rows.append({"key": key, "length": count - 2, "first_row": first_row, **sums})
         first_row += count
     tensors = {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
-    data = _write_named(folder, "", DATA_SUFFIX, lambda path: save_file(tensors, path))
-    metadata = {"bytes": data.stat().st_size, "dtype": dtype}
-    index = _write_named(
-        folder,
-        f"{data.stem}.",
-        INDEX_SUFFIX,
-        lambda path: tables.write_table(path, _INDEX, rows, metadata),
-    )
+    with room_told(folder, sum(tensor.nbytes for tensor in tensors.values())):
+        data = _write_named(folder, "", DATA_SUFFIX, lambda path: save_file(tensors, path))
+        metadata = {"bytes": data.stat().st_size, "dtype": dtype}
+        try:
+            index = _write_named(
+                folder,
+                f"{data.stem}.",
+                INDEX_SUFFIX,
+                lambda path: tables.write_table(path, _INDEX, rows, metadata),
+            )
+        except BaseException:
+            data.unlink()  # nobody would find it
+            raise
     return ShardFile(data, index)
 
 

@@ -69,7 +69,7 @@ class EmbeddingStore:
     ``root`` is the store's folder. Without a ``fingerprint`` the only one there is used; with several, a
     :class:`UserError` lists them. Shards are memory-mapped when first read, so that any number of processes share
     one copy in the page cache; a pickled store holds only its path and reopens lazily. Sequences that are added
-    later are seen by a newly opened store. Damaged indexes and cut shards are left out with a warning (they are in
+    later are seen by a newly opened store. Damaged indexes and cut shards are left out with a warning (and are in
     ``damaged``): their sequences count as missing. States are checked when they are first read; a damaged shard is
     removed then, so that its sequences are missing from there on, and :class:`DamagedEmbeddingError` raised.
     """
@@ -107,18 +107,11 @@ class EmbeddingStore:
         block = self._block(sequence)
         return decode_states(block) if "scales" in block else block["states"]
 
-    @property
-    def damaged(self) -> list[ShardFile]:
-        """The shards that were left out."""
-        self._open()
-        return self._damaged
-
     def read_ahead(self, sequences: Iterable[str]) -> None:
         """Let the system fetch the states of all ``sequences`` at once, before they are read one by one."""
         for row in map(self._row, sequences):
-            if row is not None:
-                with suppress(DamagedEmbeddingError):  # said when it is read
-                    read_ahead(self._mapped(row))
+            with suppress(DamagedEmbeddingError):  # said when it is read
+                read_ahead({} if row is None else self._mapped(row))
 
     def close(self) -> None:
         """Unmap the shards; they are mapped again when next read."""
@@ -185,16 +178,13 @@ class EmbeddingStore:
         told = damage(shard)
         if told is None:
             return DamagedEmbeddingError(
-                f"{shard.data}: its states came damaged into memory, the file is whole; is this machine's memory sound?"
+                f"{shard.data}: is whole, but came damaged into memory; is that sound?"
             )
         try:
             remove_shard(shard)
-        except OSError as error:
-            advice = (
-                f"it cannot be removed here ({error.strerror}): `fragmodel store verify {self.root} --remove`"
-            )
-        else:
             advice = "it was removed"
+        except OSError as error:
+            advice = f"cannot be removed ({error.strerror}): `fragmodel store verify {self.root} --remove`"
         return DamagedEmbeddingError(f"{told}; {advice}; embed its sequences again")
 
     def _row(self, sequence: str) -> int | None:
@@ -208,24 +198,25 @@ class EmbeddingStore:
         if self._opened:
             return
         self._shards: list[ShardFile] = []
-        self._damaged: list[ShardFile] = []
+        self.damaged: list[ShardFile] = []
         columns: dict[str, list[np.ndarray]] = {"key": [], "first_row": [], "length": [], "shard": []}
-        words: list[np.ndarray] = []
-        summed: list[np.ndarray] = []
+        columns |= {"words": [], "unchecked": []}
         for shard in find_shards(self.folder):
             try:
                 index = read_index(shard)
             except UserError as error:
-                self._damaged.append(shard)
+                self.damaged.append(shard)
                 warnings.warn(f"left out: {error}; run `fragmodel store verify {self.root}`", stacklevel=3)
                 continue
             columns["key"].append(np.array(index["key"].to_pylist(), dtype="S32"))
             columns["first_row"].append(index["first_row"].to_numpy())
             columns["length"].append(index["length"].to_numpy())
             columns["shard"].append(np.full(len(index), len(self._shards), dtype=np.int32))
-            has_sums = "words" in index.column_names  # not in indexes of earlier versions
-            words.append(index["words"].to_numpy() if has_sums else np.zeros(len(index), dtype=np.uint64))
-            summed.append(np.full(len(index), has_sums and is_checked()))
+            summed = (
+                "words" in index.column_names and is_checked()
+            )  # indexes of earlier versions have no sums
+            columns["words"].append(index["words" if summed else "first_row"].to_numpy().astype(np.uint64))
+            columns["unchecked"].append(np.full(len(index), summed))
             self._shards.append(shard)
         keys = np.concatenate([np.empty(0, dtype="S32"), *columns["key"]])
         # np.unique gives for each key its first row: the same shard for every reader.
@@ -233,11 +224,10 @@ class EmbeddingStore:
         self._first_rows = np.concatenate([np.empty(0, dtype=np.int64), *columns["first_row"]])[order]
         self._lengths = np.concatenate([np.empty(0, dtype=np.int32), *columns["length"]])[order]
         self._shard_of = np.concatenate([np.empty(0, dtype=np.int32), *columns["shard"]])[order]
-        self._words = np.concatenate([np.empty(0, dtype=np.uint64), *words])[order]
+        self._words = np.concatenate([np.empty(0, dtype=np.uint64), *columns["words"]])[order]
         # Shared with the processes that loaders fork: what one has checked, the others need not.
-        unchecked = np.concatenate([np.empty(0, dtype=bool), *summed])[order]
-        self._unchecked = np.frombuffer(mmap.mmap(-1, max(len(unchecked), 1)), dtype=bool)
-        self._unchecked[: len(unchecked)] = unchecked
+        self._unchecked = np.frombuffer(mmap.mmap(-1, max(len(order), 1)), dtype=bool)[: len(order)]
+        self._unchecked[:] = np.concatenate([np.empty(0, dtype=bool), *columns["unchecked"]])[order]
         self._tensors: list[dict[str, torch.Tensor] | None] = [None] * len(self._shards)
         self._opened = True
 

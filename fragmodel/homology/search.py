@@ -10,7 +10,6 @@ import math
 import re
 import shutil
 import subprocess
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel.errors import UserError
+from fragmodel.files import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +139,7 @@ def _mmseqs(
     queries: Sequence[str], targets: Sequence[str], blocks: bool, threads: int
 ) -> Iterator[Iterator[Hit]]:
     """MMseqs2 (Steinegger & Söding 2017) at its highest usual sensitivity."""
-    with tempfile.TemporaryDirectory(prefix="fragmodel-mmseqs-") as name:
-        folder = Path(name)
+    with temporary_folder("fragmodel-mmseqs") as folder:
         for file, sequences in (("queries", queries), ("targets", targets)):
             with (folder / f"{file}.fasta").open("w") as fasta:
                 fasta.writelines(f">{index}\n{sequence}\n" for index, sequence in enumerate(sequences))

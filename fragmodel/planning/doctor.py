@@ -9,34 +9,25 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from fragmodel.config.run import RunConfig
 from fragmodel.errors import UserError
+from fragmodel.planning.finding import Finding, State
+from fragmodel.planning.lock import lock_finding
 from fragmodel.planning.shapes import ESM2
 from fragmodel.vocabulary import STAND_IN
 
-State = Literal["ok", "note", "missing"]
 PLUGIN = "snakemake-executor-plugin-slurm"
 # MinJobAge below three times the profile's status interval makes the plugin ask sacct instead.
 MIN_JOB_AGE = 60
 LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "ramfs", "overlay", "f2fs"}
 BYTES = {"bfloat16": 2, "float32": 4, "int8": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the table. ``missing`` stops a run, ``note`` is worth knowing."""
-
-    subject: str
-    state: State
-    text: str
 
 
 def examine(run: RunConfig, *, site_file: Path | None, folder: Path) -> Iterator[Finding]:
@@ -47,6 +38,7 @@ def examine(run: RunConfig, *, site_file: Path | None, folder: Path) -> Iterator
     yield _torch(run, on_cluster=site_file is not None)
     yield _mmseqs()
     yield _disk(run, folder)
+    yield from lock_finding(folder)
     if site_file is not None:
         yield from _slurm(run, read_site(site_file), folder)
 

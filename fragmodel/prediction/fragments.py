@@ -11,6 +11,7 @@ from fragmodel.errors import UserError
 from fragmodel.vocabulary import Span
 
 _REGION = re.compile(r"(?P<uid>\S+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)")
+_DIGITS = 18  # of a position
 _NAMES = ("Name", "ID")  # GFF3 attributes that may name a fragment
 
 
@@ -96,8 +97,8 @@ def _gff3(fields: list[str], where: str) -> NamedSpan:
 
 def _span(start: str, end: str, first: int, where: str) -> Span:
     """Positions as written, where the first residue is ``first`` (with 1, the end is included)."""
-    if not (start.isdecimal() and end.isdecimal()):
-        raise UserError(f"{where}: '{start}' and '{end}' are no positions; write whole numbers")
+    if not (start.isdecimal() and end.isdecimal() and max(len(start), len(end)) <= _DIGITS):
+        raise UserError(f"{where}: '{start[:20]}' and '{end[:20]}' are no positions; write whole numbers")
     span = Span(int(start) - first, int(end))
     if not 0 <= span.start < span.end:
         raise UserError(

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fragmodel.errors import UserError
-from fragmodel.files import atomic_path
+from fragmodel.files import atomic_path, check_regular
 from fragmodel.tables import seal
 from fragmodel.tables.contracts import SPAN, SPAN_GROUPS
 from fragmodel.vocabulary import Span
@@ -174,6 +174,7 @@ def open_table(path: str | Path, schema: pa.Schema | None = None) -> pq.ParquetF
 
     Raises :class:`UserError` as :func:`damage_told`, in which what is read from it is to be wrapped, too.
     """
+    check_regular(path)
     with damage_told(path, schema):
         seal.check(path)
         return pq.ParquetFile(path, page_checksum_verification=True)

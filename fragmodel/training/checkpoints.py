@@ -8,15 +8,18 @@ Both entry points write the same folder: the model (:mod:`fragmodel.model.traine
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
 from fragmodel.digests import drop_digests, faults, is_checked
 from fragmodel.errors import UserError
-from fragmodel.files import write_text
+from fragmodel.files import room_told, write_text
 
 if TYPE_CHECKING:  # the launcher looks for checkpoints and needs no torch
+    from torch.nn import Module
     from transformers import TrainingArguments
 
     from fragmodel.training.arguments import Arguments
@@ -211,6 +214,22 @@ def announce(training: "TrainingArguments", resumed: Path | None) -> None:
     for path in _checkpoints(Path(training.output_dir)):
         if training.overwrite_output_dir or not (path / STATE_FILE).is_file():
             shutil.rmtree(path)
+
+
+@contextmanager
+def written_whole(folder: Path, model: "Module", main: bool) -> Iterator[None]:
+    """Around the writing of a checkpoint: a file system that is full or protected leaves nothing half-written.
+
+    Raises :class:`UserError` then, with what a checkpoint of ``model`` needs; the ``main`` process tidies up.
+    """
+    trained = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
+    try:
+        with room_told(folder.parent, 3 * trained):  # the weights, and two moments of each
+            yield
+    except UserError:
+        if main:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def begin_checkpoint(folder: Path) -> None:

@@ -38,6 +38,7 @@ from fragmodel.training.checkpoints import (
     resume_point,
     run_identity,
     write_identity,
+    written_whole,
 )
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import LOG_FILE, TrainingLog
@@ -168,7 +169,9 @@ class InstructLoop:
         if self.control.should_evaluate:
             self._validate()
         if self.control.should_save:
-            self._save_checkpoint()
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            with written_whole(folder, self.model, self.accelerator.is_main_process):
+                self._save_checkpoint(folder)
             self._tell("on_save")
 
     def _validate(self) -> None:
@@ -238,8 +241,7 @@ class InstructLoop:
         self.state.num_input_tokens_seen += int(tokens)
         return self.accelerator.reduce(total, "mean").item()
 
-    def _save_checkpoint(self) -> None:
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+    def _save_checkpoint(self, folder: Path) -> None:
         if self.accelerator.is_main_process:
             begin_checkpoint(folder)
         self.accelerator.wait_for_everyone()

@@ -8,7 +8,7 @@ from peft import PeftModel
 from torch.utils.data import ConcatDataset, Dataset
 from transformers import PreTrainedTokenizerBase
 
-from fragmodel.batching.dataset import FragRefDataset
+from fragmodel.batching.dataset import FragRefDataset, JoinedDataset
 from fragmodel.batching.packing import PackedCollator
 from fragmodel.embeddings.encoders import open_encoder, read_config, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
@@ -67,7 +67,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     eval_groups = found if evaluate else []
     if store is not None:
         _check_sequences(store, _flat([*groups, *eval_groups]))
-    train_dataset = ConcatDataset(groups)
+    train_dataset = JoinedDataset(groups)
     print("Model:")
     print(model)
     trainable, total = model.get_nb_trainable_parameters()
@@ -85,7 +85,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         model=model,
         tokenizer=tokenizer,
         train_dataset=train_dataset,
-        eval_dataset=spread(ConcatDataset(eval_groups), data.max_eval_samples) if eval_groups else None,
+        eval_dataset=spread(JoinedDataset(eval_groups), data.max_eval_samples) if eval_groups else None,
         sampler=sampler,
         collator=PackedCollator(),
         data_digest=_digest(groups, weights),
@@ -172,7 +172,7 @@ def _datasets(
             )
             for task in data.task_type
         ]
-        groups.append(ConcatDataset(tasks))
+        groups.append(JoinedDataset(tasks))
     return data.data_name, groups
 
 

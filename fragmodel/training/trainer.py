@@ -22,6 +22,7 @@ from fragmodel.training.checkpoints import (
     resume_point,
     run_identity,
     write_identity,
+    written_whole,
 )
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import LOG_FILE, TrainingLog
@@ -124,9 +125,10 @@ class FragTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            begin_checkpoint(folder)
-        super()._save_checkpoint(model, trial)
+        with written_whole(folder, model, self.args.should_save):
+            if self.args.should_save:
+                begin_checkpoint(folder)
+            super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process writes its random states
         if self.args.should_save and folder.is_dir():  # it may have been one too many
             note_digests(folder)

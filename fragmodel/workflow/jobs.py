@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from fragmodel.errors import UserError, cannot_write
+from fragmodel.errors import UserError, told
 
 _ANEW = "FRAGMODEL_TRAIN_ANEW"
 
@@ -19,8 +19,8 @@ _ANEW = "FRAGMODEL_TRAIN_ANEW"
 def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
     """Send the block's output to ``log``, which begins with the ``command`` that repeats the job.
 
-    A :class:`UserError` ends the job with status 2, its message and no traceback. Faults are told in the log and on
-    the terminal, where Snakemake's user looks first.
+    A :class:`UserError`, and what the system refused, ends the job with status 2 and a line on the terminal, where
+    Snakemake's user looks first; the log has the line, or the system's refusal with its traceback.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
@@ -37,9 +37,10 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
             raise SystemExit(2) from None
         except Exception as error:
             traceback.print_exc(file=handle)
-            if message := cannot_write(error):
-                print(f"error: {message}", file=terminal)
-            raise
+            if (message := told(error)) is None:
+                raise
+            print(f"error: {message}", file=terminal)
+            raise SystemExit(2) from None
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
 
 

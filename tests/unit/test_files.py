@@ -2,10 +2,12 @@
 
 import os
 import stat
+import subprocess
+import tempfile
 
 import pytest
 
-from fragmodel.files import make_shared, write_text
+from fragmodel.files import make_shared, temporary_folder, write_text
 from fragmodel.model.sources import make_encoder
 
 
@@ -37,3 +39,21 @@ def test_what_a_link_leads_to_is_left_alone(tmp_path):
     write_text(tmp_path / "ours" / "text", "")
     make_shared(tmp_path / "ours")
     assert mode(tmp_path / "theirs") == 0o600 and mode(tmp_path / "ours" / "text") == 0o640
+
+
+def test_temporary_folders_of_killed_processes_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with temporary_folder("fragmodel-test") as mine:
+        stem = mine.name.rpartition("-")[0].rpartition("-")[0]
+        killed, other = (
+            tmp_path / f"{stem}-{ended.pid}-x",
+            tmp_path / f"fragmodel-test-elsewhere-{ended.pid}-x",
+        )
+        for path in (killed, other):
+            path.mkdir()
+            (path / "file").touch()
+        with temporary_folder("fragmodel-test") as second:
+            assert {path.name for path in tmp_path.iterdir()} == {mine.name, second.name, other.name}
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]

@@ -24,6 +24,7 @@ from fragmodel.data.readers.strangers import refuse_markup, refuse_object
 from fragmodel.data.records import Conversation, Protein
 from fragmodel.data.text_files import BadRow, head_of, is_parquet, text_flags
 from fragmodel.errors import UserError
+from fragmodel.files import check_regular
 from fragmodel.vocabulary import Family
 
 Record = Protein | Conversation
@@ -89,8 +90,7 @@ def open_sources(raw: Sequence[Path], *, format: str, family: Family | None, spl
         raise UserError(f"unknown format '{format}'; known: {', '.join(FORMATS)}")
     paths = [file for path in raw for file in (split_files(path, split) if path.is_dir() else [path])]
     for path in paths:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path}: no regular file; save what it holds to one, since files are read twice")
+        check_regular(path)
     fastas = [path for path in paths if not is_parquet(path) and _starts(path, ">")]
     sources = [_source(path, format, family, fastas) for path in paths if path not in fastas]
     if fastas and not any(set(fastas) <= set(source.inputs) for source in sources):

@@ -10,7 +10,7 @@ from tiny_models import TinyModels, grounding_record, make_dataset, referring_re
 from transformers import AutoTokenizer
 
 from fragmodel import FragRefDataset
-from fragmodel.batching.dataset import find_split
+from fragmodel.batching.dataset import JoinedDataset, find_split
 from fragmodel.data.ingest import ingest
 from fragmodel.data.prompts import MARKERS
 from fragmodel.errors import UserError
@@ -214,3 +214,28 @@ def test_no_text_is_tokenised_in_an_access(tiny: TinyModels, monkeypatch: pytest
     monkeypatch.setattr(type(tokenizer), "__call__", lambda *_, **__: calls.append(1))
     assert [dataset[index] for index in range(3)] == expected
     assert calls == []
+
+
+def test_a_batch_asks_for_all_its_stored_states_before_it_reads_one(chat: ChatEncoder) -> None:
+    calls: list[Any] = []
+
+    class Store:
+        def read_ahead(self, sequences: Any) -> None:
+            calls.append(sorted(sequences))
+
+        def view(self, sequence: str) -> str:
+            calls.append(sequence)
+            return sequence
+
+    rows = [referring_record(number) | {"sequence": "MK" + "A" * number} for number in range(5)]
+    parts = [make_dataset(part, chat.tokenizer) for part in (rows[:2], rows[2:3], rows[3:])]
+    for part in parts:
+        part.store = Store()
+    joined = JoinedDataset([parts[0], JoinedDataset(parts[1:])])
+    asked = [4, 0, 2, 1]
+    assert [item["sequence"] for item in joined.__getitems__(asked)] == [rows[i]["sequence"] for i in asked]
+    ahead, reads = calls[:3], calls[3:]
+    assert ahead == [["MK", "MKA"], ["MKAA"], ["MKAAAA"]] and len(reads) == 4
+    calls.clear()
+    assert [item["sequence"] for item in parts[0].__getitems__([1, 0])] == ["MKA", "MK"]
+    assert calls[0] == ["MK", "MKA"]

@@ -27,8 +27,9 @@ def test_a_mistake_is_one_line_in_the_log_and_on_the_terminal(tmp_path, capsys):
     ],
 )
 def test_a_full_or_protected_file_system_is_named_on_the_terminal(error, tmp_path, capsys):
-    with pytest.raises(type(error)), job_log(tmp_path / "a.log", COMMAND):
+    with pytest.raises(SystemExit) as caught, job_log(tmp_path / "a.log", COMMAND):
         raise error
+    assert caught.value.code == 2
     line = capsys.readouterr().err
     assert line.startswith("error: ")
     assert "store/0.bin" in line
