@@ -16,7 +16,6 @@ from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.extract import COMPUTE_DTYPES
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
-from fragmodel.model.assemble import add_lora
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.trained import SPEC_FILE, ModelSpec, load_adapter_weights, read_spec
@@ -54,15 +53,7 @@ def load_parts(
     spec = spec.model_copy(update={"dtype": dtype or spec.dtype, "decoder_bits": bits})
     if (folder / BASE).is_dir():
         parts = _load_joined(folder / BASE, folder, spec.dtype)
-        adapted = add_lora(
-            parts.model,
-            rank=spec.lora_rank,
-            alpha=spec.lora_alpha,
-            dropout=spec.lora_dropout,
-            target_modules=spec.target_modules,
-            seed=spec.seed,
-        )
-        parts = parts._replace(model=adapted)
+        parts = parts._replace(model=spec.add_lora(parts.model))
     else:
         encoder = load_encoder(spec.esm_path) if with_encoder else None
         model, _ = spec.build(include_encoder=False)

@@ -136,6 +136,7 @@ class Planner:
                 alpha=lora.alpha,
                 dropout=lora.dropout,
                 target_modules=lora.target_modules,
+                use_dora=lora.use_dora,
             )
 
     def _weights(self) -> Weights:

@@ -46,6 +46,7 @@ def run_identity(arguments: "Arguments", data_digest: str, world_size: int) -> d
         "data_digest": data_digest,
         "max_text_tokens": arguments.data.max_text_tokens,
         "seed": arguments.order_seed,
+        "loraplus_lr_ratio": arguments.lora.loraplus_lr_ratio,
         "records_per_step": per_process * world_size,
         "max_steps": steps,
         "num_train_epochs": None if steps else training.num_train_epochs,  # max_steps goes before it
@@ -104,6 +105,8 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
     if not path.is_file():
         raise UserError(f"{folder}: {RUN_FILE} is missing; it was not written by this program")
     found = json.loads(path.read_text(encoding="utf-8"))
+    if "model" in found:  # of an earlier version: what has been added since is as it was without it
+        found["model"] = {**_model_defaults(), **found["model"]}
     for key, value in identity.items():
         if key not in found:
             print(
@@ -118,6 +121,13 @@ def resume_point(arguments: "Arguments", identity: dict[str, Any]) -> Path | Non
     if not (folder / OPTIMIZER_FILE).is_file():
         raise UserError(f"{folder}: {OPTIMIZER_FILE} is missing (--save_only_model?); it cannot be resumed")
     return folder
+
+
+def _model_defaults() -> dict[str, Any]:
+    from fragmodel.model.trained import ModelSpec
+
+    fields = ModelSpec.model_fields.items()
+    return {name: field.default for name, field in fields if not field.is_required()}
 
 
 def _first_difference(found: Any, expected: Any) -> str:

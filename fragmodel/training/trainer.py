@@ -25,7 +25,7 @@ from fragmodel.training.checkpoints import (
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import TrainingLog
 from fragmodel.training.mixture import MixtureSampler
-from fragmodel.training.optimizer import skipping_seen
+from fragmodel.training.optimizer import finished
 from fragmodel.training.setup import TrainingSetup
 from fragmodel.training.sharding import load_optimizer, plan_shards, share_layers, trained_weights, whole
 from fragmodel.training.validation import validation_loss
@@ -35,7 +35,7 @@ class FragTrainer(Trainer):
     """The Trainer with the mixture's order of records and a checkpoint that holds every trained weight."""
 
     def __init__(self, setup: TrainingSetup, arguments: Arguments, **kwargs: Any) -> None:
-        self.setup = setup
+        self.setup, self.lora_plus = setup, arguments.lora.loraplus_lr_ratio
         super().__init__(
             model=setup.model,
             args=arguments.training,
@@ -52,7 +52,9 @@ class FragTrainer(Trainer):
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """As ``--optim`` says."""
-        return skipping_seen(super().create_optimizer(*args, **kwargs))
+        if self.optimizer is not None:
+            return self.optimizer
+        return finished(super().create_optimizer(*args, **kwargs), self.model, self.lora_plus)
 
     def training_step(
         self,
