@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from fragmodel.embeddings.encoders import load_encoder, read_config
+from fragmodel.embeddings.kinds import check_joins
 from fragmodel.errors import UserError
 from fragmodel.model.chat import add_control_tokens
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
@@ -95,6 +96,8 @@ def assemble(
     are held in ``dtype``, the decoder's linear layers in ``decoder_bits`` where that is given. Raises
     :class:`UserError` for parts that do not fit together.
     """
+    if include_encoder:
+        check_joins(read_config(encoder), encoder)
     esm_encoder = load_encoder(encoder, dtype=dtype) if include_encoder else None
     llama_decoder, tokenizer = load_decoder(decoder, dtype, decoder_bits)
     token_ids = add_control_tokens(tokenizer)

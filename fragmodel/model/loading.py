@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import torch
 from peft import PeftModel
-from transformers import AutoTokenizer, EsmModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.extract import COMPUTE_DTYPES
+from fragmodel.embeddings.kinds import check_joins
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
@@ -30,7 +31,7 @@ class Parts(NamedTuple):
 
     model: Model
     tokenizer: PreTrainedTokenizerBase
-    encoder: EsmModel | None
+    encoder: PreTrainedModel | None
 
 
 def load_parts(
@@ -73,7 +74,12 @@ def load_trained(
 
 
 def with_its_encoder(parts: Parts) -> Model:
-    """The model, with the encoder that it was trained with put into it."""
+    """The model, with the encoder that it was trained with put into it.
+
+    Raises :class:`UserError` for an encoder whose states come from the store alone.
+    """
+    if parts.encoder is not None:
+        check_joins(parts.encoder.config, parts.encoder.name_or_path)
     joined = parts.model.get_base_model() if isinstance(parts.model, PeftModel) else parts.model
     joined.esm_encoder, joined.config.include_encoder = parts.encoder, True
     return parts.model
