@@ -36,6 +36,9 @@ LINEAR_LAYERS = (
     "up_proj",
     "down_proj",
 )  # of a decoder's layer
+ALL_LINEAR = "all-linear"  # in the place of all of these names, as peft has it
+# How LoRA's two factors begin, by peft's names; "default" is its own: no change, in random directions.
+LORA_STARTS = r"default|gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*"
 STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from
@@ -66,3 +69,22 @@ def told_family(data_name: str) -> Family | None:
 def family_of(data_name: str) -> Family:
     """Noun for the fragments of a data set by its name: "fragment" where that tells no family."""
     return told_family(data_name) or "fragment"
+
+
+def moves_base(init_lora_weights: str) -> bool:
+    """Whether LoRA begins as a part of the frozen weights, which is taken out of them."""
+    return init_lora_weights.startswith(("pissa", "olora"))
+
+
+def lora_fault(init_lora_weights: str, *, rank: int, use_dora: bool, decoder_bits: int | None) -> str | None:
+    """Why LoRA cannot be had in this way; None where it can."""
+    if not re.fullmatch(LORA_STARTS, init_lora_weights):
+        known = "default, gaussian, orthogonal, olora, pissa or pissa_niter_N"
+        return f"init_lora_weights {init_lora_weights}: not known; choose {known}"
+    if moves_base(init_lora_weights) and use_dora:
+        return f"init_lora_weights {init_lora_weights} changes the base weights whose size use_dora keeps; choose one"
+    if moves_base(init_lora_weights) and decoder_bits:
+        return f"init_lora_weights {init_lora_weights} changes the base weights, which decoder_bits rounds; choose one"
+    if init_lora_weights == "orthogonal" and rank % 2:
+        return f"init_lora_weights orthogonal needs an even rank, not {rank}"
+    return None

@@ -20,7 +20,7 @@ from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
 from fragmodel.files import check_regular
-from fragmodel.vocabulary import DESCRIBING_TASKS, FAMILIES, told_family
+from fragmodel.vocabulary import DESCRIBING_TASKS, FAMILIES, lora_fault, told_family
 
 
 class RunConfig(Section):
@@ -103,6 +103,16 @@ class RunConfig(Section):
             raise ValueError(
                 "embeddings.layer needs embeddings.mode: store; the encoder in the loop gives the last"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lora_can_be_had(self) -> "RunConfig":
+        lora = self.lora
+        bits = self.training.decoder_bits
+        if fault := lora_fault(
+            lora.init_lora_weights, rank=lora.rank, use_dora=lora.use_dora, decoder_bits=bits
+        ):
+            raise ValueError(f"lora.{fault}")
         return self
 
     @model_validator(mode="after")

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fragmodel.config.section import Fraction, Positive, Section
+from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS
 
 
 class LearningConfig(Section):
@@ -67,7 +68,22 @@ class LoraConfig(Section):
     dropout: Fraction = 0.1
     """Dropout on the input of the update."""
     target_modules: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    """Linear layers of the decoder that get an update."""
+    """Linear layers of the decoder that get an update; `[all-linear]` for all."""
+    use_dora: bool = False
+    """DoRA: the update turns each row of a weight, and a trained factor gives its size. Slower."""
+    use_rslora: bool = False
+    """rsLoRA: the update is multiplied by alpha / √rank."""
+    init_lora_weights: str = "default"
+    """How the update begins: `default`, `gaussian` and `orthogonal` as no change; `pissa`, `pissa_niter_N` (N rounds \
+of a fast approximation) and `olora` as a part of the weights that is taken out of them. What is saved of these is \
+LoRA of twice the rank on the weights as they were."""
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] | None = None
+    """LoRA+: the second factor of the update learns so many times faster."""
+
+    @field_validator("target_modules")
+    @classmethod
+    def _all_linear(cls, value: list[str]) -> list[str]:
+        return list(LINEAR_LAYERS) if value == [ALL_LINEAR] else value
 
 
 class TrainingConfig(LearningConfig):

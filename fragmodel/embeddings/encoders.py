@@ -1,4 +1,4 @@
-"""ESM encoders from every usual place, all as ``transformers.EsmModel``, and what identifies them."""
+"""Encoders from every usual place, as models of transformers, and what identifies them."""
 
 import argparse
 import hashlib
@@ -6,11 +6,24 @@ import re
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, EsmConfig, EsmModel
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    EsmModel,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from fragmodel.digests import check_digests
-from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.fair_esm import read_checkpoint
+from fragmodel.embeddings.kinds import (
+    check_encoder,
+    decisive_settings,
+    encoder_class,
+    has_esm_alphabet,
+    residue_tokens,
+)
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, text_digest
 
@@ -27,8 +40,8 @@ def is_hub_id(source: str) -> bool:
 
 def load_encoder(
     source: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> EsmModel:
-    """Load a frozen ESM-2 or ESM-1b encoder: no pooling layer, eval mode, no gradients, SDPA attention.
+) -> PreTrainedModel:
+    """Load a frozen encoder: no pooling layer, eval mode, no gradients, SDPA attention.
 
     ``source`` is a fair-esm ``.pt`` file, a fair-esm model name whose file lies in the torch hub cache, a
     transformers folder, or a hub id. No code from any of them is executed. The contact-regression file of
@@ -37,13 +50,13 @@ def load_encoder(
     return prepare_encoder(open_encoder(source), dtype=dtype, device=device)
 
 
-def open_encoder(source: str | Path) -> EsmModel:
+def open_encoder(source: str | Path) -> PreTrainedModel:
     """The encoder as it is stored, which is what its digest is made of; see :func:`load_encoder`."""
     path = _fair_esm_file(source)
     return _from_fair_esm(path) if path else _from_transformers(source)
 
 
-def read_config(source: str | Path) -> EsmConfig:
+def read_config(source: str | Path) -> PretrainedConfig:
     """The encoder's configuration without its weights; see :func:`load_encoder`."""
     path = _fair_esm_file(source)
     config = read_checkpoint(path)[0] if path else _transformers_config(source)
@@ -75,19 +88,18 @@ def _fair_esm_file(source: str | Path) -> Path | None:
 
 
 def prepare_encoder(
-    model: EsmModel, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> EsmModel:
+    model: PreTrainedModel, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> PreTrainedModel:
     """An opened encoder, ready to run: on its device, in its dtype, eval mode, no gradients."""
     # Rotary angles need float32: in bfloat16 the positions of a long protein would blur.
-    rotary = model.rotary_embeddings
-    inverse_frequencies = None if rotary is None else rotary.inv_freq.float()
+    exact = [(part, part.inv_freq.float()) for part in model.modules() if hasattr(part, "inv_freq")]
     model = model.to(device=device, dtype=dtype)
-    if rotary is not None:
+    for rotary, inverse_frequencies in exact:
         rotary.inv_freq = inverse_frequencies.to(device)
     return model.eval().requires_grad_(False)
 
 
-def save_encoder(model: EsmModel, folder: str | Path) -> None:
+def save_encoder(model: PreTrainedModel, folder: str | Path) -> None:
     """Write ``model`` as a transformers folder with safetensors weights."""
     model.save_pretrained(folder)
 
@@ -120,20 +132,9 @@ def fingerprint(digest: str, layer: int, dtype: str) -> str:
     return text_digest(digest, str(layer), dtype)
 
 
-def weights_digest(model: EsmModel) -> str:
+def weights_digest(model: PreTrainedModel) -> str:
     """SHA-256 of all parameters (as float32, by name) and of the settings that change the forward pass."""
-    config = model.config
-    digest = hashlib.sha256(
-        repr(
-            [
-                config.num_attention_heads,
-                config.layer_norm_eps,
-                config.token_dropout,
-                config.position_embedding_type,
-                config.emb_layer_norm_before,
-            ]
-        ).encode()
-    )
+    digest = hashlib.sha256(repr(decisive_settings(model.config)).encode())
     for name, tensor in sorted(model.state_dict().items()):
         if name.startswith(_NOT_USED):
             continue
@@ -209,19 +210,20 @@ def _from_fair_esm(path: Path) -> EsmModel:
     return model
 
 
-def _from_transformers(source: str | Path) -> EsmModel:
+def _from_transformers(source: str | Path) -> PreTrainedModel:
     check_digests(source)
     config = _transformers_config(source)
+    options = {"add_pooling_layer": False} if config.model_type == "esm" else {}
     try:
-        model, report = EsmModel.from_pretrained(
+        model, report = encoder_class(config).from_pretrained(
             source,
             config=config,
             dtype="auto",
-            add_pooling_layer=False,
             attn_implementation="sdpa",
             output_loading_info=True,
             use_safetensors=True,
             trust_remote_code=False,
+            **options,
         )
     except (OSError, ValueError) as error:
         raise _not_loaded(source, error) from None
@@ -230,17 +232,28 @@ def _from_transformers(source: str | Path) -> EsmModel:
     return model
 
 
-def _transformers_config(source: str | Path) -> EsmConfig:
+def _transformers_config(source: str | Path) -> PretrainedConfig:
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _not_loaded(source, error) from None
-    if config.model_type != "esm" or getattr(config, "is_folding_model", False):
-        raise UserError(f"{source}: holds a '{config.model_type}' model, expected an ESM encoder")
-    ids = (config.vocab_size, config.pad_token_id, config.mask_token_id)
-    if ids != (alphabet.VOCAB_SIZE, alphabet.PAD, alphabet.MASK):
-        raise UserError(f"{source}: its vocabulary is not that of ESM-1b and ESM-2")
+    try:
+        check_encoder(config)
+        if not has_esm_alphabet(config) and not hasattr(config, "residue_tokens"):
+            config.residue_tokens = residue_tokens(config, _tokenizer(source))
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
     return config
+
+
+def _tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(
+            f"{source}: its tokenizer cannot be read ({str(error).strip().splitlines()[0]}); one of sentencepiece "
+            "needs: pip install 'fragmodel[t5]'"
+        ) from None
 
 
 def _not_loaded(source: str | Path, error: Exception) -> UserError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 import torch
-from transformers import EsmConfig
+from transformers import PretrainedConfig
 
 from fragmodel import tables
 from fragmodel.embeddings import alphabet
@@ -18,7 +18,8 @@ from fragmodel.embeddings.encoders import (
     resolve_layer,
     weights_digest,
 )
-from fragmodel.embeddings.forward import PackedEncoder
+from fragmodel.embeddings.forward import PackedEncoder, encoder_pass
+from fragmodel.embeddings.padded import PaddedEncoder
 from fragmodel.embeddings.progress import Progress
 from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_states, remove_shard, write_shard
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
@@ -160,7 +161,7 @@ def embed_sequences(
         tokens = tokens_per_batch or (4096 if place.type == "cpu" else 16_384)
         rows = shard_bytes // bytes_per_row(config.hidden_size, dtype)
         started = monotonic()
-        _embed(missing, PackedEncoder(model, layer), folder, dtype, tokens, rows)
+        _embed(missing, encoder_pass(model, layer), folder, dtype, tokens, rows)
         seconds = monotonic() - started
     residues = sum(map(len, missing))
     return EmbedSummary(name, len(requested), len(missing), residues, seconds)
@@ -181,7 +182,12 @@ def batches_by_length(sequences: Iterable[str], rows: int) -> Iterator[list[str]
 
 
 def _embed(
-    sequences: list[str], model: PackedEncoder, folder: Path, dtype: str, tokens: int, shard_rows: int
+    sequences: list[str],
+    model: PackedEncoder | PaddedEncoder,
+    folder: Path,
+    dtype: str,
+    tokens: int,
+    shard_rows: int,
 ) -> None:
     """Forward passes in this thread; conversion, checksums and writing of a finished shard in another."""
     # Longest first: what does not fit into memory fails at once. The key makes the order one for all runs.
@@ -202,10 +208,10 @@ def _embed(
     progress.finish()
 
 
-def check_lengths(sequences: Iterable[str], config: EsmConfig) -> None:
+def check_lengths(sequences: Iterable[str], config: PretrainedConfig) -> None:
     """Raise :class:`UserError` for a sequence that is longer than the encoder's learned positions reach."""
-    if config.position_embedding_type != "absolute":
-        return  # rotary positions have no end
+    if getattr(config, "position_embedding_type", None) != "absolute":
+        return  # rotary positions and T5's distances have no end
     limit = config.max_position_embeddings - alphabet.PAD - 1 - 2  # positions count from PAD + 1; BOS and EOS
     longest = max(map(len, sequences))
     if longest > limit:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import EsmModel
+from transformers import EsmModel, PreTrainedModel
 
 from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.encoders import resolve_layer
+from fragmodel.embeddings.kinds import token_ids
+from fragmodel.embeddings.padded import PaddedEncoder
 
 _MASK_RATIO = 0.15 * 0.8  # part of the residues that ESM's training replaced by <mask>
 
@@ -25,6 +27,11 @@ class _Packing:
 
     lengths: list[int]  # rows of each sequence, BOS and EOS included
     positions: Tensor  # [T] place of a row within its sequence, from 0
+
+
+def encoder_pass(model: PreTrainedModel, layer: int = -1) -> "PackedEncoder | PaddedEncoder":
+    """What gives the states of ``layer`` of an encoder of any kind."""
+    return (PackedEncoder if model.config.model_type == "esm" else PaddedEncoder)(model, layer)
 
 
 class PackedEncoder:
@@ -62,7 +69,7 @@ class PackedEncoder:
         return _Packing(lengths, positions.to(self.device))
 
     def _embed(self, sequences: Sequence[str], packing: _Packing) -> Tensor:
-        tokens = alphabet.encode_packed(sequences).to(self.device)
+        tokens = torch.cat([token_ids(sequence, self.config) for sequence in sequences]).to(self.device)
         embeddings = self.model.embeddings
         x = embeddings.word_embeddings(tokens)
         if embeddings.token_dropout:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
-from transformers import EsmModel
+from transformers import PreTrainedModel
 
 from fragmodel.batching.answering import confidences, greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
@@ -113,7 +113,7 @@ def generate(
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
 
 
-def _check_encoder(model_dir: Path, own: EsmModel | None, encoder: Path) -> None:
+def _check_encoder(model_dir: Path, own: PreTrainedModel | None, encoder: Path) -> None:
     if own is None or weights_digest(own) != weights_digest(open_encoder(encoder)):
         raise UserError(
             f"{model_dir}: was trained on the states of another encoder than {encoder}; set models.encoder to its own"

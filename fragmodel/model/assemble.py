@@ -19,6 +19,7 @@ from transformers import (
 
 from fragmodel.digests import check_digests
 from fragmodel.embeddings.encoders import load_encoder, read_config
+from fragmodel.embeddings.kinds import check_joins
 from fragmodel.errors import UserError
 from fragmodel.model.chat import add_control_tokens
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
@@ -26,7 +27,8 @@ from fragmodel.model.decoders import check_decoder, token_scale
 from fragmodel.model.fragment_adapter import FragmentAdapter
 from fragmodel.model.modality_adapter import ModalityAdapter
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
-from fragmodel.vocabulary import LINEAR_LAYERS
+from fragmodel.model.residual_start import remember_start
+from fragmodel.vocabulary import LINEAR_LAYERS, moves_base
 
 ADAPTERS = ("modality_adapter", "fragment_adapter")
 
@@ -99,6 +101,8 @@ def assemble(
     are held in ``dtype``, the decoder's linear layers in ``decoder_bits`` where that is given. Raises
     :class:`UserError` for parts that do not fit together.
     """
+    if include_encoder:
+        check_joins(read_config(encoder), encoder)
     esm_encoder = load_encoder(encoder, dtype=dtype) if include_encoder else None
     llama_decoder, tokenizer = load_decoder(decoder, dtype, decoder_bits)
     token_ids = add_control_tokens(tokenizer)
@@ -166,9 +170,14 @@ def add_lora(
     alpha: int,
     dropout: float,
     target_modules: list[str],
+    use_dora: bool = False,
+    use_rslora: bool = False,
+    init_lora_weights: str = "default",
     seed: int = 1,
 ) -> PeftModel:
     """LoRA on the decoder's named linear layers; both adapters and the span markers' rows are trained in full.
+
+    The variants are peft's, by its names (see :data:`fragmodel.vocabulary.LORA_STARTS`).
 
     Raises :class:`UserError` for other names than those of :data:`fragmodel.vocabulary.LINEAR_LAYERS`.
     """
@@ -182,6 +191,9 @@ def add_lora(
         "r": rank,
         "lora_alpha": alpha,
         "lora_dropout": dropout,
+        "use_dora": use_dora,
+        "use_rslora": use_rslora,
+        "init_lora_weights": True if init_lora_weights == "default" else init_lora_weights,
         # A pattern over whole names: the encoder has layers of the same names.
         "target_modules": rf".*llama_decoder\..*\.({'|'.join(target_modules)})",
         "modules_to_save": list(ADAPTERS),
@@ -196,4 +208,6 @@ def add_lora(
     for name in ADAPTERS:
         # peft keeps a frozen copy of the untrained adapter to switch back to; nobody does, and it fills memory.
         getattr(model, name).original_module = torch.nn.Identity()
+    if moves_base(init_lora_weights):
+        remember_start(adapted)
     return adapted

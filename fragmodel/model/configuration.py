@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from transformers import AutoConfig, EsmConfig, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 
+from fragmodel.embeddings.kinds import encoder_config
 from fragmodel.model.decoders import decoder_config
 
 
@@ -15,11 +16,11 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
     """
 
     model_type = "esm2_llama_instruct"
-    sub_configs = {"esm_config": EsmConfig, "llama_config": AutoConfig}  # noqa: RUF012 (transformers' API)
+    sub_configs = {"esm_config": AutoConfig, "llama_config": AutoConfig}  # noqa: RUF012 (transformers' API)
 
     def __init__(
         self,
-        esm_config: EsmConfig | dict[str, Any] | None = None,
+        esm_config: PretrainedConfig | dict[str, Any] | None = None,
         llama_config: PretrainedConfig | dict[str, Any] | None = None,
         intermediate_dim: int = 2048,
         perceiver_latent_size: int = 1,
@@ -31,7 +32,9 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
         encoder_layer: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.esm_config = _as_config(esm_config)
+        self.esm_config = (
+            esm_config if isinstance(esm_config, PretrainedConfig) else encoder_config(esm_config or {})
+        )
         self.llama_config = (
             llama_config if isinstance(llama_config, PretrainedConfig) else decoder_config(llama_config or {})
         )
@@ -56,12 +59,6 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
     def get_text_config(self, *args: Any, **kwargs: Any) -> PretrainedConfig:
         """The decoder's configuration, which generation and its cache are sized by."""
         return self.llama_config
-
-
-def _as_config(value: EsmConfig | dict[str, Any] | None) -> EsmConfig:
-    if isinstance(value, EsmConfig):
-        return value
-    return EsmConfig(**{name: entry for name, entry in (value or {}).items() if name != "model_type"})
 
 
 AutoConfig.register(Esm2LlamaInstructConfig.model_type, Esm2LlamaInstructConfig)

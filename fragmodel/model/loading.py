@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import torch
 from peft import PeftModel
-from transformers import AutoTokenizer, EsmModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from fragmodel.digests import check_digests
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.extract import COMPUTE_DTYPES
+from fragmodel.embeddings.kinds import check_joins
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest
-from fragmodel.model.assemble import add_lora
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.trained import SPEC_FILE, ModelSpec, load_adapter_weights, read_spec
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
 
     model: Model
     tokenizer: PreTrainedTokenizerBase
-    encoder: EsmModel | None
+    encoder: PreTrainedModel | None
 
 
 def load_parts(
@@ -56,15 +56,7 @@ def load_parts(
     spec = spec.model_copy(update={"dtype": dtype or spec.dtype, "decoder_bits": bits})
     if (folder / BASE).is_dir():
         parts = _load_joined(folder / BASE, folder, spec.dtype)
-        adapted = add_lora(
-            parts.model,
-            rank=spec.lora_rank,
-            alpha=spec.lora_alpha,
-            dropout=spec.lora_dropout,
-            target_modules=spec.target_modules,
-            seed=spec.seed,
-        )
-        parts = parts._replace(model=adapted)
+        parts = parts._replace(model=spec.add_lora(parts.model))
     else:
         encoder = load_encoder(spec.esm_path) if with_encoder else None
         model, _ = spec.build(include_encoder=False)
@@ -84,7 +76,12 @@ def load_trained(
 
 
 def with_its_encoder(parts: Parts) -> Model:
-    """The model, with the encoder that it was trained with put into it."""
+    """The model, with the encoder that it was trained with put into it.
+
+    Raises :class:`UserError` for an encoder whose states come from the store alone.
+    """
+    if parts.encoder is not None:
+        check_joins(parts.encoder.config, parts.encoder.name_or_path)
     joined = parts.model.get_base_model() if isinstance(parts.model, PeftModel) else parts.model
     joined.esm_encoder, joined.config.include_encoder = parts.encoder, True
     return parts.model

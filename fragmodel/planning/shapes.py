@@ -11,7 +11,7 @@ from fragmodel.errors import UserError
 from fragmodel.vocabulary import STAND_IN
 
 if TYPE_CHECKING:
-    from transformers import EsmConfig, PretrainedConfig
+    from transformers import PretrainedConfig
 
 # Layers, width, attention heads of the published ESM-2 models, by the first part of their names.
 ESM2 = {
@@ -64,20 +64,22 @@ DECODERS = {
 HEAD_DIM = {"qwen3": 128, "gemma3_text": 256}  # of the others: the width of a head's part
 
 
-def encoder_shape(models: ModelsConfig) -> "EsmConfig":
+def encoder_shape(models: ModelsConfig) -> "PretrainedConfig":
     """Configuration of the encoder: of a stand-in, a published name, a folder or a fair-esm file.
 
     Raises :class:`UserError` that names the remedy when the shape cannot be known without a download.
     """
     from fragmodel.embeddings.fair_esm import esm2_config, read_checkpoint
+    from fragmodel.embeddings.kinds import encoder_config
 
     source, stand_in = models.encoder, models.stand_in
     if source == STAND_IN:
         return esm2_config(stand_in.encoder_layers, stand_in.encoder_dim, stand_in.encoder_heads)
     if values := _folder_config(source):
-        from transformers import EsmConfig
-
-        return EsmConfig(**_of_type(values, "esm", f"models.encoder: {source}"))
+        try:
+            return encoder_config(values)
+        except ValueError as error:
+            raise UserError(f"models.encoder: {source}: {error}") from None
     if found := re.search(r"esm2_t\d+", Path(source).name):
         if found[0] in ESM2:
             return esm2_config(*ESM2[found[0]])
@@ -127,13 +129,6 @@ def _folder_config(source: str) -> dict[str, Any] | None:
     """The values of a transformers folder's config.json, or None where ``source`` is no such folder."""
     path = Path(source).expanduser() / "config.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _of_type(values: dict[str, Any], expected: str, source: str) -> dict[str, Any]:
-    found = values.pop("model_type", None)
-    if found != expected:
-        raise UserError(f"{source}: holds a '{found}' model, expected '{expected}'")
-    return values
 
 
 def _cached(part: str, source: str, example: str) -> Any:

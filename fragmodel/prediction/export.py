@@ -46,7 +46,9 @@ def export_model(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / "model"
         # What is shared is whole: the base model stands beside the adapters in its own number format.
-        model, tokenizer = located.model_copy(update={"decoder_bits": None}).build(include_encoder=True)
+        model, tokenizer = located.model_copy(update={"decoder_bits": None}).build(
+            include_encoder=not adapter_only
+        )
         load_adapter_weights(model, model_dir)
         if not adapter_only:
             model.peft_config["default"].base_model_name_or_path = BASE

@@ -11,7 +11,7 @@ from fragmodel.data.prompts import conversation
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
 from fragmodel.embeddings.extract import check_lengths, resolve_device
-from fragmodel.embeddings.forward import PackedEncoder
+from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import OK, parse_spans
@@ -77,7 +77,7 @@ class FragModel:
         self.stored_dtype = stored_dtype
         self.chat = ChatEncoder(parts.tokenizer, parts.model.config.perceiver_latent_size)
         layer = parts.model.config.encoder_layer
-        self._encoder = PackedEncoder(parts.encoder, -1 if layer is None else layer)
+        self._encoder = encoder_pass(parts.encoder, -1 if layer is None else layer)
 
     @classmethod
     def load(

@@ -77,6 +77,9 @@ class Arguments:
             lora_alpha=self.lora.lora_alpha,
             lora_dropout=self.lora.lora_dropout,
             target_modules=self.lora.target_modules,
+            use_dora=self.lora.use_dora,
+            use_rslora=self.lora.use_rslora,
+            init_lora_weights=self.lora.init_lora_weights,
             seed=self.training.seed,
         )
 

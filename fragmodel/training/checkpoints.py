@@ -55,6 +55,7 @@ def run_identity(arguments: "Arguments", data_digest: str, world_size: int) -> d
         "data_digest": data_digest,
         "max_text_tokens": arguments.data.max_text_tokens,
         "seed": arguments.order_seed,
+        "loraplus_lr_ratio": arguments.lora.loraplus_lr_ratio,
         "records_per_step": per_process * world_size,
         "max_steps": steps,
         "num_train_epochs": None if steps else training.num_train_epochs,  # max_steps goes before it

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args
 from fragmodel.errors import UserError
 from fragmodel.training.flags import refuse_unread
 from fragmodel.training.options import DataArguments, LoopArguments, LoraArguments, ModelArguments
-from fragmodel.vocabulary import TASK_TYPES
+from fragmodel.vocabulary import TASK_TYPES, lora_fault
 
 
 class Option(NamedTuple):
@@ -150,6 +150,15 @@ def _check_together(parsed: Namespace) -> None:
         )
     if faulty := [weight for weight in parsed.sampling_weights if not weight > 0]:
         raise UserError(f"--sampling_weights: {faulty[0]} is not positive")
+    if fault := lora_fault(
+        parsed.init_lora_weights,
+        rank=parsed.lora_rank,
+        use_dora=parsed.use_dora,
+        decoder_bits=parsed.decoder_bits,
+    ):
+        raise UserError(f"--{fault}")
+    if parsed.loraplus_lr_ratio is not None and parsed.loraplus_lr_ratio < 1:
+        raise UserError(f"--loraplus_lr_ratio {parsed.loraplus_lr_ratio}: must be 1 or more")
     if parsed.fsdp and not several:
         raise UserError("--fsdp shards the model among processes: start several with torchrun")
     if parsed.fsdp and parsed.decoder_bits:

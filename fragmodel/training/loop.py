@@ -96,7 +96,7 @@ class InstructLoop:
             pin_memory=torch.cuda.is_available(),
         )
         self.model, self.optimizer, self.loader = self.accelerator.prepare(
-            setup.model, make_optimizer(setup.model, args), loader
+            setup.model, make_optimizer(setup.model, args, arguments.lora.loraplus_lr_ratio), loader
         )
         if plugin:
             share_layers(self.model)

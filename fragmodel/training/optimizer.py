@@ -19,7 +19,9 @@ def check_optimizer(arguments: TrainingArguments) -> None:
         raise UserError(f"--lr_scheduler_type {name}: {str(error).splitlines()[0]}") from None
 
 
-def make_optimizer(model: PreTrainedModel, arguments: TrainingArguments) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: PreTrainedModel, arguments: TrainingArguments, lora_plus: float | None = None
+) -> torch.optim.Optimizer:
     """The optimizer that ``--optim`` names over the trained weights; biases and norms are not decayed."""
     kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
     decayed = set(Trainer.get_decay_parameter_names(None, model))
@@ -28,15 +30,26 @@ def make_optimizer(model: PreTrainedModel, arguments: TrainingArguments) -> torc
         {"params": [w for name, w in trained if name in decayed], "weight_decay": arguments.weight_decay},
         {"params": [w for name, w in trained if name not in decayed], "weight_decay": 0.0},
     ]
-    return skipping_seen(kind(groups, **options))
+    return finished(kind(groups, **options), model, lora_plus)
 
 
-def skipping_seen(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimizer, with float16's overflows seen by who calls it.
+def finished(
+    optimizer: torch.optim.Optimizer, model: torch.nn.Module, lora_plus: float | None
+) -> torch.optim.Optimizer:
+    """The optimizer as both loops want it.
 
-    A fused one would skip such a step by itself, and the schedule go on without it.
+    With ``lora_plus``, LoRA's second factors learn so many times faster (LoRA+, Hayou et al. 2024); peft's own
+    optimizer would hurry the adapters' biases and norms too. float16's overflows are seen by who calls it: a fused one
+    would skip such a step by itself, and the schedule go on without it.
     """
     optimizer._step_supports_amp_scaling = False
+    if lora_plus is not None:
+        fast = {id(weight) for name, weight in model.named_parameters() if ".lora_B." in name}
+        for group in list(optimizer.param_groups):
+            chosen = [weight for weight in group["params"] if id(weight) in fast]
+            if chosen:
+                group["params"] = [weight for weight in group["params"] if id(weight) not in fast]
+                optimizer.add_param_group({**group, "params": chosen, "lr": lora_plus * group["lr"]})
     return optimizer
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fragmodel.vocabulary import LINEAR_LAYERS, LONGEST_WINDOW, TASK_TYPES
+from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS, LONGEST_WINDOW, TASK_TYPES
 
 
 @dataclass(kw_only=True)
@@ -12,7 +12,7 @@ class ModelArguments:
     esm_path: str = field(
         metadata={"help": "ESM encoder: transformers folder, fair-esm .pt file or name, hub id"}
     )
-    llama_path: str = field(metadata={"help": "LLaMA decoder: transformers folder or hub id"})
+    llama_path: str = field(metadata={"help": "decoder: transformers folder or hub id"})
     load_model_checkpoint_path: str | None = field(
         default=None,
         metadata={
@@ -57,8 +57,28 @@ class LoraArguments:
     lora_dropout: float = field(default=0.1, metadata={"help": "dropout on the input of the update"})
     target_modules: list[str] = field(
         default_factory=lambda: list(LINEAR_LAYERS),
-        metadata={"help": "linear layers of the decoder that get an update", "choices": LINEAR_LAYERS},
+        metadata={
+            "help": "linear layers of the decoder that get an update",
+            "choices": (*LINEAR_LAYERS, ALL_LINEAR),
+        },
     )
+    use_dora: bool = field(
+        default=False, metadata={"help": "DoRA: train the size of each row of a weight apart"}
+    )
+    use_rslora: bool = field(default=False, metadata={"help": "rsLoRA: scale by alpha / sqrt(rank)"})
+    init_lora_weights: str = field(
+        default="default",
+        metadata={
+            "help": "how the update begins: default, gaussian, orthogonal, olora, pissa or pissa_niter_N"
+        },
+    )
+    loraplus_lr_ratio: float | None = field(
+        default=None, metadata={"help": "LoRA+: the second factor learns so many times faster (1 or more)"}
+    )
+
+    def __post_init__(self) -> None:
+        if ALL_LINEAR in self.target_modules:
+            self.target_modules = list(LINEAR_LAYERS)
 
 
 @dataclass(kw_only=True)

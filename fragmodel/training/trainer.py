@@ -27,7 +27,7 @@ from fragmodel.training.checkpoints import (
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import LOG_FILE, TrainingLog
 from fragmodel.training.mixture import MixtureSampler
-from fragmodel.training.optimizer import skipping_seen
+from fragmodel.training.optimizer import finished
 from fragmodel.training.selection import (
     StopEarly,
     has_nothing_left,
@@ -45,7 +45,7 @@ class FragTrainer(Trainer):
     """The Trainer with the mixture's order of records and a checkpoint that holds every trained weight."""
 
     def __init__(self, setup: TrainingSetup, arguments: Arguments, **kwargs: Any) -> None:
-        self.setup = setup
+        self.setup, self.lora_plus = setup, arguments.lora.loraplus_lr_ratio
         super().__init__(
             model=setup.model,
             args=arguments.training,
@@ -62,7 +62,9 @@ class FragTrainer(Trainer):
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """As ``--optim`` says."""
-        return skipping_seen(super().create_optimizer(*args, **kwargs))
+        if self.optimizer is not None:
+            return self.optimizer
+        return finished(super().create_optimizer(*args, **kwargs), self.model, self.lora_plus)
 
     def training_step(
         self,

@@ -1,6 +1,7 @@
 """Models that are fetched from a hub: which revision was taken. The hub is replaced: tests have no network."""
 
 import shutil
+from fnmatch import fnmatch
 
 import pytest
 
@@ -17,10 +18,15 @@ def hub(tiny, tmp_path, monkeypatch):
     """The calls to a hub that has one encoder and one decoder, in the cache's layout."""
     asked = []
 
-    def download(source, revision=None, **_):
-        asked.append((source, revision))
+    def download(source, revision=None, allow_patterns=()):
+        asked.append((source, revision, allow_patterns == ["config.json"]))
         folder = tmp_path / "hub" / source / "snapshots" / COMMIT
-        shutil.copytree(tiny.encoder if "esm" in source else tiny.untied, folder, dirs_exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (tiny.encoder if "esm" in source else tiny.untied).iterdir():
+            if any(fnmatch(path.name, pattern) for pattern in allow_patterns):
+                shutil.copy(path, folder)
+        if "gpt2" in source:
+            (folder / "config.json").write_text('{"model_type": "gpt2"}')
         return str(folder)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
@@ -31,8 +37,16 @@ def hub(tiny, tmp_path, monkeypatch):
 def test_the_revision_is_asked_for_and_the_commit_noted(hub, tmp_path, revision):
     make_encoder("lab/esm", tmp_path / "encoder", revision=revision, **SHAPE)
     make_decoder("lab/llama", tmp_path / "decoder", revision=revision, **DECODER)
-    assert hub == [("lab/esm", revision), ("lab/llama", revision)]
+    wanted = [(source, revision, first) for source in ("lab/esm", "lab/llama") for first in (True, False)]
+    assert hub == wanted
     assert {read_source(tmp_path / part)["revision"] for part in ("encoder", "decoder")} == {COMMIT}
+
+
+@pytest.mark.parametrize(("part", "make"), [("encoder", make_encoder), ("decoder", make_decoder)])
+def test_another_kind_of_model_is_refused_before_its_weights_are_fetched(hub, tmp_path, part, make):
+    with pytest.raises(UserError, match=rf"models.{part}: lab/gpt2: (is|holds) a 'gpt2' model; expected"):
+        make("lab/gpt2", tmp_path / part, **(SHAPE if part == "encoder" else DECODER))
+    assert hub == [("lab/gpt2", None, True)]
 
 
 @pytest.mark.usefixtures("hub")

@@ -80,6 +80,9 @@ def test_advanced_command_line() -> None:
         "lora_alpha": 128,
         "lora_dropout": 0.1,
         "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        "use_dora": False,
+        "use_rslora": False,
+        "init_lora_weights": "default",
         "seed": 42,
         "encoder_layer": None,
     }
