@@ -22,6 +22,16 @@ Claim = Literal["stated", "all", "none"]
 Kind = Literal["random", "frequent", "namesake", "relative"]
 _HARD: tuple[Kind, ...] = ("relative", "namesake", "frequent")
 _COMPLETE_WITH = {*HARMLESS, "duplicate"}  # faults after which nothing is missing from a protein
+# Words that tell no class: a "divalent metal cation" may be any, and a "substrate" too.
+_GENERAL = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and the of or in for domain region site repeat motif family superfamily active binding conserved like "
+        "type related protein substrate metal divalent cation ion",
+    )
+)
+_CURRENT, _RETIRED = "UniProtKB-FT", "UniProtKB-FT until 2022"  # whose ligands have other names
+_RETIRED_KEYS = ("UniProtKB-FT:METAL", "UniProtKB-FT:NP_BIND", "UniProtKB-FT:CA_BIND")
 _TELLING = 0.1  # part of the classes that have a word at most, for it to make namesakes
 
 
@@ -100,10 +110,16 @@ class Catalogue:
         """The classes that a complete protein with the classes ``present`` is without; bool [classes].
 
         They are known to its scope and of a kind of id that it has itself, and neither their key nor their name is
-        that of a present class: no name has all words of the other ("SH3 domain", "Domain: SH3", "SH3").
+        that of a present class: no name has all telling words of the other ("SH3 domain", "Domain: SH3", "SH3-like").
         """
         facts = self._facts
-        lacking = facts.in_scope[scope] & np.isin(facts.kinds, facts.kinds[list(present)])
+        own = {facts.kinds[each] for each in present}
+        if _RETIRED in own:
+            own.discard(_CURRENT)
+        lacking = facts.in_scope[scope].copy()
+        for kind, members in facts.of_kind.items():
+            if kind not in own:
+                lacking[members] = False
         for each in present:
             lacking[list(self._alike(each))] = False
         return lacking
@@ -165,9 +181,9 @@ class Catalogue:
         if one not in facts.alike:
             words = facts.words[one]
             shared = Counter(each for word in words for each in facts.having[word])
-            facts.alike[one] = {
-                each for each, count in shared.items() if count in (len(words), len(facts.words[each]))
-            } | facts.same_key[facts.classes[one].key]
+            nested = {each for each, count in shared.items() if count in (len(words), len(facts.words[each]))}
+            untold = range(len(facts.classes)) if not words else facts.untold
+            facts.alike[one] = nested | facts.same_key[facts.classes[one].key] | set(untold)
         return facts.alike[one]
 
     @cached_property
@@ -182,15 +198,17 @@ class _Facts:
         self, classes: Sequence[Class], proteins: Counter[int], scopes: Mapping[str, set[int]]
     ) -> None:
         self.classes = classes
-        names = [each.class_id.split(":")[0].rstrip("0123456789") for each in classes]  # IPR, UniProtKB-FT, …
-        self.kinds = np.unique(names, return_inverse=True)[1]
+        self.kinds = [_kind(each.class_id) for each in classes]
+        self.of_kind: dict[str, list[int]] = defaultdict(list)
         self.in_scope = {scope: np.zeros(len(classes), dtype=bool) for scope in scopes}
         for scope, known in scopes.items():
             self.in_scope[scope][list(known)] = True
-        self.words = [frozenset(re.findall(r"\w+", each.name.casefold())) or {each.name} for each in classes]
+        self.words = [frozenset(re.findall(r"\w+", each.name.casefold())) - _GENERAL for each in classes]
         self.having: dict[str, list[int]] = defaultdict(list)
         self.same_key: dict[str, set[int]] = defaultdict(set)
+        self.untold = [number for number, words in enumerate(self.words) if not words]
         for number, each in enumerate(classes):
+            self.of_kind[self.kinds[number]].append(number)
             self.same_key[each.key].add(number)
             for word in self.words[number]:
                 self.having[word].append(number)
@@ -205,6 +223,13 @@ class _Facts:
 def unit(*parts: str) -> float:
     """A number in [0, 1) that depends on the texts alone."""
     return int(text_digest(*parts, size=8), 16) / 2**64
+
+
+def _kind(class_id: str) -> str:
+    """Whose class it is: `IPR`, `UniProtKB-FT`, … or "" of a class without an id."""
+    if class_id in _RETIRED_KEYS:
+        return _RETIRED
+    return class_id.split(":")[0].rstrip("0123456789")
 
 
 @cache

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from fragmodel.data import prompts
 from fragmodel.data.answers import broken, class_of, mark_spans, name_groups, stated_spans
-from fragmodel.data.grammar import grounding_answer
+from fragmodel.data.grammar import NONE, grounding_answer, says_none
 from fragmodel.data.prompts import FRAGMENT, PROTEIN
 from fragmodel.data.records import Conversation, Fault
 from fragmodel.data.tasks import Labels, Made, Settings, record_of
 from fragmodel.data.validate import LONGEST_PROTEIN, Invalid, clean_sequence
-from fragmodel.data.windows import clip, divide, window_for, windows_for
+from fragmodel.data.windows import clip, divide, empty_window, window_for, windows_for
 from fragmodel.tables import Record
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
@@ -31,7 +31,7 @@ def make_record(raw: Conversation, settings: Settings) -> Made | list[Fault]:
         sequence, flags = clean_sequence(raw.sequence)
         raw = replace(raw, sequence=sequence, flags=tuple({*raw.flags, *flags}))
         turns, answer = _turns_and_answer(raw, settings)
-        _check_positions(raw, settings)
+        _check_positions(raw, answer, settings)
         return _windowed(raw, turns, answer, settings)
     except Invalid as invalid:
         places = [_written(span) for span in _asked(raw, settings)]
@@ -82,10 +82,11 @@ def _question(content: str, settings: Settings) -> str:
     return content if runs else f"Protein: {PROTEIN}\n{content}"
 
 
-def _check_positions(raw: Conversation, settings: Settings) -> None:
+def _check_positions(raw: Conversation, answer: str, settings: Settings) -> None:
     refers = settings.task in REFERRING_TASKS
     needed, value = ("position_ref", raw.position_ref) if refers else ("position_grd", raw.position_grd)
-    if settings.task != "function" and not value:
+    nothing = settings.task in GROUNDING_TASKS and says_none(answer)
+    if settings.task != "function" and not value and not nothing:
         raise Invalid("no_position", f"field '{needed}' is empty; task '{settings.task}' needs it")
     end = raw.start + len(raw.sequence)
     if raw.start < 0 or end > LONGEST_PROTEIN:
@@ -158,6 +159,10 @@ def _grounding_records(
     )
     spans = [span for _, group in named for span in group]
     length = len(raw.sequence)
+    if not spans:  # the record says that there is nothing to find, in any window
+        anywhere = empty_window([], length, settings.max_length, uid=raw.uid, seed=settings.seed)
+        assert anywhere is not None
+        return [_absent_record(raw, turns, [name for name, _ in named], anywhere, settings)]
     records = []
     for window in windows_for(spans, length, settings.max_length, uid=raw.uid, seed=settings.seed):
         parts = [(name, *divide(group, window, settings.least_visible)) for name, group in named]
@@ -192,6 +197,25 @@ def _grounding_records(
             )
         )
     return records
+
+
+def _absent_record(
+    raw: Conversation, turns: list[dict[str, str]], names: list[str], window: Span, settings: Settings
+) -> Record:
+    return record_of(
+        raw.uid,
+        raw.sequence,
+        window,
+        Labels(names, [""] * len(names), names),
+        [],
+        settings,
+        answer=NONE,
+        flags={*raw.flags, "absent_stated"},
+        position_grd=[[] for _ in names],
+        turns=turns,
+        start=raw.start,
+        full_length=raw.full_length,
+    )
 
 
 def _asked(raw: Conversation, settings: Settings) -> list[Span]:

@@ -101,7 +101,11 @@ def negative_maker(
 
     None where none are asked for. ``is_member`` tells whether a uid belongs to the split.
     """
-    if not options.share or not any(each.task in GROUNDING_TASKS for each in settings):
+    if (
+        not options.share
+        or options.complete == "none"
+        or not any(each.task in GROUNDING_TASKS for each in settings)
+    ):
         return None
     maker = NegativeMaker(options, seed=settings[0].seed, max_length=settings[0].max_length)
     for source in sources:

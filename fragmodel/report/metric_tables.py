@@ -48,11 +48,12 @@ class TaskTable:
     metrics: list[Metric]
     rows: list[Row]
 
-    @property
-    def detection(self) -> list[Metric]:
-        """The metrics of presence, where anything that is absent was asked for."""
-        found = {metric.key for metric in self.metrics}
-        return [metric_names.metric(key) for key in metric_names.DETECTION if key in found]
+    def detection(self) -> "TaskTable":
+        """The metrics of presence, on the data sets with records about what is absent; no rows where none has any."""
+        rows = [row for row in self.rows if row.absent]
+        found = {key for row in rows for key in row.cells}
+        metrics = [metric_names.metric(key) for key in metric_names.DETECTION if key in found]
+        return TaskTable(self.task, metrics, metrics, rows)
 
     def groups(self) -> dict[str, list[Row]]:
         """Rows by data set."""

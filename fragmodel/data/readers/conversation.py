@@ -62,9 +62,10 @@ def _groups(row: dict[str, Any]) -> list[list[Span]] | None:
     what = "field 'position_grd'"
     if not isinstance(value, list | tuple) or not all(isinstance(item, list | tuple) for item in value):
         raise BadField(f"{what} is no list of spans")
+    value = [item for item in value if item]
     flat = all(not isinstance(part, list | tuple) for item in value for part in item)
     groups = [[fields.span(item, what) for item in group] for group in ([value] if flat else value)]
-    return [group for group in groups if group] or None
+    return groups if value else None
 
 
 _FIELDS = {

@@ -204,3 +204,17 @@ def test_single_name_from_the_question():
 
 def test_mark_spans_accepts_bare_integers():
     assert mark_spans(f"{SPAN_OPEN}3, 8{SPAN_CLOSE}", [Span(3, 8)]) == mark(3, 8)
+
+
+@pytest.mark.parametrize("places", [None, [], [[]]])
+@pytest.mark.parametrize(("task", "classes"), [("grounding_single", ["Kringle"]), ("grounding_group", [])])
+def test_a_record_may_say_that_there_is_nothing(tmp_path, places, task, classes):
+    raw = record(answer="None.", position_grd=places)
+    (row,), rejects, _ = run(tmp_path, [raw], task)
+    assert rejects == [] and (row["answer"], row["classes"]) == ("none", classes)
+    assert row["position_grd"] == [[] for _ in classes] and row["flags"] == ["absent_stated"]
+    long = raw | {"sequence": SEQUENCE * 9}
+    (row,), _, _ = run(tmp_path, [long], task, max_sequence_length=50)
+    assert len(row["sequence"]) == 50 and row["answer"] == "none"
+    _, rejects, _ = run(tmp_path, [raw | {"answer": "nothing"}], task)
+    assert reasons(rejects) == ["no_position"]

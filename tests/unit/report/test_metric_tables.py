@@ -108,6 +108,20 @@ def test_parts_and_classes():
     assert "B" not in metric_tables.per_class(METRICS, "grounding_single")
 
 
+def test_metrics_of_presence_are_those_of_data_sets_with_something_absent():
+    model = {"iou_mean": 0.5, "false_positive_rate": 0.25, "residue_mcc_all": 0.5}
+    summary = {"n": 4, "absent": 2, "model": model, "baselines": {"majority": {"false_positive_rate": 1.0}}}
+    other = {"n": 4, "absent": 0, "model": {"iou_mean": 0.5}, "baselines": {}}
+    metrics = {"A": {"grounding_single": summary}, "B": {"grounding_single": other}}
+    table = metric_tables.task_table(metrics, "grounding_single").detection()
+    assert [metric.key for metric in table.metrics] == ["false_positive_rate", "residue_mcc_all"]
+    assert {name: [row.system for row in rows] for name, rows in table.groups().items()} == {
+        "A": ["model", "majority"]
+    }
+    assert table.rows[0].best == {"false_positive_rate"}  # the lower one
+    assert metric_tables.task_table({"B": metrics["B"]}, "grounding_single").detection().rows == []
+
+
 def test_csv_has_a_row_for_each_number():
     header, rows = metric_tables.csv_rows(metric_tables.task_table(METRICS, "grounding_single"))
     assert header[:6] == ["data_set", "task", "system", "n", "metric", "value"]
