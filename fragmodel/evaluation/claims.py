@@ -20,9 +20,9 @@ from fragmodel.metric_names import primary
 class Standing(StrEnum):
     """The model beside all of its baselines on one data set in one task."""
 
-    BETTER = "clearly better than every baseline"
-    OPEN = "not clearly better than every baseline"
-    TOO_FEW = "on too few proteins to be compared"
+    BETTER = "the model is clearly better than every baseline"
+    OPEN = "the model is not clearly better than every baseline"
+    TOO_FEW = "too few proteins for intervals and comparisons"
 
 
 class Contest(NamedTuple):
@@ -81,7 +81,7 @@ def told(standings: Iterable[Standing]) -> str:
     if few == len(found):
         return f"In {'all ' if few > 1 else 'the '}{pairs} {left}: no system is said to be better."
     said = (
-        f"The model is {Standing.BETTER} in {found.count(Standing.BETTER) or 'none'} of {pairs} "
+        f"{Standing.BETTER.capitalize()} in {found.count(Standing.BETTER) or 'none'} of {pairs} "
         f"(paired permutation tests over proteins, p < {SIGNIFICANCE:g} after Holm's correction)"
     )
     return f"{said}; in {few} {left}." if few else f"{said}."
