@@ -25,18 +25,26 @@ _CELLS = 10_000_000  # weights held at once
 _LOOKED_AT = 200  # proteins by which the effective number is estimated
 
 
-def resamples(proteins: Sequence[str], samples: int, seed: int) -> Iterator[Weights]:
-    """Weights of ``samples`` resamples, in blocks; ``proteins`` names the protein of each record."""
-    codes = protein_codes(proteins)
-    if not len(codes):
+def resamples(
+    proteins: Sequence[str], samples: int, seed: int, mask: np.ndarray | None = None
+) -> Iterator[Weights]:
+    """Weights of ``samples`` resamples, in blocks; ``proteins`` names the protein of each record.
+
+    Drawn are the proteins of the records in ``mask`` (bool [records]; all by default); other records weigh 0.
+    """
+    kept = np.ones(len(proteins), dtype=bool) if mask is None else mask
+    if not kept.any():
         return
+    codes = protein_codes(np.asarray(proteins, dtype=object)[kept])
     number = codes.max() + 1
     rng = np.random.default_rng(seed)
     chances = np.full(number, 1 / number)
-    block = max(1, _CELLS // len(codes))
+    block = max(1, _CELLS // len(kept))
     for first in range(0, samples, block):
         draws = rng.multinomial(number, chances, size=min(block, samples - first))
-        yield draws[:, codes].astype(np.float64)
+        weights = np.zeros((len(draws), len(kept)))
+        weights[:, kept] = draws[:, codes]
+        yield weights
 
 
 def protein_codes(proteins: Sequence[str]) -> np.ndarray:
@@ -60,22 +68,13 @@ def estimate(
     interval.
     """
     kept = np.ones(len(proteins), dtype=bool) if mask is None else mask
-    points = {
-        name: float(value[0])
-        for name, value in values(kept[None].astype(float)).items()
-        if np.isfinite(value[0])
-    }
-    codes = protein_codes([uid for uid, keep in zip(proteins, kept, strict=True) if keep])
-    if not samples or len(np.unique(codes)) < FEWEST_PROTEINS:
+    whole = values(kept[None].astype(np.float64))
+    points = {name: float(value[0]) for name, value in whole.items() if np.isfinite(value[0])}
+    codes = protein_codes(proteins)
+    if not samples or len(np.unique(codes[kept])) < FEWEST_PROTEINS:
         return {name: _rounded(value) for name, value in points.items()}
-
-    def of_kept(weights: Weights) -> Values:
-        whole = np.zeros((len(weights), len(proteins)))
-        whole[:, kept] = weights
-        return values(whole)
-
-    effective = _effective_proteins(of_kept, codes)
-    blocks = [of_kept(weights) for weights in resamples(codes.tolist(), samples, seed)]
+    effective = _effective_proteins(values, codes, kept)
+    blocks = [values(weights) for weights in resamples(proteins, samples, seed, kept)]
     result: dict[str, Estimate] = {}
     for name, value in points.items():
         drawn = np.concatenate([block[name] for block in blocks])
@@ -133,25 +132,25 @@ def effective_number(sizes: np.ndarray) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def _effective_proteins(values: Callable[[Weights], Values], codes: np.ndarray) -> dict[str, float]:
-    """The effective number of the proteins for which each metric is defined.
+def _effective_proteins(
+    values: Callable[[Weights], Values], codes: np.ndarray, kept: np.ndarray
+) -> dict[str, float]:
+    """The effective number of the proteins for which each metric is defined, among the records that are ``kept``.
 
     ``codes`` [records] are numbers of proteins. 1 stands for fewer than :data:`FEWEST_PROTEINS` of them. Of many
     proteins a part is looked at, spread evenly.
     """
-    sizes = np.bincount(codes)
-    number = min(len(sizes), max(_LOOKED_AT, FEWEST_PROTEINS))
-    looked = np.unique(np.linspace(0, len(sizes) - 1, number).astype(np.int64))
+    present, sizes = np.unique(codes[kept], return_counts=True)
+    looked = np.linspace(0, len(present) - 1, min(len(present), _LOOKED_AT)).astype(np.int64)
     alone: dict[str, list[np.ndarray]] = {}
     block = max(1, _CELLS // len(codes))
     for first in range(0, len(looked), block):
-        rows = (codes[None] == looked[first : first + block, None]).astype(np.float64)
-        for name, value in values(rows).items():
+        rows = (codes == present[looked[first : first + block], None]) & kept
+        for name, value in values(rows.astype(np.float64)).items():
             alone.setdefault(name, []).append(np.isfinite(value))
-    result = {}
+    scale, result = len(present) / len(looked), {}
     for name, blocks in alone.items():
         defined = sizes[looked[np.concatenate(blocks)]].astype(np.float64)
-        scale = len(sizes) / len(looked)
         enough = len(defined) * scale >= FEWEST_PROTEINS
         result[name] = scale * effective_number(defined) if enough else 1.0
     return result
