@@ -3,7 +3,7 @@
 What the metrics mean is in docs/metrics.md; :mod:`fragmodel.evaluation.metrics` computes them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fragmodel.vocabulary import TaskType
 
@@ -13,13 +13,15 @@ GIVEN_PRESENCE = "†"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """How a metric is called and written."""
+    """How a metric is called and written, and between which bounds it lies."""
 
     key: str
     label: str
     higher_is_better: bool = True
     digits: int = 3
     given_presence: bool = False  # computed on the records alone that have something to find
+    lowest: float = 0.0
+    highest: float | None = 1.0  # None: there is no upper bound
 
     @property
     def marked_label(self) -> str:
@@ -47,13 +49,15 @@ _METRICS = {
         Metric("ap_50", "AP at IoU 0.5", given_presence=True),
         *(
             Metric(f"residue_{key}", f"Residue {label}", given_presence=True)
-            for key, label in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("mcc", "MCC"))
+            for key, label in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"))
         ),
+        Metric("residue_mcc", "Residue MCC", lowest=-1, given_presence=True),
         Metric(
             "boundary_error",
             "Boundary error (residues)",
             higher_is_better=False,
             digits=1,
+            highest=None,
             given_presence=True,
         ),
         Metric("false_positive_rate", "False positives where absent", higher_is_better=False),
@@ -61,23 +65,23 @@ _METRICS = {
         Metric("detection_precision", "Detection precision"),
         Metric("detection_recall", "Detection recall"),
         Metric("detection_auroc", "Detection AUROC"),
-        Metric("residue_mcc_all", "Residue MCC, absent too"),
+        Metric("residue_mcc_all", "Residue MCC, absent too", lowest=-1),
         Metric("parse_failure_rate", "Unreadable answers", higher_is_better=False),
         Metric("out_of_range_rate", "Out-of-range answers", higher_is_better=False),
         Metric("reversed_rate", "Reversed spans", higher_is_better=False),
         Metric("exact_match", "Exact match"),
         Metric("accuracy", "Accuracy"),
         Metric("macro_f1", "Macro F1"),
-        Metric("mcc", "MCC"),
+        Metric("mcc", "MCC", lowest=-1),
         Metric("unknown_rate", "Unknown answers", higher_is_better=False),
-        Metric("bleu_2", "BLEU-2", digits=1),
-        Metric("bleu_4", "BLEU-4", digits=1),
-        Metric("chrf", "chrF", digits=1),
+        Metric("bleu_2", "BLEU-2", digits=1, highest=100),
+        Metric("bleu_4", "BLEU-4", digits=1, highest=100),
+        Metric("chrf", "chrF", digits=1, highest=100),
         Metric("rouge_1", "ROUGE-1"),
         Metric("rouge_2", "ROUGE-2"),
         Metric("rouge_l", "ROUGE-L"),
-        Metric("similarity", "Sentence similarity"),
-        Metric("bertscore_f1", "BERTScore F1"),
+        Metric("similarity", "Sentence similarity", lowest=-1),
+        Metric("bertscore_f1", "BERTScore F1", lowest=-1),
         Metric("retrieval_top1", "Retrieval top 1"),
         Metric("retrieval_top5", "Retrieval top 5"),
         Metric("retrieval_mrr", "Retrieval MRR"),
@@ -131,7 +135,7 @@ def metric(key: str) -> Metric:
         return _METRICS[key]
     if key.startswith("agnostic_"):
         own = metric(key.removeprefix("agnostic_"))
-        return Metric(key, f"{own.label}, any class", own.higher_is_better, own.digits, own.given_presence)
+        return replace(own, key=key, label=f"{own.label}, any class")
     return Metric(key, key.replace("_", " ").capitalize())
 
 
@@ -144,4 +148,4 @@ def record_metric(task: str) -> Metric:
     """The same metric for a single record."""
     own = primary(task)
     label = "IoU" if own.key == "iou_mean" else own.label
-    return Metric(RECORD_METRIC[task], label, own.higher_is_better, own.digits, own.given_presence)
+    return replace(own, key=RECORD_METRIC[task], label=label)

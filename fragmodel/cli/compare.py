@@ -14,8 +14,8 @@ def compare(
     run_b: Annotated[Path, typer.Argument(help="Another one, on the same records.")],
     system_a: Annotated[str, typer.Option(help="What to take of run A: model or a baseline.")] = "model",
     system_b: Annotated[str, typer.Option(help="What to take of run B.")] = "model",
-    samples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples, and permutations.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of both.")] = 1,
+    samples: Annotated[int, typer.Option(min=100, help="Permutations, where there are more.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Their seed.")] = 1,
 ) -> None:
     """Compare two runs on the same records: paired differences, intervals and permutation tests.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fragmodel.evaluation.claims import against
 from fragmodel.evaluation.judge import Comparer, Judged, Knowledge, judge, read_knowledge
 from fragmodel.evaluation.metrics.bootstrap import estimate
 from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
@@ -15,9 +16,10 @@ from fragmodel.evaluation.parse import MISSING, ClassNames
 from fragmodel.evaluation.references import Answers, Key, Reference, read_answers, read_references
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.files import write_text
+from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.tables import SCORED, write_table
 from fragmodel.versions import SCORES, versions_of
-from fragmodel.vocabulary import DESCRIBING_TASKS, MODEL
+from fragmodel.vocabulary import DESCRIBING_TASKS, MODEL, TaskType
 
 
 def score(
@@ -38,9 +40,10 @@ def score(
 ) -> dict[str, Any]:
     """Score every system of ``predictions`` on every data set and task of ``references``.
 
-    Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "missing",
-    "subsets", "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value", "low",
-    "high"}``, else a number. A record without a prediction counts as an empty answer and in ``missing``. The
+    Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "against",
+    "missing", "subsets", "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value",
+    "low", "high"}`` where it has an interval, else a number. ``against`` tests the model against each baseline, see
+    :mod:`fragmodel.evaluation.claims`. A record without a prediction counts as an empty answer and in ``missing``. The
     result is deterministic.
 
     Args:
@@ -82,7 +85,9 @@ def score(
             judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []), sure)
             rows.extend(_scored_rows(system, group, answers, judged[system]))
         masks = subsets(group, identities, identity_threshold)
-        result.setdefault(data_name, {})[task_type] = _summary(judged, group, masks, bootstrap_samples, seed)
+        summary = _summary(judged, group, masks, bootstrap_samples, seed)
+        summary["against"] = _against(task_type, judged, group, seed)
+        result.setdefault(data_name, {})[task_type] = summary
     write_json(metrics_output, result)
     if table_output is not None:
         write_table(table_output, SCORED, rows, {"seed": seed, "environment": versions_of(SCORES)})
@@ -152,6 +157,21 @@ def _summary(
     if MODEL in judged and hasattr(judged[MODEL].scores, "per_class"):
         summary["per_class"] = judged[MODEL].scores.per_class()
     return summary
+
+
+def _against(
+    task_type: TaskType, judged: Mapping[str, Judged], group: Sequence[Reference], seed: int
+) -> dict[str, Any]:
+    """The model minus each baseline by the task's primary metric, on the records for which both have it."""
+    metric = RECORD_METRIC[task_type]
+    scores = {name: item.scores.per_record()[metric].astype(float) for name, item in judged.items()}
+    own = scores.pop(MODEL, None)
+    found = {}
+    for name, theirs in scores.items() if own is not None else ():
+        both = np.flatnonzero(np.isfinite(own) & np.isfinite(theirs))
+        if len(both):
+            found[name] = against(theirs[both], own[both], [group[i].uid for i in both], metric, seed)
+    return found
 
 
 def _scored_rows(

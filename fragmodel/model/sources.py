@@ -109,7 +109,11 @@ def read_source(folder: Path) -> dict[str, Any]:
 
 
 def describe_run(config: dict[str, Any], *, encoder: Path, decoder: Path, model: Path) -> dict[str, Any]:
-    """What was run, for the report: configuration, models, versions and the number of trained weights."""
+    """What was run, for the report: configuration, models, versions and the number of trained weights.
+
+    A trained model that was evaluated has a decoder of its own, which is left out where its folder does not tell it;
+    the encoder is the run's in any case.
+    """
     from importlib.metadata import version
 
     from safetensors import safe_open
@@ -122,12 +126,23 @@ def describe_run(config: dict[str, Any], *, encoder: Path, decoder: Path, model:
         with safe_open(adapters, framework="numpy") as weights:
             shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118 (not a dict)
         trained = {"trainable_parameters": sum(math.prod(shape) for shape in shapes)}
+    own = _decoder_of(model) if config.get("evaluation", {}).get("model") else read_source(decoder)
     return {
         "config": config,
-        "models": {"encoder": read_source(encoder), "decoder": read_source(decoder)},
+        "models": {"encoder": read_source(encoder), **({"decoder": own} if own else {})},
         "versions": {package: version(package) for package in packages},
         **trained,
     }
+
+
+def _decoder_of(model: Path) -> dict[str, Any] | None:
+    """What the run that trained a model noted of its decoder, where that is still there."""
+    from fragmodel.model.loading import is_merged, locate_spec
+
+    if is_merged(model):
+        return None
+    note = Path(locate_spec(model).llama_path) / SOURCE_FILE
+    return read_source(note.parent) if note.is_file() else None
 
 
 def _write_source(

@@ -9,6 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragmodel.errors import UserError
+from fragmodel.evaluation.claims import standings, told
+from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
 from fragmodel.model.trained import ModelSpec
 from fragmodel.vocabulary import MODEL, STAND_IN
@@ -42,6 +44,8 @@ def model_card(
         spec=spec,
         data=data,
         results=headline_rows(metrics),
+        claim=told(standings(metrics).values()),
+        fewest=FEWEST_PROTEINS,
         window=window,
         has_base=has_base,
         weights_digest=weights_digest,
@@ -104,6 +108,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         headline_rows(metrics)
+        standings(metrics)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -28,7 +28,7 @@ def trained_on(folder: Path) -> list[dict[str, Any]]:
                 "data_name": path.parents[1].name,
                 "task_type": path.parent.name,
                 "family": made["arguments"].get("family"),
-                "records": made["counts"]["accepted"],
+                "records": made["rows"],
                 "inputs": [{"name": raw["name"], "sha256": raw["sha256"]} for raw in made["inputs"]],
                 "max_sequence_length": made["arguments"]["max_sequence_length"],
             }

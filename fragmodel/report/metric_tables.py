@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fragmodel import metric_names
+from fragmodel.evaluation.claims import Standing, standings
+from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import Metric
 from fragmodel.vocabulary import MODEL, TASK_TYPES
 
@@ -29,24 +31,34 @@ class Cell:
 
 @dataclass(slots=True)
 class Row:
-    """A system's metrics on one data set; ``best`` names those in which no other system is better."""
+    """A system's metrics on one data set; ``best`` names those in which no other system has a better value.
+
+    With too few proteins for an interval there is no best.
+    """
 
     data_name: str
     system: str
     n: int
+    proteins: int
     cells: dict[str, Cell]
     best: set[str] = field(default_factory=set)
     absent: int = 0  # of the n records: about what is absent
 
+    @property
+    def too_few(self) -> bool:
+        """Whether the proteins are too few for intervals and claims."""
+        return self.proteins < FEWEST_PROTEINS
+
 
 @dataclass(slots=True)
 class TaskTable:
-    """All systems on all data sets of a task."""
+    """All systems on all data sets of a task; ``standings`` tell by data set what the model is beside the baselines."""
 
     task: str
     headline: list[Metric]
     metrics: list[Metric]
     rows: list[Row]
+    standings: dict[str, Standing]
 
     def detection(self) -> "TaskTable":
         """The metrics of presence, on the data sets with records about what is absent; no rows where none has any."""
@@ -64,24 +76,35 @@ class TaskTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Means:
+    """A system's means of a metric: over data sets, each with the same weight, and over all records."""
+
+    data_sets: float
+    records: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the model did on a task by its first metric: means over the data sets that both have."""
+    """How the model did on a task by its first metric, on the data sets that both have."""
 
     task: str
     metric: Metric
-    model: float
-    baseline: float | None
+    model: Means
+    baseline: Means | None  # the best by its mean over data sets
     baseline_name: str | None
-    wins: int  # data sets where the model is better than every baseline
-    clear_wins: int  # ... and where its interval lies above theirs
     data_sets: int
+    records: int
+    standings: list[Standing]  # of the data sets that have baselines
 
     @property
-    def difference(self) -> float | None:
-        """Model minus best baseline, positive when the model is better."""
-        if self.baseline is None:
-            return None
-        return (self.model - self.baseline) * (1 if self.metric.higher_is_better else -1)
+    def better(self) -> int:
+        """Data sets on which the model is clearly better than every baseline."""
+        return self.standings.count(Standing.BETTER)
+
+    @property
+    def too_few(self) -> int:
+        """Data sets with too few proteins to tell."""
+        return self.standings.count(Standing.TOO_FEW)
 
 
 def tasks_of(metrics: Metrics) -> list[str]:
@@ -102,6 +125,7 @@ def task_table(metrics: Metrics, task: str) -> TaskTable:
         headline=[metric_names.metric(key) for key in headline],
         metrics=[metric_names.metric(key) for key in [*headline, *sorted(found - set(headline))]],
         rows=rows,
+        standings={c.data_name: found for c, found in standings(metrics).items() if c.task_type == task},
     )
 
 
@@ -112,6 +136,7 @@ def _rows(data_name: str, summary: Mapping[str, Any]) -> list[Row]:
             data_name,
             system,
             int(summary.get("n", 0)),
+            int(summary.get("proteins", 0)),
             {key: Cell.read(found) for key, found in values.items()},
             absent=int(summary.get("absent", 0)),
         )
@@ -119,7 +144,9 @@ def _rows(data_name: str, summary: Mapping[str, Any]) -> list[Row]:
         if values
     ]
     for key in {key for row in rows for key in row.cells}:
-        having = [row for row in rows if key in row.cells]
+        having = [row for row in rows if key in row.cells and not row.too_few]
+        if not having:
+            continue
         values = [row.cells[key].value for row in having]
         best = max(values) if metric_names.metric(key).higher_is_better else min(values)
         # Where all are equal, none is the best.
@@ -131,52 +158,41 @@ def _rows(data_name: str, summary: Mapping[str, Any]) -> list[Row]:
 
 
 def verdict(table: TaskTable) -> Verdict | None:
-    """Model against its best baseline; ``None`` when the model was not scored by the task's first metric."""
+    """Model beside its best baseline; ``None`` when the model was not scored by the task's first metric."""
     key = table.headline[0].key if table.headline else ""
     groups = {
-        name: {row.system: row.cells[key] for row in rows if key in row.cells}
-        for name, rows in table.groups().items()
+        name: {row.system: row for row in rows if key in row.cells} for name, rows in table.groups().items()
     }
-    groups = {name: cells for name, cells in groups.items() if MODEL in cells}
+    groups = {name: rows for name, rows in groups.items() if MODEL in rows}
     if not groups:
         return None
     sign = 1 if table.headline[0].higher_is_better else -1
     # A baseline that is missing on a data set cannot stand for all of them.
-    everywhere = set.intersection(*(set(cells) for cells in groups.values())) - {MODEL}
+    everywhere = set.intersection(*(set(rows) for rows in groups.values())) - {MODEL}
     means = {
-        system: sum(cells[system].value for cells in groups.values()) / len(groups)
-        for system in (MODEL, *everywhere)
+        system: _means([rows[system] for rows in groups.values()], key) for system in (MODEL, *everywhere)
     }
-    best = max(sorted(everywhere), key=lambda system: sign * means[system], default=None)
+    best = max(sorted(everywhere), key=lambda system: sign * means[system].data_sets, default=None)
     return Verdict(
         task=table.task,
         metric=table.headline[0],
         model=means[MODEL],
         baseline=means[best] if best else None,
         baseline_name=best,
-        wins=sum(_beats(cells, sign) for cells in groups.values()),
-        clear_wins=sum(_clearly_beats(cells, sign) for cells in groups.values()),
         data_sets=len(groups),
+        records=sum(rows[MODEL].n for rows in groups.values()),
+        standings=[table.standings[name] for name in groups if name in table.standings],
     )
 
 
-def _beats(cells: Mapping[str, Cell], sign: int) -> bool:
-    others = [sign * cell.value for system, cell in cells.items() if system != MODEL]
-    return bool(others) and sign * cells[MODEL].value > max(others)
-
-
-def _clearly_beats(cells: Mapping[str, Cell], sign: int) -> bool:
-    edges = {
-        system: (cell.low, cell.high) if sign > 0 else (_minus(cell.high), _minus(cell.low))
-        for system, cell in cells.items()
-    }
-    low = edges.pop(MODEL)[0]
-    highs = [high for _, high in edges.values()]
-    return low is not None and bool(highs) and all(high is not None and high < low for high in highs)
-
-
-def _minus(value: float | None) -> float | None:
-    return None if value is None else -value
+def _means(rows: Sequence[Row], key: str) -> Means:
+    """The first metric of a task is a mean over records, so that of several data sets weighs them by their size."""
+    values = [row.cells[key].value for row in rows]
+    weights = [row.n for row in rows]
+    return Means(
+        sum(values) / len(values),
+        sum(n * value for n, value in zip(weights, values, strict=True)) / (sum(weights) or 1),
+    )
 
 
 def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:

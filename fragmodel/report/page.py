@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.files import atomic_path, write_text
 from fragmodel.metric_names import GIVEN_PRESENCE
 from fragmodel.report import labels, metric_tables, run_files, style
@@ -106,6 +107,7 @@ def _environment(family_of: Callable[[str], str]) -> Environment:
     environment.globals["labels"] = labels
     environment.globals |= {"MODEL": MODEL, "STAND_IN": STAND_IN, "GROUNDING_TASKS": GROUNDING_TASKS}
     environment.globals["GIVEN_PRESENCE"] = GIVEN_PRESENCE
+    environment.globals["FEWEST_PROTEINS"] = FEWEST_PROTEINS
     environment.filters["family"] = family_of
     # Style and script are our own files, and no markup of theirs is to be escaped.
     environment.globals["own_file"] = lambda name: Markup(loader.get_source(environment, name)[0])

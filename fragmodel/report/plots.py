@@ -101,7 +101,7 @@ def bars(rows: Sequence[tuple[str, float, str]], share: bool = True) -> Figure:
 
 
 def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figure:
-    """Model and baselines by data set (group -> system -> value) with 95 % intervals; the model is a filled dot."""
+    """Model (a filled dot, with its 95 % interval if any) and baselines by data set: group -> system -> value."""
     baselines = sorted({system for cells in groups.values() for system in cells} - {MODEL})
     legend_rows = -(-(len(baselines) + 1) // 2)
     top = 0.22 * legend_rows + 0.12

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ from fragmodel.errors import UserError
 from fragmodel.evaluation.metrics.spans import Labelled, residue_counts
 from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_metadata, read_table
 from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, Span, family_of
+
+OVERFIT = 1.5
+"""A validation loss of so many training losses, or more, is called overfitting."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,28 @@ class Truth:
         return both + missed, both + false
 
 
+class Losses(NamedTuple):
+    """Losses of a training (nats for each token of the answers): those on training records are means since the entry
+    before.
+    """
+
+    first: float
+    last: float
+    valid: float | None = None  # the last one in validation, and the lowest with its step
+    lowest: float | None = None
+    lowest_step: int | None = None
+
+    def warning(self) -> str:
+        """A sentence where the last loss in validation is far above that in training (docs/metrics.md), else ""."""
+        if self.valid is None or self.valid < OVERFIT * self.last:
+            return ""
+        risen = f"; it was {self.lowest:.2f} at step {self.lowest_step}" if self.lowest < self.valid else ""
+        return (
+            f"The model is overfitted: the last validation loss is {self.valid:.2f}, the training loss "
+            f"{self.last:.2f}{risen}."
+        )
+
+
 @dataclass(slots=True)
 class Log:
     """The training log by step; a step that was run again after a restart counts once, as run last."""
@@ -58,6 +83,22 @@ class Log:
     ]  # entries with the well-formed part of generated answers, where logged
     score: list[dict[str, float]] = field(default_factory=list)  # entries with the mean score of answers
     chosen: dict[str, Any] | None = None  # the step whose weights became the model, where the best was chosen
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the training."""
+        return int(max((entry["step"] for entry in (*self.train, *self.valid)), default=0))
+
+    @property
+    def losses(self) -> Losses | None:
+        """First and last losses; None where no training loss was logged."""
+        if not self.train:
+            return None
+        first, last = self.train[0]["loss"], self.train[-1]["loss"]
+        if not self.valid:
+            return Losses(first, last)
+        lowest = min(self.valid, key=lambda entry: entry["eval_loss"])
+        return Losses(first, last, self.valid[-1]["eval_loss"], lowest["eval_loss"], int(lowest["step"]))
 
 
 def place_of(path: Path) -> tuple[str, str, str]:

@@ -1,38 +1,61 @@
 """A finished run in a few lines for the terminal."""
 
-import json
 from pathlib import Path
 
 from fragmodel.errors import UserError
+from fragmodel.evaluation.claims import told
 from fragmodel.report import labels
-from fragmodel.report.metric_tables import Verdict, task_table, tasks_of, verdict
+from fragmodel.report.metric_tables import Means, Verdict, task_table, tasks_of, verdict
+from fragmodel.report.run_files import Log, read_json, read_log
 
 
 def summarise(results: Path) -> list[str]:
-    """A line on training, one for each task, and the paths of the report and the metrics.
+    """A line on training, one on what was scored, one for each task, what may be claimed, and the paths of report and
+    metrics.
 
-    A task's figures are those of the report's first table: means over its data sets.
+    A task's figures are those of the report's first table: means over its data sets and over its records. Without a
+    training log a trained model was evaluated.
 
     Raises :class:`UserError` when the folder holds no finished run.
     """
     metrics_file, log_file = results / "metrics.json", results / "training/log.jsonl"
-    for path in (metrics_file, log_file):
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; is the run finished? (snakemake --cores all)")
-    metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
-    log = [json.loads(line) for line in log_file.read_text(encoding="utf-8").splitlines()]
-    losses = [entry["loss"] for entry in log if "loss" in entry]
-    steps = max((entry["step"] for entry in log), default=0)
-    trained = f"loss {losses[0]:.2f} to {losses[-1]:.2f}" if losses else "no loss logged"
-    lines = [f"trained {steps} steps on {len(metrics)} data sets: {trained}"]
-    verdicts = (verdict(task_table(metrics, task)) for task in tasks_of(metrics))
-    lines += [_line(each) for each in verdicts if each]
-    return [*lines, f"report:  {results / 'report.html'}", f"metrics: {metrics_file}"]
+    if not metrics_file.is_file():
+        raise UserError(f"{metrics_file}: no such file; is the run finished? (snakemake --cores all)")
+    metrics = read_json(metrics_file)
+    verdicts = [found for task in tasks_of(metrics) if (found := verdict(task_table(metrics, task)))]
+    claim = told(standing for found in verdicts for standing in found.standings)
+    return [
+        *(
+            _training(read_log(log_file))
+            if log_file.is_file()
+            else ["no training: a trained model was evaluated"]
+        ),
+        f"scored {sum(found.records for found in verdicts)} records of {len(metrics)} data sets",
+        *map(_line, verdicts),
+        *([claim] if claim else []),
+        f"report:  {results / 'report.html'}",
+        f"metrics: {metrics_file}",
+    ]
+
+
+def _training(log: Log) -> list[str]:
+    losses = log.losses
+    if losses is None:
+        return [f"trained {log.steps} steps: no loss logged"]
+    line = f"trained {log.steps} steps: loss {losses.first:.2f} to {losses.last:.2f}"
+    if losses.valid is not None:
+        line += f", in validation {losses.valid:.2f}"
+    return [line, *filter(None, [losses.warning()])]
 
 
 def _line(verdict: Verdict) -> str:
-    line = f"{verdict.task:<17} {verdict.metric.label} {verdict.metric.text(verdict.model)}"
+    line = f"{verdict.task:<17} {verdict.metric.label} {_means(verdict, verdict.model)}"
     if verdict.baseline is not None:
         name = labels.system(verdict.baseline_name).lower()
-        line += f"; best baseline {verdict.metric.text(verdict.baseline)} ({name})"
-    return f"{line}; best on {verdict.wins} of {verdict.data_sets} data sets"
+        line += f"; best baseline {_means(verdict, verdict.baseline)} ({name})"
+    return line
+
+
+def _means(verdict: Verdict, found: Means) -> str:
+    over_sets, over_records = verdict.metric.text(found.data_sets), verdict.metric.text(found.records)
+    return f"{over_sets}, by record {over_records}" if verdict.data_sets > 1 else over_sets

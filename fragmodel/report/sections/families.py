@@ -31,7 +31,7 @@ def families_section(
     """Tables of one task by its primary metric and by specificity; empty where no record has a score by the first.
 
     Each row is a family, by name, which ``family_of`` tells of a data set; the model is the first among the systems,
-    which each answered records of the family. The intervals are bootstraps over proteins, as everywhere. Metrics that
+    which each answered records of the family. The intervals are over proteins, as everywhere. Metrics that
     belong to no single record, such as BLEU or macro F1, cannot be pooled in this way.
     """
     if task not in metric_names.HEADLINE:
@@ -68,16 +68,16 @@ def _rows(scored: pa.Table, task: str, key: str, family_of: Callable[[str], str]
             family,
             len({item.data_name for items in of.values() for item in items}),
             max(map(len, of.values())),
-            {system: _mean(items) for system, items in of.items()},
+            {system: _mean(items, key) for system, items in of.items()},
         )
         for family, of in sorted(found.items())
     ]
 
 
-def _mean(items: Sequence[RecordScore]) -> Cell:
+def _mean(items: Sequence[RecordScore], metric: str) -> Cell:
     scores = np.array([item.score for item in items])
 
     def mean(weights: Weights) -> Values:
-        return {"mean": weights @ scores / weights.sum(axis=1)}
+        return {metric: weights @ scores / weights.sum(axis=1)}
 
-    return Cell.read(estimate(mean, [item.uid for item in items], samples=_SAMPLES, seed=_SEED)["mean"])
+    return Cell.read(estimate(mean, [item.uid for item in items], samples=_SAMPLES, seed=_SEED)[metric])

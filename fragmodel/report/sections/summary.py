@@ -1,4 +1,4 @@
-"""The head of the page: what was trained, on what, and whether it beats the baselines."""
+"""The head of the page: what was trained or evaluated, on what, and whether it beats the baselines."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fragmodel.evaluation.claims import told
 from fragmodel.report import labels, metric_tables
 from fragmodel.report.metric_tables import TaskTable
 from fragmodel.report.run_files import Log, SplitSummary
@@ -20,7 +21,7 @@ def summary_section(
     scored: pa.Table,
     run: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a reader sees first: what was trained, on what, and whether it beats the baselines."""
+    """What a reader sees first; the log is empty where nothing was trained."""
     verdicts = [found for table in tables if (found := metric_tables.verdict(table))]
     own = scored.filter(pc.equal(scored["system"], MODEL))
     # Free text has no format to keep: any text would count as well-formed.
@@ -29,15 +30,14 @@ def summary_section(
     models = run.get("models", {})
     return {
         "verdicts": verdicts,
-        "wins": sum(found.wins for found in verdicts),
-        "clear_wins": sum(found.clear_wins for found in verdicts),
-        "contests": sum(found.data_sets for found in verdicts),
+        "claim": told(standing for found in verdicts for standing in found.standings),
+        "scored": sum(found.records for found in verdicts),
         "records": {name: sum(part.records for part in splits if part.split == name) for name in SPLITS},
         "data_sets": sorted({part.data_name for part in splits}),
         "tasks": len({part.task_type for part in splits}),
         "rejected": sum(part.rejected for part in splits),
         "well_formed": groups["well-formed"] / groups.total() if groups else None,
-        "loss": (log.train[0]["loss"], log.train[-1]["loss"]) if log.train else None,
-        "steps": int(log.train[-1]["step"]) if log.train else 0,
+        "losses": log.losses,
+        "steps": log.steps,
         "stand_ins": [part for part in ("encoder", "decoder") if models.get(part, {}).get("stand_in")],
     }

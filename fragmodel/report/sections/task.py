@@ -46,7 +46,8 @@ def task_section(
             for d, cells in groups.items()
         )
         figure = plots.comparison(found.metric, groups)
-        title = f"{found.metric.marked_label} with 95 % intervals"
+        drawn = any(cells[MODEL].low is not None for cells in groups.values() if MODEL in cells)
+        title = f"{found.metric.marked_label}{' with 95 % intervals of the model' if drawn else ''}"
         overview.append(
             gallery.add(f"comparison-{task}", title, f"{name}, {found.metric.label}. {values}.", figure)
         )

@@ -13,7 +13,6 @@ from fragmodel.data.catalogue import Negatives
 from fragmodel.data.grammar import format_spans
 from fragmodel.data.ingest import ingest
 from fragmodel.errors import UserError
-from fragmodel.evaluation.metrics.bootstrap import estimate, resamples
 from fragmodel.evaluation.score import score
 from fragmodel.tables import LEAKAGE, RECORDS, SCORED, read_rows, write_table
 from fragmodel.vocabulary import Span
@@ -180,15 +179,55 @@ def test_scored_table_has_a_row_for_each_record_and_system(references, predictio
     assert group["reference"].startswith("A: ")
 
 
-def test_intervals_hold_the_value_and_files_are_the_same_twice(references, predictions, tmp_path):
-    result = run(predictions, references, tmp_path, bootstrap_samples=200)
-    interval = result["D"]["referring_class"]["model"]["accuracy"]
-    assert interval["low"] <= interval["value"] <= interval["high"]
-    assert interval["low"] < interval["high"]
+def test_files_are_the_same_twice(references, predictions, tmp_path):
+    run(predictions, references, tmp_path, bootstrap_samples=200)
     names = ("metrics.json", "scored.parquet")
     before = [(tmp_path / name).read_bytes() for name in names]
     run(predictions, references, tmp_path, bootstrap_samples=200)
     assert before == [(tmp_path / name).read_bytes() for name in names]
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Twelve proteins with a record each; the model names the right class of eleven, the baselines of none or ten."""
+    references = write_records(
+        tmp_path,
+        [
+            record(f"r{i}", f"P{i}", "referring_class", classes=["A"], answer="A", ref=[0, 9])
+            for i in range(12)
+        ],
+    )
+    right = {"model": range(11), "majority": [], "alignment": range(10)}
+    answers = [
+        prediction(f"r{i}", "referring_class", "A" if i in known else "B", system=system)
+        for system, known in right.items()
+        for i in range(12)
+    ]
+    return write_predictions(tmp_path, answers), references
+
+
+def test_intervals_and_tests_of_enough_proteins(many, tmp_path):
+    summary = run(*many, tmp_path, bootstrap_samples=200)["D"]["referring_class"]
+    accuracy = summary["model"]["accuracy"]
+    assert accuracy["low"] < accuracy["value"] == round(11 / 12, 6) < accuracy["high"] < 1
+    assert summary["against"]["majority"] == {
+        "metric": "accuracy",
+        "records": 12,
+        "proteins": 12,
+        "difference": round(11 / 12, 6),
+        "low": pytest.approx(0.733, abs=1e-3),
+        "high": pytest.approx(1.1, abs=1e-3),
+        "p": round(2 / 2**11, 6),  # eleven proteins differ, all one way
+    }
+    assert summary["against"]["alignment"]["p"] == 1  # one protein differs: both arrangements are as extreme
+
+
+def test_few_proteins_have_numbers_alone(references, predictions, tmp_path):
+    """One record right against one wrong is no better system."""
+    summary = run(predictions, references, tmp_path, bootstrap_samples=200)["D"]["referring_class"]
+    assert all(isinstance(value, float) for value in summary["model"].values())
+    assert summary["proteins"] == 2 and summary["against"]["majority"]["p"] is None
+    json.dumps(summary, allow_nan=False)
 
 
 def test_parts_by_length_and_identity(references, predictions, tmp_path):
@@ -289,25 +328,3 @@ def test_retrieval_searches_the_training_descriptions(references, predictions, t
         "model"
     ]
     assert (metrics["similarity"], metrics["retrieval_top1"], metrics["retrieval_mrr"]) == (1, 1, 1)
-
-
-def test_resamples_draw_whole_proteins():
-    (weights,) = resamples(["P1", "P2", "P1", "P3"], 50, seed=3)
-    assert weights.shape == (50, 4)
-    assert (weights[:, 0] == weights[:, 2]).all()
-    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
-
-
-def test_interval_of_a_mean_agrees_with_scipy():
-    from scipy.stats import bootstrap
-
-    values = np.random.default_rng(1).normal(size=200)
-    ours = estimate(
-        lambda weights: {"mean": weights @ values / weights.sum(axis=1)},
-        [str(i) for i in range(200)],
-        samples=5000,
-        seed=2,
-    )["mean"]
-    theirs = bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=5).confidence_interval
-    assert ours["value"] == pytest.approx(values.mean(), abs=1e-6)
-    assert (ours["low"], ours["high"]) == pytest.approx(tuple(theirs), abs=0.015)

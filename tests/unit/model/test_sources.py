@@ -2,11 +2,14 @@
 
 import shutil
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
 from fragmodel.errors import UserError
-from fragmodel.model.sources import make_decoder, make_encoder, read_source
+from fragmodel.model.sources import describe_run, make_decoder, make_encoder, read_source
+from fragmodel.model.trained import SPEC_FILE
+from fragmodel.vocabulary import SOURCE_FILE
 
 SHAPE = {"layers": 1, "dim": 8, "heads": 2, "seed": 1}
 DECODER = {"records": [], "vocab_size": 1, "epochs": 0, **SHAPE}
@@ -55,6 +58,26 @@ def test_a_revision_of_what_has_none_is_refused(tiny, tmp_path):
         make_encoder(str(tiny.encoder), tmp_path / "encoder", revision="v1", **SHAPE)
     with pytest.raises(UserError, match=r"decoder_revision: .* local folder"):
         make_decoder(str(tiny.untied), tmp_path / "decoder", revision="v1", **DECODER)
+
+
+def test_an_evaluated_model_is_described_by_its_own_decoder(tiny, tmp_path):
+    """The decoder of the run that evaluates it may be another one."""
+    for part, source in (("trained_with", tiny.untied), ("of_the_run", tiny.tied)):
+        make_decoder(str(source), tmp_path / part, **DECODER)
+    make_encoder(str(tiny.encoder), tmp_path / "encoder", **SHAPE)
+    spec = tiny.spec().model_copy(update={"llama_path": "trained_with"})
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / SPEC_FILE).write_text(spec.model_dump_json())
+
+    def decoder(evaluated):
+        parts = {"encoder": tmp_path / "encoder", "decoder": tmp_path / "of_the_run", "model": folder}
+        found = describe_run({"evaluation": {"model": evaluated}}, **parts)["models"]
+        return found["decoder"]["name"] if "decoder" in found else None
+
+    assert decoder("model") == Path(tiny.untied).name and decoder(None) == Path(tiny.tied).name
+    (tmp_path / "trained_with" / SOURCE_FILE).unlink()
+    assert decoder("model") is None
 
 
 def test_local_models_have_no_revision(tiny, tmp_path):

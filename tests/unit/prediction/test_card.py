@@ -7,6 +7,10 @@ import pytest
 from fragmodel.errors import UserError
 from fragmodel.prediction.card import headline_rows, read_metrics
 
+WRONG = json.dumps(
+    {"A": {"function": {"n": 1, "model": {}, "baselines": {}, "against": {"majority": {"p": 0.5}}}}}
+)
+
 
 def rows_of(model, **baselines):
     metrics = {"A": {"grounding_single": {"n": 4, "model": model, "baselines": baselines}}}
@@ -31,7 +35,9 @@ def test_what_is_undefined_is_a_dash():
     assert rows == {"iou_mean †": ("–", "–"), "f1_50 †": ("0.500", "–")}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"A": {"poetry": {}}}', '{"A": {"function": {"n": 1}}}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"A": {"poetry": {}}}', '{"A": {"function": {"n": 1}}}', WRONG]
+)
 def test_a_file_that_is_no_metrics_is_named(tmp_path, content):
     path = tmp_path / "other.json"
     path.write_text(content)

@@ -28,6 +28,7 @@ METRICS = {
             "n": 7,
             "model": {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75}},
             "baselines": {"nearest": {"accuracy": {"value": 0.625, "low": 0.5, "high": 0.75}}},
+            "against": {"nearest": {"difference": -0.125, "p": 0.01}},
         }
     }
 }
@@ -166,6 +167,7 @@ def test_the_folder_has_what_a_hub_wants(exported):
     assert card.startswith("---\nlicense: mit\n") and "\n# Tiny\n" in card
     row = "| VenusX_Dom | referring_class | 7 | accuracy | 0.500 [0.250, 0.750] | 0.625 [0.500, 0.750], nearest |"
     assert row in card
+    assert "The model is clearly better than every baseline in none of 1 pair of data set and task" in card
     assert "More Information Needed" not in card
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fragmodel.evaluation.claims import Standing
 from fragmodel.report import metric_tables
 
 
@@ -13,6 +14,11 @@ METRICS = {
     "A": {
         "grounding_single": {
             "n": 10,
+            "proteins": 10,
+            "against": {
+                "majority": {"difference": 0.4, "p": 0.002},
+                "alignment": {"difference": 0.2, "p": 0.01},
+            },
             "model": {"iou_mean": interval(0.6, 0.5, 0.7), "boundary_error": 4.0},
             "baselines": {
                 "majority": {"iou_mean": interval(0.2, 0.1, 0.3), "boundary_error": 4.0},
@@ -30,6 +36,8 @@ METRICS = {
     "B": {
         "grounding_single": {
             "n": 5,
+            "proteins": 4,
+            "against": {"majority": {"difference": 0.05, "p": None}},
             "model": {"iou_mean": 0.5},
             "baselines": {"majority": {"iou_mean": 0.45}, "random_span": {"iou_mean": 0.9}},
         }
@@ -48,9 +56,16 @@ def test_best_is_marked_by_direction_and_not_where_all_are_equal():
         "boundary_error",
     }  # the error is lower, ties share the mark
     assert rows["A", "majority"].best == {"boundary_error"}
-    assert rows["B", "random_span"].best == {"iou_mean"}
+    assert not rows["B", "random_span"].best and rows["B", "model"].too_few
     equal = {
-        "A": {"grounding_single": {"n": 1, "model": {"iou_mean": 0.5}, "baselines": {"b": {"iou_mean": 0.5}}}}
+        "A": {
+            "grounding_single": {
+                "n": 20,
+                "proteins": 20,
+                "model": {"iou_mean": 0.5},
+                "baselines": {"b": {"iou_mean": 0.5}},
+            }
+        }
     }
     assert not any(row.best for row in metric_tables.task_table(equal, "grounding_single").rows)
 
@@ -69,27 +84,34 @@ def test_model_comes_first_and_numbers_need_no_interval():
     assert [metric.key for metric in table.headline] == ["iou_mean", "boundary_error"]
 
 
-def test_verdict_counts_data_sets_and_averages_baselines_that_all_have():
+def test_verdict_averages_baselines_that_all_data_sets_have():
     verdict = metric_tables.verdict(metric_tables.task_table(METRICS, "grounding_single"))
-    assert verdict.model == pytest.approx((0.6 + 0.5) / 2)
+    assert (verdict.model.data_sets, verdict.model.records) == pytest.approx(
+        ((0.6 + 0.5) / 2, (10 * 0.6 + 5 * 0.5) / 15)
+    )
     # alignment and random_span are better on the data set that they have, yet do not cover both
-    assert (verdict.baseline_name, verdict.baseline) == ("majority", pytest.approx((0.2 + 0.45) / 2))
-    assert (verdict.wins, verdict.clear_wins, verdict.data_sets) == (1, 1, 2)
-    assert verdict.difference == pytest.approx(0.55 - 0.325)
+    assert verdict.baseline_name == "majority"
+    assert (verdict.baseline.data_sets, verdict.baseline.records) == pytest.approx(
+        ((0.2 + 0.45) / 2, (10 * 0.2 + 5 * 0.45) / 15)
+    )
+    assert (verdict.data_sets, verdict.records) == (2, 15)
 
 
-def test_overlapping_intervals_are_no_clear_win():
+def test_a_set_of_one_record_weighs_as_one_of_fourteen_in_one_mean_alone():
     metrics = {
-        "A": {
-            "referring_class": {
-                "n": 4,
-                "model": {"accuracy": interval(0.6, 0.4, 0.8)},
-                "baselines": {"majority": {"accuracy": interval(0.5, 0.3, 0.7)}},
-            }
-        }
+        name: {"referring_class": {"n": n, "proteins": n, "model": {"accuracy": value}, "baselines": {}}}
+        for name, n, value in (("A", 1, 1.0), ("B", 14, 0.5))
     }
-    verdict = metric_tables.verdict(metric_tables.task_table(metrics, "referring_class"))
-    assert (verdict.wins, verdict.clear_wins) == (1, 0)
+    found = metric_tables.verdict(metric_tables.task_table(metrics, "referring_class")).model
+    assert (found.data_sets, found.records) == pytest.approx((0.75, 8 / 15))
+
+
+def test_claims_are_those_of_the_tests_not_of_intervals_apart():
+    """The intervals of A's alignment and model overlap, those of majority do not: neither matters."""
+    table = metric_tables.task_table(METRICS, "grounding_single")
+    assert table.standings == {"A": Standing.BETTER, "B": Standing.TOO_FEW}
+    verdict = metric_tables.verdict(table)
+    assert (verdict.better, verdict.too_few, len(verdict.standings)) == (1, 1, 2)
 
 
 def test_no_verdict_without_a_model():

@@ -119,21 +119,23 @@ def test_numbers_of_the_tables_are_those_of_the_metrics(run, page):
     metrics = json.loads(run["metrics"].read_text())
     with (run["tables_dir"] / "metrics-grounding_single.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
+    intervals = 0
     for row in rows:
         summary = metrics[row["data_set"]]["grounding_single"]
         system = summary["model"] if row["system"] == "model" else summary["baselines"][row["system"]]
         found = system[row["metric"]]
-        assert [float(row[key]) for key in ("value", "low", "high")] == [
-            found["value"],
-            found["low"],
-            found["high"],
-        ]
+        if row["data_set"] == "VenusX_Dom":  # of too few proteins
+            assert (row["value"], row["low"], row["high"]) == (str(found), "", "")
+        elif isinstance(found, dict):
+            assert all(float(row[key]) == value for key, value in found.items()) and len(found) == 3
+            intervals += 1
+    assert intervals > 20
     assert len(rows) == sum(
         len(system)
         for summary in (tasks["grounding_single"] for tasks in metrics.values())
         for system in (summary["model"], *summary["baselines"].values())
     )
-    shown = f"{metrics['VenusX_Dom']['grounding_single']['model']['iou_mean']['value']:.3f}"
+    shown = f"{metrics['VenusX_Dom']['grounding_single']['model']['iou_mean']:.3f}"
     assert any(data.strip() == shown for _, data in page.texts)
 
 
@@ -171,6 +173,33 @@ def test_a_bare_run_makes_a_page(tmp_path, run):
     page = Page((tmp_path / "r.html").read_text())
     assert page.balanced
     assert any("No fragment was rejected" in data for _, data in page.texts)
+
+
+def test_the_head_says_what_may_be_claimed_and_how_training_ended(run, text):
+    head = text[text.index('id="summary"') : text.index('id="results"')]
+    words = " ".join(re.sub(r"<[^>]+>", " ", head).split())
+    assert "Trained for 200 steps on" in words and "Validation loss" in words
+    assert "pairs of data set and task (paired permutation tests over proteins" in words
+    assert "too few to compare." in words and "overfitted" not in words
+
+
+def test_an_overfitted_run_says_so(tmp_path, run):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 5, "loss": 1.51}\n{"step": 5, "eval_loss": 3.34}\n')
+    outputs = {"output": tmp_path / "r.html", "figures_dir": tmp_path / "f", "tables_dir": tmp_path / "t"}
+    make_report(**{**run, **outputs, "training_log": log, "examples": 0})
+    warning = "The model is overfitted: the last validation loss is 3.34, the training loss 1.51."
+    assert (tmp_path / "r.html").read_text().count(warning) == 2  # at the head and beside the curves
+
+
+def test_an_evaluated_model_was_not_trained_here(tmp_path, run):
+    outputs = {"output": tmp_path / "r.html", "figures_dir": tmp_path / "f", "tables_dir": tmp_path / "t"}
+    config = {"evaluation": {"model": "shared/model"}}
+    made = {"config": config, "models": {"encoder": run["run"]["models"]["encoder"]}}
+    make_report(**{**run, **outputs, "training_log": None, "examples": 0, "run": made})
+    page = (tmp_path / "r.html").read_text()
+    assert "<strong>shared/model</strong> was trained before this run, which evaluated it." in page
+    assert "Trained for" not in page and "Training records" not in page and Page(page).balanced
 
 
 def test_a_missing_file_is_named_and_leaves_no_page(tmp_path, run):

@@ -73,6 +73,32 @@ def test_the_log_says_which_step_became_the_model(tmp_path):
     assert log.chosen == chosen
 
 
+@pytest.mark.parametrize(
+    "train, valid, warning",
+    [
+        ([3.0, 1.0], [], ""),
+        ([3.0, 1.0], [2.0, 1.4], ""),
+        (
+            [3.0, 1.51],
+            [4.0, 3.34],
+            "The model is overfitted: the last validation loss is 3.34, the training loss 1.51.",
+        ),
+        (
+            [3.0, 1.0],
+            [1.2, 1.5],
+            "The model is overfitted: the last validation loss is 1.50, the training loss 1.00; it was 1.20 at step 1.",
+        ),
+    ],
+)
+def test_overfitting_is_a_validation_loss_of_one_and_a_half_training_losses(train, valid, warning):
+    log = run_files.Log(
+        [{"step": step, "loss": value} for step, value in enumerate(train, start=1)],
+        [{"step": step, "eval_loss": value} for step, value in enumerate(valid, start=1)],
+        [],
+    )
+    assert log.losses.warning() == warning and log.steps == 2
+
+
 @pytest.mark.parametrize("line", ["{", "[1]", '{"loss": 2}'])
 def test_a_broken_log_line_is_named(tmp_path, line):
     path = tmp_path / "log.jsonl"

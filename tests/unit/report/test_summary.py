@@ -12,20 +12,22 @@ from fragmodel.report.summary import summarise
 
 @pytest.fixture
 def results(tmp_path):
-    """Two data sets and a baseline that is missing on one of them."""
+    """Two data sets, one of a single protein, and baselines that are missing on one of them."""
 
-    def part(n, model, **baselines):
+    def part(n, model, p, **baselines):
         return {
             "referring_class": {
                 "n": n,
-                "model": {"accuracy": {"value": model, "low": 0.0, "high": 1.0}},
+                "proteins": n,
+                "model": {"accuracy": model},
                 "baselines": {name: {"accuracy": value} for name, value in baselines.items()},
+                "against": {name: {"difference": model - value, "p": p} for name, value in baselines.items()},
             }
         }
 
     metrics = {
-        "A": part(1, 1.0, majority=0.0, alignment=1.0),
-        "B": part(3, 0.2, majority=0.4, random_span=1.0),
+        "A": part(1, 1.0, None, majority=0.0, alignment=1.0),
+        "B": part(30, 0.6, 0.001, majority=0.4, random_span=0.1),
     }
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "training").mkdir()
@@ -34,13 +36,34 @@ def results(tmp_path):
     return tmp_path
 
 
-def test_means_over_data_sets_and_the_baseline_of_all(results):
+def test_means_over_data_sets_and_records_and_the_baseline_of_all(results):
     assert summarise(results) == [
-        "trained 10 steps on 2 data sets: loss 4.00 to 1.50",
-        # (1.0 + 0.2) / 2; majority, the only baseline of both, (0.0 + 0.4) / 2; alignment ties, random span wins
-        "referring_class   Accuracy 0.600; best baseline 0.200 (majority); best on 0 of 2 data sets",
+        "trained 10 steps: loss 4.00 to 1.50, in validation 2.00",
+        "scored 31 records of 2 data sets",
+        # Majority is the only baseline of both: (0.0 + 0.4) / 2, and (1 · 0.0 + 30 · 0.4) / 31.
+        "referring_class   Accuracy 0.800, by record 0.613; best baseline 0.200, by record 0.387 (majority)",
+        "The model is clearly better than every baseline in 1 of 2 pairs of data set and task (paired permutation "
+        "tests over proteins, p < 0.05 after Holm's correction); in 1 the test set has fewer than 10 proteins, too "
+        "few to compare.",
         f"report:  {results / 'report.html'}",
         f"metrics: {results / 'metrics.json'}",
+    ]
+
+
+def test_overfitting_is_said(results):
+    with (results / "training/log.jsonl").open("a") as log:
+        log.write('{"step": 20, "eval_loss": 2.25}\n')
+    assert summarise(results)[:2] == [
+        "trained 20 steps: loss 4.00 to 1.50, in validation 2.25",
+        "The model is overfitted: the last validation loss is 2.25, the training loss 1.50; it was 2.00 at step 10.",
+    ]
+
+
+def test_an_evaluated_model_was_not_trained_here(results):
+    (results / "training/log.jsonl").unlink()
+    assert summarise(results)[:2] == [
+        "no training: a trained model was evaluated",
+        "scored 31 records of 2 data sets",
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fragmodel.evaluation.metrics.bootstrap import resamples
+from fragmodel.evaluation.metrics.bootstrap import interval
 from fragmodel.report.sections.families import families_section
 
 ROWS = [  # data set, system, protein, IoU
@@ -35,14 +35,14 @@ def test_data_sets_of_a_family_are_pooled():
     assert domain.cells["model"].value == 0.75
 
 
-def test_intervals_are_those_of_drawn_proteins():
-    active = families_section(scored(), "grounding_single")["tables"][0]["rows"][0].cells["model"]
-    proteins, values = (
-        np.array(["P2", "P3", "P1"]),
-        np.array([0.0, 0.5, 1.0]),
-    )  # the worst first, as records come
-    drawn = [np.average(values, weights=row) for block in resamples(proteins, 1000, 1) for row in block]
-    assert (active.low, active.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=1e-6)
+def test_intervals_are_over_the_proteins_of_the_family():
+    few = families_section(scored(), "grounding_single")["tables"][0]["rows"][0].cells["model"]
+    assert (few.low, few.high) == (None, None)
+    rows = [("VenusX_Act" if i % 2 else "VenusXcsv_Act", "model", f"P{i}", i / 12) for i in range(12)]
+    cell = families_section(scored(rows), "grounding_single")["tables"][0]["rows"][0].cells["model"]
+    values = np.arange(12) / 12
+    error = values.std(ddof=1) / np.sqrt(12)
+    assert (cell.low, cell.high) == pytest.approx(interval(values.mean(), error, 12), abs=0.02)
 
 
 def test_another_task_has_none_and_the_csv_has_all():
