@@ -22,7 +22,7 @@ from fragmodel.data.ingest import TaskTables, ingest_tasks
 from fragmodel.tables import RECORDS, open_writer, read_rows
 
 SIZES = {"train": 500_000, "test": 100_000}  # fragments of the whole
-PARTS = (1 / 200, 1 / 100)  # of that, in turn: what doubles is linear
+PARTS = (1 / 200, 1 / 100, 1 / 20)  # of that, in turn: from these, not at full size, it is told how it grows
 TASKS = ("referring_class", "grounding_single")
 DIM = 320
 MINUTES, MEGABYTES, FACTOR = (
