@@ -68,7 +68,7 @@ rule baselines:
         "../environment.yaml"
     threads: CORES // 2  # the data sets beside each other are busier than one alone
     resources:
-        mem_mb=memory(2500, factor=40),
+        mem_mb=memory(2500, factor=120),
         runtime=minutes(240),
     params:
         packages=packages(BASELINES),
