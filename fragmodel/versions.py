@@ -14,7 +14,7 @@ SEARCH = (MMSEQS, "biopython")  # splits and audit
 EMBEDDING = ("torch", "transformers", "fair-esm")
 TRAINING = ("torch", "transformers", "peft", "accelerate")
 ANSWERS = ("torch", "transformers", "peft")
-BASELINES = (MMSEQS, "biopython", "torch", "scikit-learn")
+BASELINES = (MMSEQS, "biopython", "torch", "scikit-learn", "pyhmmer")
 SCORES = ("scikit-learn", "sacrebleu", "rouge-score", "torch")
 
 

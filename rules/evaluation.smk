@@ -71,7 +71,7 @@ rule baselines:
         "../environment.yaml"
     threads: CORES // 2  # the data sets beside each other are busier than one alone
     resources:
-        mem_mb=memory(2500, factor=10),
+        mem_mb=memory(2500, factor=120),
         runtime=minutes(240),
     params:
         packages=packages(BASELINES),

@@ -30,12 +30,21 @@ places are free text, too)."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 0
     """GPUs that each generation job asks the cluster for; a visible GPU is used in any case."""
     baselines: list[
-        Literal["majority", "nearest_embedding", "linear_probe", "alignment", "position_prior", "random_span"]
+        Literal[
+            "majority",
+            "nearest_embedding",
+            "linear_probe",
+            "alignment",
+            "profile_search",
+            "position_prior",
+            "random_span",
+        ]
     ] = [
         "majority",
         "nearest_embedding",
         "linear_probe",
         "alignment",
+        "profile_search",
         "position_prior",
         "random_span",
     ]

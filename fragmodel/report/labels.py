@@ -18,6 +18,7 @@ SYSTEMS = {
     "nearest_embedding": "Nearest embedding",
     "linear_probe": "Linear probe",
     "alignment": "Alignment",
+    "profile_search": "Profile search",
     "position_prior": "Position prior",
     "random_span": "Random span",
 }

@@ -65,7 +65,7 @@ class TaskTable:
         rows = [row for row in self.rows if row.absent]
         found = {key for row in rows for key in row.cells}
         metrics = [metric_names.metric(key) for key in metric_names.DETECTION if key in found]
-        return TaskTable(self.task, metrics, metrics, rows)
+        return TaskTable(self.task, metrics, metrics, rows, {})
 
     def groups(self) -> dict[str, list[Row]]:
         """Rows by data set."""

@@ -43,3 +43,23 @@ def test_gpu_benchmark_runs_on_tiny_shapes(tmp_path: Path) -> None:
         assert row["ours"] > 0
         assert row["ratio"] == pytest.approx(row["ours"] / row["peer"], rel=1e-2, abs=1e-3)
     assert rows[0]["ratio"] < 1  # no step is faster than its products alone
+
+
+def test_copies_of_records_are_relatives_with_the_same_fragments(tmp_path: Path, monkeypatch) -> None:
+    from benchmarks import baselines
+    from fragmodel.tables import RECORDS, read_rows
+
+    monkeypatch.chdir(Path(__file__).parents[2])
+    originals = {row["record_id"]: row for row in baselines._originals(tmp_path, "test")["referring_class"]}
+    paths = baselines.write_copies(tmp_path, "test", 2 * len(originals))
+    copies = read_rows(paths[0], RECORDS)
+    assert len({row["record_id"] for row in copies}) == len(copies) == 2 * len(originals)
+    for row in copies:
+        original = originals[row["record_id"].rpartition("-")[0]]
+        same = sum(a == b for a, b in zip(row["sequence"], original["sequence"], strict=True)) / len(
+            row["sequence"]
+        )
+        assert 0.5 < same < 1
+        assert (row["position_ref"], row["classes"]) == (original["position_ref"], original["classes"])
+    one_window = {(row["uid"], row["start"]): row["sequence"] for row in copies}
+    assert all(one_window[row["uid"], row["start"]] == row["sequence"] for row in copies)

@@ -40,4 +40,5 @@ def test_relatives_stay_together(tmp_path):
     assert len(split_of) == 20, "every protein is in one split"
     assert all(split_of[p["uid"]] == split_of[f"{p['uid']}-twin"] for p in proteins)
     audit = json.loads((workflow.results / "audit/leakage.json").read_text())
-    assert set(audit["datasets"]["Mine_Motif"]["referring_class"]["relatives"].values()) == {0}
+    counts = audit["datasets"]["Mine_Motif"]["referring_class"]
+    assert {*counts["relatives"].values(), *counts["fragment_relatives"].values()} == {0}

@@ -23,7 +23,10 @@ from fragmodel.vocabulary import MODEL, TASK_TYPES
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("majority", "nearest_embedding", "linear_probe", "alignment", "position_prior", "random_span")
+NAMES = (
+    *("majority", "nearest_embedding", "linear_probe", "alignment", "profile_search"),
+    *("position_prior", "random_span"),
+)
 _OF_STATES = ("nearest_embedding", "linear_probe")
 
 
@@ -53,7 +56,7 @@ def run_baselines(
         fingerprint: fingerprint of the encoder in the store, where it holds several.
         output: the table.
         seed: seed of `random_span` and `linear_probe`.
-        threads: threads of MMseqs2.
+        threads: threads of MMseqs2 and of the profile search.
         annotations: files by system name (:mod:`fragmodel.evaluation.baselines.imported`).
 
     Raises:
@@ -73,6 +76,10 @@ def run_baselines(
     }
     if "alignment" in names:
         systems["alignment"] = Alignment(known, asked, threads)
+    if "profile_search" in names:
+        from fragmodel.evaluation.baselines.profiles import ProfileSearch
+
+        systems["profile_search"] = ProfileSearch(known, asked, threads)
     if wanted := [name for name in _OF_STATES if name in names]:
         if store is None:
             logger.warning("baselines %s left out: they need an embedding store", ", ".join(wanted))

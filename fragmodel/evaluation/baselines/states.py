@@ -42,7 +42,8 @@ def pooled(store: Store, records: Sequence[Reference]) -> np.ndarray:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """The rows divided by their length, in place."""
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    squares = np.einsum("ij,ij->i", vectors, vectors)  # no second matrix, as in linalg.norm
+    vectors /= np.maximum(np.sqrt(squares), 1e-12)[:, None]
     return vectors
 
 

@@ -16,7 +16,7 @@ from fragmodel.evaluation.references import Reference
 from fragmodel.vocabulary import Span
 
 _SAMPLED = 1_000_000  # residues that the head is fitted on, at most about
-_PER_SPAN = 64  # of a class in a window, and of what is annotated as nothing in it
+_PER_SPAN = 32  # of a class in a window, and of what is annotated as nothing in it
 _CLIP = 4.0  # most that one residue's log-odds can say for or against
 
 Places = dict[str, list[Span]]
@@ -82,9 +82,9 @@ class ResidueTagger:
                 texts[record.key] = grounding_answer(record.key.task_type, groups)
             right, ignored = (np.zeros(len(sequence), dtype=bool) for _ in range(2))
             for record in found:
-                for mask, named in ((right, record.groups), (ignored, [(n, [s]) for n, s in record.ignored])):
-                    for span in (span for _, spans in named for span in spans):
-                        mask[span.start : span.end] = True
+                for mask, named in ((right, record.groups), (ignored, record.ignored)):
+                    for start, end in (span for _, spans in named for span in spans):
+                        mask[start:end] = True
             judged = right | ~ignored
             scores.append(np.logaddexp.reduce(odds + self._prior[1:], axis=1)[judged])
             truth.append(right[judged])

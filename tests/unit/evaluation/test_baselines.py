@@ -255,7 +255,7 @@ def test_all_baselines_are_written_in_order_and_the_same_twice(
     found = {(row["system"], row["task_type"]) for row in rows}
     assert ("majority", "grounding_single") not in found
     assert ("random_span", "grounding_group") in found
-    assert len(rows) == len({(row["system"], row["record_id"]) for row in rows}) == 2 + 6 + 4 + 4
+    assert len(rows) == len({(row["system"], row["record_id"]) for row in rows}) == 2 + 6 + 6 + 4 + 4
 
 
 def test_threads_of_the_command_reach_the_search(train, test_table, tmp_path, monkeypatch):

@@ -161,8 +161,7 @@ def test_confidences_of_a_file_give_auroc(absent_too, tmp_path):
     options = {"metrics_output": tmp_path / "m.json", "table_output": None, "encode": None}
     result = score([tmp_path / "made.csv"], absent_too, bootstrap_samples=50, **options)
     found = result["VenusX_Motif"]["grounding_single"]["model"]
-    assert found["detection_auroc"] == {"value": 1, "low": 1, "high": 1}
-    assert found["false_positive_rate"]["value"] == 1
+    assert found["detection_auroc"] == found["false_positive_rate"] == 1  # too few proteins for an interval
 
 
 def test_scored_table_has_a_row_for_each_record_and_system(references, predictions, tmp_path):
