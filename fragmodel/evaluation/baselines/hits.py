@@ -64,4 +64,4 @@ def _places(record: Reference, hits: Sequence[ClassHit]) -> str:
         if wanted in (None, normalise(hit.class_name)):
             groups[hit.class_name].add(hit.span)
     found = [(name, sorted(spans)) for name, spans in groups.items()]
-    return grounding_answer(record.key.task_type, found) if found else ""
+    return grounding_answer(record.key.task_type, found)

@@ -94,7 +94,8 @@ def test_all_baselines_from_a_real_store(tmp_path):
     assert set(result) == set(TASKS)
     for task, summary in result.items():
         expected = {"majority"} if task.startswith("referring") else {"position_prior", "random_span"}
-        assert set(summary["baselines"]) == expected | {"nearest_embedding", "alignment"}
+        of_all = {"nearest_embedding", "linear_probe", "alignment", "profile_search"}
+        assert set(summary["baselines"]) == expected | of_all
         assert not any(summary["missing"].values())
     # Relatives share conserved sites: where the alignment answers at all, it must beat chance by far.
     single = result["grounding_single"]["baselines"]
