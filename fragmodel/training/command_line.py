@@ -150,6 +150,9 @@ def _check_together(parsed: Namespace) -> None:
         )
     if faulty := [weight for weight in parsed.sampling_weights if not weight > 0]:
         raise UserError(f"--sampling_weights: {faulty[0]} is not positive")
+    for name in ("micro_batch_tokens", "perceiver_dim"):
+        if (number := getattr(parsed, name)) < 0:
+            raise UserError(f"--{name} {number}: must not be negative")
     if parsed.fsdp and not several:
         raise UserError("--fsdp shards the model among processes: start several with torchrun")
     if parsed.fsdp and parsed.decoder_bits:

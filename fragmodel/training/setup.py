@@ -20,6 +20,7 @@ from fragmodel.training.arguments import Arguments
 from fragmodel.training.checkpoints import check_output
 from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.optimizer import check_optimizer
+from fragmodel.training.parts import micro_batch_tokens
 from fragmodel.training.probe import Probe
 
 
@@ -35,6 +36,7 @@ class TrainingSetup:
     sampler: MixtureSampler
     collator: PackedCollator
     data_digest: str
+    micro_batch_tokens: int
     probe: Probe | None
 
 
@@ -65,6 +67,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     if store is not None:
         _check_sequences(store, _flat([*groups, *eval_groups]))
     train_dataset = ConcatDataset(groups)
+    at_once = micro_batch_tokens(arguments, model, _flat(groups))
     print("Model:")
     print(model)
     trainable, total = model.get_nb_trainable_parameters()
@@ -74,6 +77,8 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         print(f"  {name}: {len(group)} records, {draws} draws an epoch")
     unused = "" if evaluate else " (not used: --eval_strategy no)"
     print(f"Evaluation dataset size: {sum(map(len, found))}{unused}")
+    if not arguments.training.fsdp:
+        print(f"Tokens that go through the model at once: {at_once} (--micro_batch_tokens)")
     return TrainingSetup(
         spec=spec,
         model=model,
@@ -83,6 +88,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         sampler=sampler,
         collator=PackedCollator(),
         data_digest=_digest(groups, weights),
+        micro_batch_tokens=at_once,
         probe=_probe(_flat(groups), _flat(eval_groups), tokenizer, chat, data.probe_records),
     )
 

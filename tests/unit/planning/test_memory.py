@@ -15,7 +15,7 @@ from fragmodel.model.sources import make_encoder
 from fragmodel.model.stand_ins import build_decoder
 from fragmodel.model.trained import ModelSpec
 from fragmodel.planning.data import Lengths
-from fragmodel.planning.memory import Planner
+from fragmodel.planning.memory import Planner, StepSettings
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
 
 RESIDUES, BATCH = 200, 3
@@ -88,7 +88,7 @@ def test_estimate_is_near_the_measured_peak(
     run = config(folders, precision)
     model, tokenizer = real_model(run)
     batch, lengths = batch_of(tokenizer)
-    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
     estimate = planner.step(lengths, BATCH, checkpointing=checkpointing)
 
     if checkpointing:
@@ -125,7 +125,7 @@ def test_training_itself_needs_no_more(
     run = config(folders, precision)
     model, tokenizer = real_model(run)
     batch, lengths = batch_of(tokenizer, make_packed)
-    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
@@ -146,7 +146,7 @@ def test_operations_are_those_of_a_real_step(folders: tuple[Path, Path]) -> None
     model, tokenizer = real_model(run)
     batch, lengths = batch_of(tokenizer)
     one = {name: value[:1] for name, value in batch.items()}
-    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
     model.train()
     # Attention is not counted by torch on a CPU: take the planner's share of it away.
     counter = FlopCounterMode(display=False)
@@ -171,7 +171,7 @@ def test_both_formats_of_half_precision_take_the_same(folders: tuple[Path, Path]
     steps = []
     for precision in ("bfloat16", "float16"):
         run = config(folders, precision)
-        planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+        planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
         steps.append(planner.step(Lengths(residues=50, prompt=20, answer=10), 2, checkpointing=True))
         planner.training_operations(Lengths(residues=50, prompt=20, answer=10), checkpointing=False)
     assert steps[0] == steps[1]
