@@ -21,6 +21,7 @@ from fragmodel.model.assemble import add_lora
 from fragmodel.model.chat import CONTROL_NAMES
 from fragmodel.model.configuration import Esm2LlamaInstructConfig
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
+from fragmodel.model.token_loss import CHUNK
 from fragmodel.planning.data import Lengths
 from fragmodel.planning.fake_step import operations, peak_memory, training_step
 from fragmodel.planning.optimizers import state_bytes, states_of
@@ -219,7 +220,10 @@ class Planner:
         key = (index, lengths, batch, checkpointing)
         if key not in self._found:
             model = self._layers[index]
-            self._found[key] = peak_memory(model, self._step(model, lengths, batch, checkpointing))
+            peak = peak_memory(model, self._step(model, lengths, batch, checkpointing))
+            # What logsumexp makes of the logits and does not show.
+            hidden = 4 * min(CHUNK, batch * lengths.answer * self.decoder.vocab_size)
+            self._found[key] = peak + hidden
         return self._found[key]
 
     def _step(

@@ -1,4 +1,4 @@
-"""The plan of a run: memory, batch sizes for usual cards, disk and time."""
+"""The plan of a run: memory, the cheapest setting for usual cards, disk and time."""
 
 import math
 from dataclasses import asdict, dataclass

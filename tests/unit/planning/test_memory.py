@@ -9,6 +9,7 @@ import torch
 from tiny_models import TEXTS, make_batch, make_dataset, make_packed, referring_record
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 from fragmodel.config.run import RunConfig, parse_config
 from fragmodel.model.sources import make_encoder
@@ -139,6 +140,27 @@ def test_training_itself_needs_no_more(
     accumulate()
     measured = peak(accumulate)
     assert measured < planner.step(lengths, BATCH, checkpointing=checkpointing).activations
+
+
+def test_a_large_vocabulary_is_not_copied(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Training uses embeddings and head as they are; peft's layers, which a padded pass runs, copy them."""
+    decoder = LlamaForCausalLM.from_pretrained(folders[1])
+    decoder.resize_token_embeddings(50_000, mean_resizing=False)
+    decoder.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folders[1]).save_pretrained(tmp_path)
+    run = config((folders[0], tmp_path), "float32")
+    model, tokenizer = real_model(run)
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    model.enable_input_require_grads()
+    model.train()
+    measured = []
+    for make in (make_packed, make_batch):
+        batch, lengths = batch_of(tokenizer, make)
+        model(**batch).loss.backward()
+        measured.append(peak(lambda batch=batch: model(**batch).loss.backward()))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
+    estimate = planner.step(lengths, BATCH, checkpointing=True).activations
+    assert measured[0] < estimate < 0.85 * measured[1]
 
 
 def test_operations_are_those_of_a_real_step(folders: tuple[Path, Path]) -> None:
