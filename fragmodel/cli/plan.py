@@ -29,7 +29,7 @@ def plan(
     ] = 125.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, sizes in bytes.")] = False,
 ) -> None:
-    """Estimate GPU memory by part, batch sizes for 16 to 80 GB cards, disk and GPU hours of a run.
+    """Estimate GPU memory by part, the cheapest setting for 16 to 80 GB cards, disk and GPU hours of a run.
 
     Nothing is run or fetched: the models' shapes come from the config, a folder or their published names.
     """
@@ -50,8 +50,9 @@ def plan(
         if proteins is None
         else given(run, proteins=proteins, mean_length=mean_length, records=records)
     )
-    from fragmodel.planning.plan import as_text, make_plan
+    from fragmodel.planning.plan import make_plan
     from fragmodel.planning.shapes import decoder_shape, encoder_shape
+    from fragmodel.planning.text import as_text
 
     result = make_plan(run, encoder_shape(run.models), decoder_shape(run.models), size, tflops=tflops)
     if as_json:

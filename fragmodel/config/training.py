@@ -99,9 +99,14 @@ class TrainingConfig(LearningConfig):
     """Batches that make one optimiser step."""
     micro_batch_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens that go through the model at once; a batch of more is done in parts, which changes memory and not the \
-loss. 0: 1024 on a CPU, 16384 on a GPU."""
+loss. 0: 1024 on a CPU; on a GPU as many as its memory holds by `fragmodel plan`, at most 16384."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the forward pass (mixed precision); float16 needs a GPU."""
+    optimizer: Literal["adamw_torch_fused", "adamw_bnb_8bit", "paged_adamw_32bit", "paged_adamw_8bit"] = (
+        "adamw_torch_fused"
+    )
+    """AdamW of torch, or of bitsandbytes (not with `parallel: fsdp`): moments of 8 bits take a quarter, and those of \
+a `paged` one (on a GPU) move to the host's memory when the card's is needed."""
     decoder_bits: Literal[8, 4] | None = None
     """Hold the frozen linear layers of the decoder in 8 or 4 bits, for less memory (needs bitsandbytes; not with \
 `parallel: fsdp`)."""
@@ -134,4 +139,6 @@ their score. For `select: score` take 50 or more: of few, chance decides."""
             raise ValueError("decoder_bits: quantised weights cannot be sharded; set parallel: ddp")
         if self.select == "score" and (self.parallel == "fsdp" or not self.probe_records):
             raise ValueError("select: score needs probe_records, and parallel: ddp; or choose select: loss")
+        if self.optimizer != "adamw_torch_fused" and self.parallel == "fsdp":
+            raise ValueError("optimizer: bitsandbytes' cannot be sharded; leave it out, or set parallel: ddp")
         return self

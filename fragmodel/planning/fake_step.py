@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from peft import PeftModel
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from fragmodel.model.token_loss import linear_cross_entropy
+from fragmodel.model.token_rows import embed_tokens, token_rows
 from fragmodel.planning.data import Lengths
 
 # Torch counts the attention of a GPU; that of a CPU does the same.
@@ -70,21 +71,25 @@ def training_step(
     else:
         model.activation_checkpointing_disable()
     with torch.autocast("cpu", torch.bfloat16, enabled=precision != torch.float32):
-        loss = _loss(model, lengths, batch, states_dtype)
+        loss = _loss(model, lengths, batch, states_dtype, precision)
     loss.backward()
 
 
-def _loss(model: PeftModel, lengths: Lengths, batch: int, states_dtype: torch.dtype) -> torch.Tensor:
+def _loss(
+    model: PeftModel, lengths: Lengths, batch: int, states_dtype: torch.dtype, precision: torch.dtype
+) -> torch.Tensor:
     """The loss of a padded batch by the layers of transformers and peft, with shapes that do not depend on contents.
 
-    An upper bound: training packs its records and keeps less. Every record is given a fragment as long as its
-    window.
+    An upper bound: training packs its records and keeps less. Embeddings and head are training's own, which copy no
+    vocabulary. Every record is given a fragment as long as its window.
     """
     inner: Any = model.base_model.model
     rows, tokens = lengths.residues + 2, lengths.tokens
     states = torch.empty(batch, rows, inner.config.esm_config.hidden_size, dtype=states_dtype)
     proteins = inner.modality_adapter(states)
-    embeddings = inner.get_input_embeddings()(torch.zeros(batch, tokens, dtype=torch.long))
+    embeddings = embed_tokens(
+        torch.zeros(batch, tokens, dtype=torch.long), *token_rows(inner.get_input_embeddings())
+    )
     places = torch.zeros(batch, tokens, 1, dtype=torch.bool)
     embeddings = embeddings.masked_scatter(places, proteins.to(embeddings.dtype))
     perceiver = inner.fragment_adapter
@@ -95,8 +100,11 @@ def _loss(model: PeftModel, lengths: Lengths, batch: int, states_dtype: torch.dt
     decoder = inner.llama_decoder
     attention = torch.ones(batch, 1, tokens, tokens, dtype=torch.bool)
     hidden = decoder.model(inputs_embeds=embeddings, attention_mask=attention).last_hidden_state
-    logits = decoder.lm_head(hidden[:, -lengths.answer - 1 : -1].flatten(0, 1))
-    return F.cross_entropy(logits.float(), torch.zeros(len(logits), dtype=torch.long), reduction="sum")
+    weight, ids, rows = token_rows(inner.get_output_embeddings())
+    dtype = weight.dtype if precision == torch.float32 else precision
+    hidden = hidden[:, -lengths.answer - 1 : -1].flatten(0, 1).to(dtype)
+    targets = torch.zeros(len(hidden), dtype=torch.long)
+    return linear_cross_entropy(hidden, weight, targets, ids=ids, rows=rows)
 
 
 def _give_contents(model: PeftModel) -> None:

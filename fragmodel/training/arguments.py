@@ -21,8 +21,6 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
     """HuggingFace's arguments with the defaults of this project."""
 
     def __post_init__(self) -> None:
-        if self.micro_batch_tokens < 0:
-            raise UserError(f"--micro_batch_tokens {self.micro_batch_tokens}: must not be negative")
         super().__post_init__()
         if (
             self.load_best_model_at_end
@@ -40,11 +38,6 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
                 f"torchrun --nproc-per-node {self.n_gpu} {sys.argv[0]} …"
             )
             self._n_gpu = 1
-        # On a CPU the activations of one long record fill the caches; a GPU needs many rows to be busy.
-        self.micro_batch_tokens = self.micro_batch_tokens or (1024 if self.device.type == "cpu" else 16_384)
-        if self.fsdp:
-            # Processes that share their layers must make the same number of passes.
-            self.micro_batch_tokens = sys.maxsize
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ Both entry points write the same folder: the model (:mod:`fragmodel.model.traine
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # the launcher looks for checkpoints and needs no torch
 RUN_FILE = "run.json"
 OPTIMIZER_FILE = "optimizer.pt"
 SCALER_FILE = "scaler.pt"  # of the losses in float16
+MICRO_BATCH = "micro_batch_tokens"
 STATE_FILE = "trainer_state.json"
 # What a checkpoint has beyond the model: it is of no use but to go on.
 FOR_RESUMPTION = re.compile(
@@ -73,9 +75,24 @@ def _selection(training: "TrainingArguments") -> dict[str, Any] | None:
     return {name: getattr(training, name) for name in names}
 
 
-def write_identity(folder: Path, identity: dict[str, Any]) -> None:
-    """Store the identity in a checkpoint folder."""
-    write_text(folder / RUN_FILE, json.dumps(identity, indent=2, sort_keys=True))
+def write_identity(folder: Path, identity: dict[str, Any], micro_batch_tokens: int) -> None:
+    """Store the identity in a checkpoint folder, with what a run that goes on keeps though it may change."""
+    noted = identity | {MICRO_BATCH: micro_batch_tokens}
+    write_text(folder / RUN_FILE, json.dumps(noted, indent=2, sort_keys=True))
+
+
+def noted_micro_batch_tokens(training: "TrainingArguments") -> int | None:
+    """Of the checkpoint that is to be resumed; None where there is none, or it does not say."""
+    if not _is_resumed(training):
+        return None
+    wanted = training.resume_from_checkpoint
+    named = None if str(wanted).lower() == "true" else Path(wanted)
+    folder = named or last_checkpoint(Path(training.output_dir))
+    path = folder / RUN_FILE if folder else None
+    if path is None or not path.is_file():
+        return None  # refused when it is to be resumed
+    noted = json.loads(path.read_text(encoding="utf-8")).get(MICRO_BATCH)
+    return noted if noted != sys.maxsize else None  # of a run by FSDP
 
 
 def last_checkpoint(output_dir: Path) -> Path | None:

@@ -159,6 +159,9 @@ def _check_together(parsed: Namespace) -> None:
         raise UserError(f"--{fault}")
     if parsed.loraplus_lr_ratio is not None and parsed.loraplus_lr_ratio < 1:
         raise UserError(f"--loraplus_lr_ratio {parsed.loraplus_lr_ratio}: must be 1 or more")
+    for name in ("micro_batch_tokens", "perceiver_dim"):
+        if (number := getattr(parsed, name)) < 0:
+            raise UserError(f"--{name} {number}: must not be negative")
     if parsed.fsdp and not several:
         raise UserError("--fsdp shards the model among processes: start several with torchrun")
     if parsed.fsdp and parsed.decoder_bits:

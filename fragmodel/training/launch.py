@@ -188,6 +188,7 @@ def _arguments(
         "loraplus_lr_ratio": lora.loraplus_lr_ratio,
         "torch_dtype": training.precision,
         "decoder_bits": training.decoder_bits,
+        "optim": training.optimizer,
         "bf16": training.precision == "bfloat16" or None,
         "fp16": training.precision == "float16" or None,
         "max_steps": training.max_steps,

@@ -222,7 +222,7 @@ class InstructLoop:
         tokens = sum(batch["attention_mask"].sum() for batch in batches)
         targets, tokens = self.accelerator.reduce(torch.stack([targets, tokens]).to(self.accelerator.device))
         total = torch.zeros((), device=self.accelerator.device)
-        parts = [part for batch in batches for part in micro_batches(batch, self.args.micro_batch_tokens)]
+        parts = [part for batch in batches for part in micro_batches(batch, self.setup.micro_batch_tokens)]
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
@@ -249,7 +249,7 @@ class InstructLoop:
         self.save_model(folder)
         optimizer = whole(self.optimizer.state_dict())
         if self.accelerator.is_main_process:
-            write_identity(folder, self.identity)
+            write_identity(folder, self.identity, self.setup.micro_batch_tokens)
             torch.save(optimizer, folder / OPTIMIZER_FILE)
             torch.save(self.scheduler.state_dict(), folder / "scheduler.pt")
             if self.accelerator.scaler is not None:

@@ -4,14 +4,26 @@ import torch
 from transformers import PreTrainedModel, Trainer, TrainingArguments, get_scheduler
 
 from fragmodel.errors import UserError
+from fragmodel.planning.optimizers import states_of
 
 
 def check_optimizer(arguments: TrainingArguments) -> None:
     """Raise :class:`UserError` for an optimizer or a learning rate that cannot be made; this takes no model."""
+    optim = f"--optim {arguments.optim.value}"
     try:
-        Trainer.get_optimizer_cls_and_kwargs(arguments)
+        kind, _ = Trainer.get_optimizer_cls_and_kwargs(arguments)
     except (ImportError, ValueError) as error:
-        raise UserError(f"--optim {arguments.optim.value}: {str(error).splitlines()[0]}") from None
+        if "bitsandbytes" in str(error):
+            remedy = "needs bitsandbytes, which is not installed: pip install 'fragmodel[quantised]'"
+            raise UserError(f"{optim}: {remedy}") from None
+        raise UserError(f"{optim}: {str(error).splitlines()[0]}") from None
+    if arguments.fsdp and kind.__module__.startswith("bitsandbytes"):
+        raise UserError(f"{optim}: its states cannot be sharded; leave --fsdp out, or --optim")
+    if states_of(arguments.optim.value).paged and arguments.device.type != "cuda":
+        # bitsandbytes would only warn, and keep all states where they are.
+        raise UserError(
+            f"{optim}: pages its states out of a GPU's memory, and none is used; --optim adamw_bnb_8bit runs anywhere"
+        )
     try:
         make_scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), arguments, steps=10)
     except (TypeError, ValueError) as error:

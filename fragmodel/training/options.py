@@ -145,6 +145,6 @@ class LoopArguments:
         default=0,
         metadata={
             "help": "tokens that go through the model at once; a batch of more is done in parts, which changes its "
-            "memory and not its loss. 0: 1024 on a CPU, 16384 on a GPU"
+            "memory and not its loss. 0: 1024 on a CPU; on a GPU as many as its memory holds, at most 16384"
         },
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fragmodel.errors import UserError, cannot_write
 from fragmodel.training.command_line import check_command_line
 from fragmodel.training.interrupt import EXIT_STATUS
-from fragmodel.training.spellings import modernise
+from fragmodel.training.spellings import flags_of, modernise
 
 if TYPE_CHECKING:
     from fragmodel.training.arguments import Arguments
@@ -18,9 +18,19 @@ if TYPE_CHECKING:
 
 Train = Callable[["TrainingSetup", "Arguments"], bool]
 
-OUT_OF_MEMORY = (
-    "out of memory: lower --per_device_train_batch_size and raise --gradient_accumulation_steps by as much, "
-    "add --gradient_checkpointing, or hold the frozen weights in half (--torch_dtype bfloat16 --bf16)"
+# What to do when memory runs out, what helps most for the least first; the options that have done it already.
+REMEDIES = (
+    ("a lower --per_device_train_batch_size and more --gradient_accumulation_steps", {"--no_fsdp"}),
+    ("lower --micro_batch_tokens, which changes no result (1: a record at a time)", {"--fsdp"}),
+    (
+        "--gradient_checkpointing, which changes none either and takes more time",
+        {"--gradient_checkpointing", "--activation_checkpointing"},
+    ),
+    ("--torch_dtype bfloat16 --bf16", {"--bf16", "--fp16"}),
+    ("encoder states from a --store", {"--store"}),
+    ("--optim adamw_bnb_8bit", {"--optim", "--fsdp"}),
+    ("--decoder_bits 4", {"--decoder_bits", "--fsdp"}),
+    ("in validation: --per_device_eval_batch_size 1", {"--per_device_eval_batch_size"}),
 )
 
 
@@ -46,7 +56,7 @@ def main(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> int:
         print("ended by Ctrl-C; checkpoints that are there can be resumed", file=sys.stderr)
         return 130
     except Exception as error:
-        message = OUT_OF_MEMORY if _is_out_of_memory(error) else cannot_write(error)
+        message = out_of_memory(argv) if _is_out_of_memory(error) else cannot_write(error)
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
@@ -67,6 +77,15 @@ def _train(program: str, loop: Callable[[], Train], argv: Sequence[str]) -> bool
     train = loop()
     arguments = parse_arguments(argv, program)
     return train(prepare(arguments), arguments)
+
+
+def out_of_memory(argv: Sequence[str]) -> str:
+    """The line for a run of these arguments that ran out of memory: what they have not asked for yet."""
+    given = {flag.replace("-", "_").replace("__", "--", 1) for flag, _, _ in flags_of(argv)}
+    if "--fsdp" not in given:
+        given.add("--no_fsdp")  # then parts of a batch go through the model, of whatever size it is
+    left = [remedy for remedy, done in REMEDIES if not done & given]
+    return f"out of memory: {'; or '.join(left)}. What fits which card: fragmodel plan"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -21,6 +21,7 @@ from fragmodel.training.arguments import Arguments
 from fragmodel.training.checkpoints import check_output
 from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.optimizer import check_optimizer
+from fragmodel.training.parts import micro_batch_tokens
 from fragmodel.training.probe import Probe
 from fragmodel.training.validation import spread
 
@@ -38,6 +39,7 @@ class TrainingSetup:
     collator: PackedCollator
     data_digest: str
     forms: Forms
+    micro_batch_tokens: int
     probe: Probe | None
 
 
@@ -68,6 +70,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     if store is not None:
         _check_sequences(store, _flat([*groups, *eval_groups]))
     train_dataset = JoinedDataset(groups)
+    at_once = micro_batch_tokens(arguments, model, _flat(groups))
     print("Model:")
     print(model)
     trainable, total = model.get_nb_trainable_parameters()
@@ -80,6 +83,8 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     if evaluate and 0 < data.max_eval_samples < validated:
         note = f" (of which {data.max_eval_samples} are used: --max_eval_samples)"
     print(f"Evaluation dataset size: {validated}{note}")
+    if not arguments.training.fsdp:
+        print(f"Tokens that go through the model at once: {at_once} (--micro_batch_tokens)")
     return TrainingSetup(
         spec=spec,
         model=model,
@@ -90,6 +95,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         collator=PackedCollator(),
         data_digest=_digest(groups, weights),
         forms=forms_of(dataset.records for dataset in _flat(groups)),
+        micro_batch_tokens=at_once,
         probe=_probe(
             _flat(groups),
             _flat(eval_groups),

@@ -73,7 +73,7 @@ class FragTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Forward and backward over the batch in parts; ranks wait for each other in the last alone."""
-        parts = list(micro_batches(inputs, self.args.micro_batch_tokens))
+        parts = list(micro_batches(inputs, self.setup.micro_batch_tokens))
         total = torch.zeros((), device=self.args.device)
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
@@ -121,7 +121,7 @@ class FragTrainer(Trainer):
             save_trained(
                 model, self.setup.tokenizer, self.setup.spec, folder, weights, forms=self.setup.forms
             )
-            write_identity(folder, self.identity)
+            write_identity(folder, self.identity, self.setup.micro_batch_tokens)
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(revision=self.args.hub_revision)
 

@@ -64,6 +64,10 @@ def test_shipped_configs_are_valid_and_their_files_there(path):
             "training: decoder_bits: quantised weights cannot be sharded; set parallel: ddp",
         ),
         (
+            {"training": {"optimizer": "adamw_bnb_8bit", "parallel": "fsdp"}},
+            "training: optimizer: bitsandbytes' cannot be sharded; leave it out, or set parallel: ddp",
+        ),
+        (
             {"training": {"precision": "half"}},
             "training.precision: must be 'float32', 'bfloat16' or 'float16'",
         ),

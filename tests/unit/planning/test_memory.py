@@ -9,13 +9,14 @@ import torch
 from tiny_models import TEXTS, make_batch, make_dataset, make_packed, referring_record
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 from fragmodel.config.run import RunConfig, parse_config
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.stand_ins import build_decoder
 from fragmodel.model.trained import ModelSpec
 from fragmodel.planning.data import Lengths
-from fragmodel.planning.memory import Planner
+from fragmodel.planning.memory import Planner, StepSettings
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
 
 RESIDUES, BATCH = 200, 3
@@ -88,7 +89,7 @@ def test_estimate_is_near_the_measured_peak(
     run = config(folders, precision)
     model, tokenizer = real_model(run)
     batch, lengths = batch_of(tokenizer)
-    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
     estimate = planner.step(lengths, BATCH, checkpointing=checkpointing)
 
     if checkpointing:
@@ -125,7 +126,7 @@ def test_training_itself_needs_no_more(
     run = config(folders, precision)
     model, tokenizer = real_model(run)
     batch, lengths = batch_of(tokenizer, make_packed)
-    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
@@ -141,12 +142,33 @@ def test_training_itself_needs_no_more(
     assert measured < planner.step(lengths, BATCH, checkpointing=checkpointing).activations
 
 
+def test_a_large_vocabulary_is_not_copied(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Training uses embeddings and head as they are; peft's layers, which a padded pass runs, copy them."""
+    decoder = LlamaForCausalLM.from_pretrained(folders[1])
+    decoder.resize_token_embeddings(50_000, mean_resizing=False)
+    decoder.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folders[1]).save_pretrained(tmp_path)
+    run = config((folders[0], tmp_path), "float32")
+    model, tokenizer = real_model(run)
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    model.enable_input_require_grads()
+    model.train()
+    measured = []
+    for make in (make_packed, make_batch):
+        batch, lengths = batch_of(tokenizer, make)
+        model(**batch).loss.backward()
+        measured.append(peak(lambda batch=batch: model(**batch).loss.backward()))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
+    estimate = planner.step(lengths, BATCH, checkpointing=True).activations
+    assert measured[0] < estimate < 0.85 * measured[1]
+
+
 def test_operations_are_those_of_a_real_step(folders: tuple[Path, Path]) -> None:
     run = config(folders, "float32")
     model, tokenizer = real_model(run)
     batch, lengths = batch_of(tokenizer)
     one = {name: value[:1] for name, value in batch.items()}
-    planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+    planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
     model.train()
     # Attention is not counted by torch on a CPU: take the planner's share of it away.
     counter = FlopCounterMode(display=False)
@@ -171,7 +193,7 @@ def test_both_formats_of_half_precision_take_the_same(folders: tuple[Path, Path]
     steps = []
     for precision in ("bfloat16", "float16"):
         run = config(folders, precision)
-        planner = Planner(run, encoder_shape(run.models), decoder_shape(run.models))
+        planner = Planner(StepSettings.of(run), encoder_shape(run.models), decoder_shape(run.models))
         steps.append(planner.step(Lengths(residues=50, prompt=20, answer=10), 2, checkpointing=True))
         planner.training_operations(Lengths(residues=50, prompt=20, answer=10), checkpointing=False)
     assert steps[0] == steps[1]

@@ -13,8 +13,10 @@ from fragmodel.data.catalogue import Negatives
 from fragmodel.data.ingest import ingest, iter_records
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.planning.data import count, given
-from fragmodel.planning.plan import CARDS, USABLE, as_text, make_plan, store_bytes
+from fragmodel.planning.memory import USABLE
+from fragmodel.planning.plan import CARDS, make_plan, store_bytes
 from fragmodel.planning.shapes import decoder_shape, encoder_shape
+from fragmodel.planning.text import as_text
 from fragmodel.tables import RECORDS, Record, read_rows
 
 ROOT = Path(__file__).parents[3]
@@ -105,11 +107,14 @@ def test_json_of_the_documented_run(tmp_path: Path) -> None:
         assert parts["frozen"] >= 2 * 8_030_261_248
         assert parts["optimizer"] == 2 * parts["gradients"]
     assert set(map(int, plan["cards"])) == set(CARDS)
-    for card, fits in plan["cards"].items():
-        for fit in filter(None, fits.values()):
-            assert fit["memory"] <= USABLE * int(card) * 2**30
-            assert fit["batch_size"] * fit["gradient_accumulation"] == 8
-    assert plan["cards"]["80"]["with"]["batch_size"] >= plan["cards"]["48"]["with"]["batch_size"]
+    for card, fit in plan["cards"].items():
+        assert fit["memory"] <= USABLE * int(card) * 2**30
+        assert fit["tokens"] >= plan["longest_tokens"]
+    assert plan["cards"]["80"]["config"] == {"training": {"gradient_checkpointing": False}}
+    host = plan["host"]
+    assert host["processes"] == 8
+    models = plan["weights"]["frozen_bytes"] + plan["weights"]["trained_bytes"]
+    assert host["process"] == 3 * 10**9 + models, "the program and the weights"
     # 6 operations for each weight of a step that also trains it; frozen ones and recomputed ones do as much.
     least = 3 * 1_920_000 * 6 * 7e9 * 470 / (125e12 * 3600)
     assert least < plan["gpu_hours"]["training"] < 1.6 * least

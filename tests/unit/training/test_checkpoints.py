@@ -32,7 +32,7 @@ def make_checkpoint(output: Path, step: int, identity: dict[str, Any] | None = N
     folder = output / f"checkpoint-{step}"
     begin_checkpoint(folder)
     torch.save({}, folder / "optimizer.pt")
-    write_identity(folder, identity or {})
+    write_identity(folder, identity or {}, 77)
     (folder / "trainer_state.json").write_text("{}")
     return folder
 
@@ -158,7 +158,7 @@ def test_what_an_earlier_version_did_not_note_is_said(
     identity = identity_of(parsed)
     old = {name: value for name, value in identity.items() if name != "learning_rate"}
     folder = make_checkpoint(tmp_path, 4, old)
-    assert json.loads((folder / "run.json").read_text()) == old
+    assert json.loads((folder / "run.json").read_text()) == old | {"micro_batch_tokens": 77}
     assert resume_point(parsed, identity) == folder
     assert "does not say its learning_rate; it is taken to be 5e-05" in capsys.readouterr().out
 
