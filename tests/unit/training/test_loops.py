@@ -1,15 +1,20 @@
 """Short runs of both programs in this process: what they begin beside, skip, save and say."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
-from small_runs import small_run
+from small_runs import ROWS, small_run, write_rows
 from tiny_models import TinyModels
 
+from fragmodel.embeddings import store
+from fragmodel.embeddings.extract import embed_sequences
+from fragmodel.embeddings.shards import ShardFile
 from fragmodel.errors import UserError
 from fragmodel.training import loop, trainer
 from fragmodel.training.flags import INSTRUCT, TRAINER
@@ -49,6 +54,30 @@ def test_a_run_begins_beside_no_other_and_ends_once(
 
     assert run(program, tiny, tmp_path, "--save_total_limit", "1", "--overwrite_output_dir")
     assert checkpoints(tmp_path) == {"checkpoint-2"}
+
+
+@pytest.mark.parametrize("program", LOOPS)
+def test_the_store_is_opened_once_and_not_by_workers_and_epochs(
+    program: str, tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequences = sorted({row["sequence"] for row in ROWS})
+    for sequence in sequences:  # a shard each
+        embed_sequences([sequence], encoder=tiny.encoder, store=tmp_path / "store", device="cpu")
+    opened = tmp_path / "opened"
+    read_index = store.read_index
+
+    def counted(shard: ShardFile) -> pa.Table:
+        with opened.open("a") as log:  # a file, since a worker's memory is its own
+            log.write(f"{os.getpid()}\n")
+        return read_index(shard)
+
+    monkeypatch.setattr(store, "read_index", counted)
+    words = f"--store {tmp_path}/store --dataloader_num_workers 2 --max_steps -1 --num_train_epochs 2"
+    valid = write_rows(tmp_path / "valid.parquet")
+    assert run(
+        program, tiny, tmp_path, *words.split(), "--eval_files", str(valid), "--eval_strategy", "epoch"
+    )
+    assert opened.read_text().split() == [str(os.getpid())] * len(sequences)
 
 
 def test_both_programs_draw_the_order_that_data_seed_says(tiny: TinyModels, tmp_path: Path) -> None:
