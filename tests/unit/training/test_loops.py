@@ -1,5 +1,6 @@
 """Short runs of both programs in this process: what they begin beside, skip, save and say."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from accelerate.optimizer import AcceleratedOptimizer
 from small_runs import ROWS, small_run, write_rows
 from tiny_models import TinyModels
 
+from fragmodel.batching import token_cache
 from fragmodel.embeddings import store
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.embeddings.shards import ShardFile
@@ -78,6 +80,20 @@ def test_the_store_is_opened_once_and_not_by_workers_and_epochs(
         program, tiny, tmp_path, *words.split(), "--eval_files", str(valid), "--eval_strategy", "epoch"
     )
     assert opened.read_text().split() == [str(os.getpid())] * len(sequences)
+
+
+@pytest.mark.parametrize("program", LOOPS)
+def test_kept_token_ids_change_no_loss(
+    program: str, tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for fewest in (10_000, 1, 1):  # without, made, read
+        monkeypatch.setattr(token_cache, "FEWEST_RECORDS", fewest)
+        assert run(program, tiny, tmp_path, "--overwrite_output_dir")
+        entries = map(json.loads, (tmp_path / "out/log.jsonl").read_text().splitlines())
+        losses.append([entry["loss"] for entry in entries if "loss" in entry])
+        assert len(list(tmp_path.glob(".tokens/*.arrow"))) == (fewest == 1)
+    assert losses[0] and losses == [losses[0]] * 3
 
 
 def test_both_programs_draw_the_order_that_data_seed_says(tiny: TinyModels, tmp_path: Path) -> None:
