@@ -8,7 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("ingest", "embed", "store", "precision", "loading", "train", "train_gpu", "generate", "alignment")
+NAMES = (
+    "ingest",
+    "embed",
+    "store",
+    "precision",
+    "loading",
+    "scale",
+    "train",
+    "train_gpu",
+    "generate",
+    "alignment",
+)
 OUTPUT = Path("results/benchmarks")
 
 
