@@ -14,6 +14,7 @@ NAMES = (
     "store",
     "precision",
     "loading",
+    "scale",
     "train",
     "train_gpu",
     "generate",

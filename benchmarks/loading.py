@@ -105,14 +105,19 @@ def _first_batch(make: Callable, collate: Callable, records: Any) -> float:
     return time.perf_counter() - started
 
 
-def _records(count: int) -> list[dict[str, Any]]:
-    """The sample's training records of every task, again and again, with names and answers of their own."""
-    found = [
+def sample_records() -> list[dict[str, Any]]:
+    """The sample's training records of every task."""
+    return [
         item._asdict()
         for task in TASKS
         for item in iter_records([SAMPLE], task=task, data_name="VenusX_Dom", split="train")
         if isinstance(item, Record)
     ]
+
+
+def _records(count: int) -> list[dict[str, Any]]:
+    """Those again and again, with names and answers of their own."""
+    found = sample_records()
     return [
         {**found[n % len(found)], "record_id": f"r{n}", "answer": f"{found[n % len(found)]['answer']} {n}"}
         for n in range(count)

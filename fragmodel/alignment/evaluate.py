@@ -5,26 +5,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fragmodel.alignment.adapters import AlignedAdapters
 from fragmodel.alignment.pairs import Pairs, read_pairs
 from fragmodel.alignment.retrieval import (
     Catalogue,
+    blocks,
     both_ways,
     catalogue,
-    first_ranks,
+    nearest_rows,
     random_metrics,
-    retrieval_metrics,
 )
 from fragmodel.alignment.texts import TextStore
-from fragmodel.alignment.vectors import Vectors, cosines
+from fragmodel.alignment.vectors import Vectors
 from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.training import AdapterConfig
 from fragmodel.embeddings.extract import resolve_device
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.files import write_text
+
+QUERIES = 16_384  # texts whose nearest training texts are looked for at once
 
 Way = dict[str, dict[str, float]]
 
@@ -47,7 +48,7 @@ def evaluate(
 
     ``records`` are RECORDS tables of all splits (a file is named by its split); ``model`` is a folder of aligned
     adapters. Each protein or fragment and each text of a split counts once. Ways: ``to_text``, ``from_text``.
-    Systems: ``aligned``; ``unaligned``, the adapters as they start; ``nearest_embedding`` (:func:`nearest_scores`),
+    Systems: ``aligned``; ``unaligned``, the adapters as they start; ``nearest_embedding`` (:func:`nearest_rows`),
     where there are training pairs; ``random``, by expectation.
     """
     device = resolve_device("auto")
@@ -74,43 +75,24 @@ def evaluate(
     return found
 
 
-def nearest_scores(
-    queries: np.ndarray, memory: np.ndarray, partners: np.ndarray, candidates: np.ndarray
-) -> np.ndarray:
-    """Scores ``[n, m]`` of retrieval through the nearest known neighbour.
-
-    Each query ``[n, d]`` goes to the most similar row of ``memory [k, d]``; the partner of that row, ``[k, w]``, is
-    compared with the candidates ``[m, w]``. Similarity is the cosine throughout.
-    """
-    nearest = _unit(queries) @ _unit(memory).T
-    return _unit(partners)[nearest.argmax(axis=1)] @ _unit(candidates).T
-
-
-def mean_states(pairs: Pairs, rows: Sequence[int], store: EmbeddingStore) -> np.ndarray:
+def mean_states(pairs: Pairs, rows: Sequence[int], store: EmbeddingStore) -> torch.Tensor:
     """Mean encoder state of the residues of each item, without BOS and EOS: float32 ``[n, encoder_dim]``."""
     means = []
     for row in rows:
         sequence, place = pairs.items[row]
         start, end = place or (0, len(sequence))
         means.append(store.get(sequence)[start + 1 : end + 1].mean(dim=0))
-    return torch.stack(means).numpy()
+    return torch.stack(means)
 
 
 def _score(
     pairs: Pairs, known: Pairs | None, systems: dict[str, AlignedAdapters], vectors: Vectors
 ) -> dict[str, Any]:
     found = catalogue(pairs.items, pairs.texts)
-    texts = vectors.stored_texts.get([pairs.texts[row] for row in found.text_rows])
-    results: dict[str, Way] = {}
-    for name, model in systems.items():
-        items = vectors.all_items(model, pairs, found.item_rows.tolist())
-        results[name] = both_ways(cosines(items, texts), found.relevant)
+    results: dict[str, Way] = {name: vectors.retrieval(model, pairs) for name, model in systems.items()}
     if known:
-        results["nearest_embedding"] = _nearest(pairs, known, found, texts.numpy(), vectors)
-    results["random"] = {
-        "to_text": random_metrics(found.relevant),
-        "from_text": random_metrics(found.relevant.T),
-    }
+        results["nearest_embedding"] = _nearest(pairs, known, found, vectors)
+    results["random"] = {way: random_metrics(*right) for way, right in found.right_answers().items()}
     return {
         "pairs": len(pairs),
         "items": len(found.item_rows),
@@ -119,20 +101,31 @@ def _score(
     }
 
 
-def _nearest(pairs: Pairs, known: Pairs, found: Catalogue, texts: np.ndarray, vectors: Vectors) -> Way:
+def _nearest(pairs: Pairs, known: Pairs, found: Catalogue, vectors: Vectors) -> Way:
     """An item asks with the text of the nearest training item, a text with the item of the nearest training text."""
-    items = mean_states(pairs, found.item_rows.tolist(), vectors.states)
-    known_items = mean_states(known, range(len(known)), vectors.states)
-    known_texts = vectors.stored_texts.get(known.texts).numpy()
-    scores = {
-        "to_text": (nearest_scores(items, known_items, known_texts, texts), found.relevant),
-        "from_text": (nearest_scores(texts, known_texts, known_items, items), found.relevant.T),
+
+    def means(of: Pairs, rows: Sequence[int]) -> torch.Tensor:
+        return mean_states(of, rows, vectors.states).to(vectors.device)
+
+    def texts(part: range) -> torch.Tensor:
+        return vectors.texts_at(pairs, found.text_rows[part])
+
+    items = means(pairs, found.item_rows)
+    own = range(len(items))
+    nearest_items = nearest_rows(items, lambda part: means(known, part), len(known))
+    asking = vectors.texts_at(known, nearest_items)
+    nearest_texts = torch.cat(
+        [
+            nearest_rows(texts(part), lambda rows: vectors.texts_at(known, rows), len(known))
+            for part in blocks(len(found.text_rows), QUERIES)
+        ]
+    )
+    return {
+        "to_text": both_ways(asking, own, texts, found)["to_text"],
+        "from_text": both_ways(
+            items, own, lambda part: means(known, nearest_texts[part.start : part.stop]), found
+        )["from_text"],
     }
-    return {way: retrieval_metrics(first_ranks(*pair)) for way, pair in scores.items()}
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _of_split(records: Sequence[Path], split: str) -> list[Pairs]:

@@ -15,6 +15,8 @@ from contextlib import nullcontext
 import torch
 from torch import distributed
 
+from fragmodel.alignment.processes import several, summed
+
 
 def accumulate_gradients(
     chunks: Sequence[torch.Tensor],
@@ -44,8 +46,7 @@ def accumulate_gradients(
         with nullcontext() if once else torch.no_grad():
             made.append(encode(chunk))
         vectors[chunk.to(device)] = made[-1].detach().float()
-    if _several():
-        distributed.all_reduce(vectors)  # each row has one process that filled it
+    summed(vectors)  # each row has one process that filled it
     vectors.requires_grad_()
     loss = loss_of(vectors)
     loss.backward()
@@ -60,7 +61,7 @@ def sum_over_processes(weights: Iterable[torch.nn.Parameter], shared: Iterable[t
 
     Every process must call this with the same parameters, whether its rows reached them or not.
     """
-    if not _several():
+    if not several():
         return
     for group, divisor in ((weights, 1), (shared, distributed.get_world_size())):
         for parameter in group:
@@ -68,7 +69,3 @@ def sum_over_processes(weights: Iterable[torch.nn.Parameter], shared: Iterable[t
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)
             parameter.grad /= divisor
-
-
-def _several() -> bool:
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

@@ -170,10 +170,11 @@ class Aligner:
         return loss.item()
 
     def _validate(self, log: TrainingLog | None) -> None:
-        """Log loss and retrieval on the validation pairs; the first process does it, the others wait for it."""
-        if log:
-            for pairs in self.valid:
-                log.write(step=self.step, kind=pairs.kind, **self.vectors.validate(self.model, pairs))
+        """Loss and retrieval on the validation pairs by all processes; the first one logs them."""
+        for pairs in self.valid:
+            found = self.vectors.validate(self.model, pairs)
+            if log:
+                log.write(step=self.step, kind=pairs.kind, **found)
 
     def _save(self) -> None:
         if self.rank == 0:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from fragmodel.alignment.adapters import AlignedAdapters
 from fragmodel.alignment.loss import contrastive_loss, false_negatives
 from fragmodel.alignment.pairs import Pairs
-from fragmodel.alignment.retrieval import both_ways, catalogue
+from fragmodel.alignment.processes import share, summed
+from fragmodel.alignment.retrieval import blocks, both_ways, catalogue
 from fragmodel.alignment.texts import TextStore
 from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.embeddings.store import EmbeddingStore
@@ -37,10 +37,11 @@ class Vectors:
 
     @torch.no_grad()
     def all_items(self, model: AlignedAdapters, pairs: Pairs, indices: Sequence[int]) -> torch.Tensor:
-        """As :meth:`items`, for any number of them, on the CPU."""
-        size = self.args.chunk_size
-        parts = [indices[start : start + size] for start in range(0, len(indices), size)]
-        return torch.cat([self.items(model, pairs, part).float().cpu() for part in parts])
+        """As :meth:`items`, for any number of them, float32."""
+        made = torch.zeros(len(indices), model.width, device=self.device)
+        for part in blocks(len(indices), self.args.chunk_size):
+            made[part.start : part.stop] = self.items(model, pairs, [indices[i] for i in part]).float()
+        return made
 
     def excluded(self, pairs: Pairs, indices: Sequence[int]) -> torch.Tensor:
         """Pairs of the batch that are no negatives, on the device."""
@@ -49,21 +50,26 @@ class Vectors:
 
     @torch.no_grad()
     def validate(self, model: AlignedAdapters, pairs: Pairs) -> dict[str, Any]:
-        """``eval_loss``, the mean over batches in the order of the pairs, and retrieval ``to_text``, ``from_text``."""
-        everything = range(len(pairs))
-        vectors, texts = self.all_items(model, pairs, everything), self.stored_texts.get(pairs.texts)
-        losses = []
-        for part in torch.arange(len(pairs)).tensor_split(-(-len(pairs) // self.args.batch_size)):
-            excluded = self.excluded(pairs, part).cpu()
-            losses.append(
-                contrastive_loss(vectors[part], texts[part], model.log_scale.cpu(), excluded).item()
-            )
+        """``eval_loss``, the mean over batches in the order of the pairs, and retrieval ``to_text``, ``from_text``.
+
+        All processes call it together; each works on its share of the batches and of the items.
+        """
+        batches = torch.arange(len(pairs)).tensor_split(-(-len(pairs) // self.args.batch_size))
+        loss = torch.zeros((), device=self.device)
+        for number in share(len(batches)):
+            part = batches[number]
+            items = self.all_items(model, pairs, part.tolist())
+            texts = self.texts([pairs.texts[i] for i in part])
+            loss += contrastive_loss(items, texts, model.log_scale, self.excluded(pairs, part))
+        return {"eval_loss": summed(loss).item() / len(batches), **self.retrieval(model, pairs)}
+
+    def retrieval(self, model: AlignedAdapters, pairs: Pairs) -> dict[str, dict[str, float]]:
+        """Metrics of the items that ``model`` makes, each item and each text once; all processes call it together."""
         found = catalogue(pairs.items, pairs.texts)
-        scores = cosines(vectors[found.item_rows], texts[found.text_rows])
-        return {"eval_loss": sum(losses) / len(losses), **both_ways(scores, found.relevant)}
+        own = share(len(found.item_rows))
+        items = self.all_items(model, pairs, found.item_rows[own.start : own.stop].tolist())
+        return both_ways(items, own, lambda part: self.texts_at(pairs, found.text_rows[part]), found)
 
-
-def cosines(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
-    """Cosine of each row of ``left [n, width]`` with each of ``right [m, width]``: float32 ``[n, m]``."""
-    unit = [torch.nn.functional.normalize(side.float(), dim=1) for side in (left, right)]
-    return (unit[0] @ unit[1].T).numpy()
+    def texts_at(self, pairs: Pairs, rows: Sequence[int]) -> torch.Tensor:
+        """Vectors ``[n, width]`` of the texts of the pairs ``rows``."""
+        return self.texts([pairs.texts[row] for row in rows])

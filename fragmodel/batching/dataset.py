@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch.utils.data import ConcatDataset, Dataset
 
+from fragmodel.batching import token_cache
+from fragmodel.batching.token_cache import TokenCache, cached_tokens
 from fragmodel.data.ingest import iter_records
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
@@ -36,22 +38,39 @@ class FragRefDataset(Dataset):
         store: EmbeddingStore | None = None,
         max_text_tokens: int = 512,
         prompts_only: bool = False,
+        tokens: Sequence[TokenCache] = (),
     ) -> None:
-        """``records`` has the columns of :data:`fragmodel.tables.RECORDS`; their texts are tokenised here, once."""
+        """``records`` has the columns of :data:`fragmodel.tables.RECORDS`.
+
+        Their texts are tokenised here, once; or they have been before, and ``tokens`` has them.
+        """
         self.records = records
         self.chat = chat
         self.store = store
         self.max_text_tokens = max_text_tokens
         self.prompts_only = prompts_only
-        turns = pc.list_flatten(records.column("conversation"))
-        chat.tokenise(pc.unique(pc.struct_field(turns, "content")).to_pylist())
+        if tokens:
+            self.chat = chat.reading(tokens)
+            return
+        messages, answers = _texts(records)
+        chat.tokenise(messages.to_pylist())
         if not prompts_only:
-            chat.tokenise(pc.unique(records.column("answer")).to_pylist())
+            chat.tokenise(answers.to_pylist())
 
     @classmethod
     def from_files(cls, files: Sequence[Path], chat: ChatEncoder, **options: Any) -> "FragRefDataset":
-        """Read Parquet files of the records contract, in the order given."""
-        return cls(pa.concat_tables(read_table(path, RECORDS) for path in files), chat, **options)
+        """Read Parquet files of the records contract, in the order given.
+
+        Where they have many records, the ids of their texts are kept beside them
+        (:mod:`fragmodel.batching.token_cache`).
+        """
+        tables = [read_table(path, RECORDS) for path in files]
+        records, tokens = pa.concat_tables(tables), []
+        if len(records) >= token_cache.FEWEST_RECORDS:
+            tokens = [
+                cached_tokens(path, _texts(table), chat) for path, table in zip(files, tables, strict=True)
+            ]
+        return cls(records, chat, tokens=tokens if all(tokens) else (), **options)
 
     @classmethod
     def from_root(
@@ -133,6 +152,12 @@ class FragRefDataset(Dataset):
         if self.store is not None:
             item["protein_hidden_states"] = self.store.view(record.sequence)
         return item
+
+
+def _texts(records: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """The different texts of conversations and of answers."""
+    turns = pc.list_flatten(records.column("conversation"))
+    return pc.unique(pc.struct_field(turns, "content")), pc.unique(records.column("answer"))
 
 
 class JoinedDataset(ConcatDataset):

@@ -2,7 +2,7 @@
 
 Same weights and same formulas as ``transformers.EsmModel``; what differs is the order of the work. The rows of
 all sequences of a batch lie one after the other, so that every linear layer is one large matrix product without
-padding; query, key and value are one product; attention runs sequence by sequence.
+padding; query, key and value are one product; attention stays inside each sequence.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from transformers import EsmModel, PreTrainedModel
 from fragmodel.embeddings import alphabet
 from fragmodel.embeddings.encoders import resolve_layer
 from fragmodel.embeddings.kinds import token_ids
+from fragmodel.embeddings.packed_attention import Segments, attend_inside
 from fragmodel.embeddings.padded import PaddedEncoder
 
 _MASK_RATIO = 0.15 * 0.8  # part of the residues that ESM's training replaced by <mask>
@@ -25,7 +26,7 @@ _MASK_RATIO = 0.15 * 0.8  # part of the residues that ESM's training replaced by
 class _Packing:
     """How the sequences of a batch lie in the rows ``[T]``."""
 
-    lengths: list[int]  # rows of each sequence, BOS and EOS included
+    lengths: Segments  # rows of each sequence, BOS and EOS included
     positions: Tensor  # [T] place of a row within its sequence, from 0
 
 
@@ -66,7 +67,7 @@ class PackedEncoder:
 
     def _pack(self, lengths: list[int]) -> _Packing:
         positions = torch.cat([torch.arange(length) for length in lengths])
-        return _Packing(lengths, positions.to(self.device))
+        return _Packing(Segments(lengths), positions.to(self.device))
 
     def _embed(self, sequences: Sequence[str], packing: _Packing) -> Tensor:
         tokens = torch.cat([token_ids(sequence, self.config) for sequence in sequences]).to(self.device)
@@ -94,11 +95,7 @@ class PackedEncoder:
         qkv = qkv.view(len(qkv), 3, heads, -1)
         if rotation is not None:
             _rotate(qkv[:, :2], rotation)
-        mixed = []
-        for part in qkv.split(packing.lengths):
-            query, key, value = part.permute(1, 2, 0, 3).unsqueeze(1)  # each [1, heads, rows, head_dim]
-            mixed.append(F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1))
-        return torch.cat(mixed).flatten(1)
+        return attend_inside(*qkv.unbind(1), packing.lengths, causal=False).flatten(1)
 
 
 def _rotate(pairs: Tensor, rotation: Tensor) -> None:

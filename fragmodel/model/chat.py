@@ -7,7 +7,9 @@ markers of :mod:`fragmodel.data.prompts` are put in as ids.
 
 import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from importlib.metadata import version
 from typing import Any
 
 from jinja2 import TemplateError
@@ -15,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fragmodel.data.prompts import FRAGMENT, MARKERS, PROTEIN, SPAN_CLOSE, SPAN_OPEN, split_markers
 from fragmodel.errors import UserError
+from fragmodel.files import text_digest
 
 CONTROL_NAMES = {PROTEIN: "protein", FRAGMENT: "fragment", SPAN_OPEN: "span_open", SPAN_CLOSE: "span_close"}
 BLOCK = 4096  # texts that are tokenised at once
@@ -115,16 +118,35 @@ class ChatEncoder:
         self.ids = {marker: tokenizer.convert_tokens_to_ids(marker) for marker in MARKERS}
         self._templates: dict[tuple[str, ...], list[list[int] | int]] = {}
         self._texts: dict[str, array[int]] = {}
+        self._stored: list[Any] = []
+
+    def reading(self, stored: Sequence[Any]) -> "ChatEncoder":
+        """The same encoder, which looks for the ids of a text in ``stored`` first (each has ``get(text)``)."""
+        other = copy(self)
+        other._stored = list(stored)
+        return other
+
+    def digest(self) -> str:
+        """32 hex digits that name how texts become ids: the tokenizer's rules and template."""
+        rules = self.tokenizer.backend_tokenizer.to_str()
+        return text_digest(rules, self.tokenizer.get_chat_template(), version("tokenizers"), *MARKERS)
+
+    @staticmethod
+    def pieces(texts: Iterable[str]) -> set[str]:
+        """What the messages hold beside control markers."""
+        return {piece for text in set(texts) for piece, is_marker in split_markers(text) if not is_marker}
+
+    def tokenised(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Ids of each text, without special tokens."""
+        # In blocks: beside the ids of a text the tokenizer holds much more, which ends with its block.
+        for first in range(0, len(texts), BLOCK):
+            block = list(texts[first : first + BLOCK])
+            yield from self.tokenizer(block, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
     def tokenise(self, texts: Iterable[str]) -> None:
         """Tokenise these messages now, all together, so that data loading processes find it done."""
-        pieces = {piece for text in set(texts) for piece, is_marker in split_markers(text) if not is_marker}
-        todo = sorted(pieces - self._texts.keys())
-        # In blocks: beside the ids of a text the tokenizer holds much more, which ends with its block.
-        for first in range(0, len(todo), BLOCK):
-            block = todo[first : first + BLOCK]
-            rows = self.tokenizer(block, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-            self._texts.update(zip(block, (array("i", row) for row in rows), strict=True))
+        todo = sorted(self.pieces(texts) - self._texts.keys())
+        self._texts.update(zip(todo, (array("i", row) for row in self.tokenised(todo)), strict=True))
 
     def prompt(self, conversation: Sequence[dict[str, str]], residues: int) -> list[int]:
         """Ids up to and with the start of the assistant's turn, with all placeholders in place.
@@ -173,7 +195,10 @@ class ChatEncoder:
                 ids += self._plain(piece)
         return ids
 
-    def _plain(self, text: str) -> "array[int]":
+    def _plain(self, text: str) -> Sequence[int]:
+        for stored in self._stored:
+            if (ids := stored.get(text)) is not None:
+                return ids
         if text not in self._texts:
             ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
             self._texts[text] = array("i", ids)

@@ -16,6 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from fragmodel.embeddings.packed_attention import Segments
 from fragmodel.model.decoders import has_fused_layers
 from fragmodel.model.packed_decoder import KeysValues, append_packed, attend, run_packed
 
@@ -34,7 +35,7 @@ def run_decoder(
     if has_fused_layers(decoder.config):
         return run_packed(decoder, x, lengths, kept, dtype, cache)
     positions = torch.cat([torch.arange(length, device=x.device) for length in lengths])
-    return _run(decoder, x[None], positions[None], Records(list(lengths), cache), dtype)[0, kept]
+    return _run(decoder, x[None], positions[None], Records(Segments(lengths), cache), dtype)[0, kept]
 
 
 def append_tokens(
@@ -58,7 +59,7 @@ def append_tokens(
 class Records:
     """Whole records, one after the other in one row of the batch; attention stays inside each."""
 
-    lengths: list[int]
+    lengths: Segments
     cache: list[KeysValues] | None  # gets keys and values ``[T, key heads, head_dim]`` of each layer
 
     def attend(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import register_fsdp_forward_method
 from transformers import LlamaModel
 
+from fragmodel.embeddings.packed_attention import Segments, attend_inside, takes_all_segments
 from fragmodel.model.projections import project
 
 
@@ -22,7 +23,7 @@ from fragmodel.model.projections import project
 class Rows:
     """How the records lie in the rows, and how each row is turned by its position."""
 
-    lengths: list[int]  # rows of each record
+    lengths: Segments  # rows of each record
     cosine: Tensor  # [T, 1, head_dim / 2]
     sine: Tensor
     dtype: torch.dtype  # of the products
@@ -60,7 +61,7 @@ def run_packed(
         cache: Gets keys and values of each layer, to go on from in generation.
     """
     positions = torch.cat([torch.arange(length, device=x.device) for length in lengths])
-    rows = Rows(list(lengths), *turns(decoder, positions, dtype), dtype)
+    rows = Rows(Segments(lengths), *turns(decoder, positions, dtype), dtype)
     last = len(decoder.layers) - 1
     for number, layer in enumerate(decoder.layers):
         # A layer that is sharded among processes has its own way in, which gathers its weights.
@@ -147,20 +148,19 @@ def append_packed(
     return decoder.norm(x)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, lengths: Segments, scale: float) -> Tensor:
     """Causal attention inside each record: ``[T, heads, head_dim]`` from query and (fewer heads) key and value."""
-    mixed = []
-    for parts in zip(*(states.split(lengths) for states in (query, key, value)), strict=True):
-        q, k, v = (part.transpose(0, 1)[None] for part in parts)
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
-        mixed.append(out[0].transpose(0, 1))
-    return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
+    return attend_inside(query, key, value, lengths, causal=True, scale=scale)
 
 
 def attend_from(
-    query: Tensor, key: Tensor, value: Tensor, lengths: list[int], rows: Tensor, scale: float
+    query: Tensor, key: Tensor, value: Tensor, lengths: Segments, rows: Tensor, scale: float
 ) -> Tensor:
     """As :func:`attend`, for the queries ``[k, heads, head_dim]`` of the given rows alone."""
+    if takes_all_segments(query):
+        # One kernel on zeros in place of the other queries, and no count that the host would wait for.
+        every = query.new_zeros(len(key), *query.shape[1:]).index_copy(0, rows, query)
+        return attend(every, key, value, lengths, scale)[rows]
     ends = torch.tensor(lengths).cumsum(0)
     counts = torch.searchsorted(rows.cpu(), ends).diff(prepend=torch.zeros(1, dtype=torch.int64)).tolist()
     mixed = []

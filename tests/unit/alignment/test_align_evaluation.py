@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from align_inputs import ADAPTER, Inputs
 
 from fragmodel.alignment.adapters import AlignedAdapters
-from fragmodel.alignment.evaluate import evaluate, nearest_scores
+from fragmodel.alignment.evaluate import evaluate
 from fragmodel.alignment.pairs import read_pairs
 from fragmodel.alignment.texts import TextStore
 from fragmodel.embeddings.store import EmbeddingStore
@@ -86,9 +87,25 @@ def test_a_fragments_recall_is_that_of_a_loop(found, inputs):
     assert mrr == pytest.approx(np.mean(inverse), abs=1e-6)
 
 
-def test_nearest_goes_through_the_most_similar_row():
-    memory = np.array([[1.0, 0.0], [0.0, 1.0]])
-    partners = np.array([[0.0, 0.0, 2.0], [3.0, 0.0, 0.0]])
-    candidates = np.eye(3)
-    scores = nearest_scores(np.array([[5.0, 1.0], [0.1, 0.2]]), memory, partners, candidates)
-    assert scores.tolist() == [[0, 0, 1], [1, 0, 0]]
+def test_the_nearest_training_item_and_text_stand_in_for_a_query(found, inputs):
+    """By whole matrices of the records, which are both known and asked."""
+    _, pairs = read_pairs(inputs.records)
+    store = EmbeddingStore(inputs.folder / "store", inputs.fingerprint)
+    texts = F.normalize(TextStore(inputs.folder / "texts", inputs.texts).get(pairs.texts), dim=1)
+    means = [store.get(sequence)[p.start + 1 : p.end + 1].mean(0) for sequence, p in pairs.items]
+    items = F.normalize(torch.stack(means), dim=1)
+    names, places = (list(dict.fromkeys(values)) for values in (pairs.texts, pairs.items))
+    asked = {"to_text": (items, texts, places, pairs.items), "from_text": (texts, items, names, pairs.texts)}
+    for way, (queries, answers, distinct, of_pairs) in asked.items():
+        rows = [of_pairs.index(query) for query in distinct]
+        others, answers_of = (names, pairs.texts) if way == "to_text" else (places, pairs.items)
+        candidates = answers[[answers_of.index(other) for other in others]]
+        scores = answers[(queries[rows] @ queries.T).argmax(1)] @ candidates.T
+        inverse = []
+        for query, row in zip(distinct, scores, strict=True):
+            own = [others.index(b) for a, b in zip(of_pairs, answers_of, strict=True) if a == query]
+            wrong = torch.ones(len(others), dtype=torch.bool)
+            wrong[own] = False
+            inverse.append(1 / (1 + (row[wrong] >= row[own].max()).sum().item()))
+        mrr = found["test"]["fragment"]["systems"]["nearest_embedding"][way]["mrr"]
+        assert mrr == pytest.approx(np.mean(inverse), abs=0.02), "equal rows may round differently"

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from fragmodel.alignment.gradients import accumulate_gradients, sum_over_processes
 from fragmodel.alignment.loss import contrastive_loss, false_negatives
+from fragmodel.alignment.processes import share
+from fragmodel.alignment.retrieval import first_ranks
 
 ROWS, WIDTH = 11, 6
 BORDERS = (6, 1, 0)  # rows of the first of two processes
@@ -84,16 +87,32 @@ def test_activations_of_one_chunk_live_at_a_time():
     assert with_graph == [0, 0, 0, 4, 4, 3]
 
 
-def test_two_processes_give_the_gradient_of_one(tmp_path):
-    """The batch shared out evenly, unevenly, and to one of the two alone."""
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory) -> list[dict]:
+    """What each of two ranks found: see :func:`main`."""
+    folder = tmp_path_factory.mktemp("ranks")
     launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     result = subprocess.run(
-        [*launcher, __file__, str(tmp_path)], env=environment, capture_output=True, text=True
+        [*launcher, __file__, str(folder)], env=environment, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_two_processes_find_the_ranks_of_one(two_processes):
+    items, texts, pairs = retrieval_inputs()
+    alone = first_ranks(
+        items, range(len(items)), lambda part: texts[part.start : part.stop], pairs, len(texts)
+    )
+    expected = [ranks.tolist() for ranks in alone]
+    assert [found["ranks"] for found in two_processes] == [expected, expected]
+
+
+def test_two_processes_give_the_gradient_of_one(two_processes):
+    """The batch shared out evenly, unevenly, and to one of the two alone."""
+    first, second = (found["gradients"] for found in two_processes)
     assert first == second, "ranks must not drift apart, not even by rounding"
     reference = plain()
     assert len(first) == len(BORDERS)
@@ -101,12 +120,25 @@ def test_two_processes_give_the_gradient_of_one(tmp_path):
         assert_equal(gradients, reference)
 
 
+def retrieval_inputs() -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Vectors of 7 items and 5 texts with ties, and pairs."""
+    draw = torch.Generator().manual_seed(4)
+    items, texts = (torch.randint(-1, 2, (n, 3), generator=draw).float() for n in (7, 5))
+    return items, texts, np.array([[i, i % 5] for i in range(7)] + [[0, 3]])
+
+
 def main() -> None:
     """One of two ranks; started by torchrun."""
     torch.distributed.init_process_group("gloo")
     rank, rows = torch.distributed.get_rank(), torch.arange(ROWS)
     results = [chunked(rows[:border] if rank == 0 else rows[border:], 2) for border in BORDERS]
-    Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(results))
+    items, texts, pairs = retrieval_inputs()
+    own = share(len(items))
+    ranks = first_ranks(
+        items[own.start : own.stop], own, lambda part: texts[part.start : part.stop], pairs, len(texts), 2
+    )
+    found = {"gradients": results, "ranks": [each.tolist() for each in ranks]}
+    Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(found))
     torch.distributed.destroy_process_group()
 
 

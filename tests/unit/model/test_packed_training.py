@@ -16,6 +16,7 @@ from tiny_models import (
     plain_loss,
     referring_record,
 )
+from varlen_reference import use_reference
 
 from fragmodel.batching.packing import micro_batches
 from fragmodel.model import packed_decoder
@@ -37,6 +38,20 @@ def test_loss_and_gradients_equal_the_padded_ones_over_all_logits(parts: tuple[A
     output = model(**make_packed(MIXED, tokenizer))
     torch.testing.assert_close(output.loss, reference, rtol=1e-5, atol=1e-5)
     assert output.logits is None
+    assert_same_gradients(gradients(model, output.loss), expected)
+
+
+def test_one_attention_kernel_a_layer_gives_the_same(
+    parts: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = parts
+    batch = make_packed(MIXED, tokenizer)
+    loss = model(**batch).loss
+    expected = gradients(model, loss)
+    kernel = use_reference(monkeypatch)
+    output = model(**batch)
+    assert kernel.calls == len(joined(model).llama_decoder.model.layers)
+    torch.testing.assert_close(output.loss, loss, rtol=1e-5, atol=1e-5)
     assert_same_gradients(gradients(model, output.loss), expected)
 
 

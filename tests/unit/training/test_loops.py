@@ -1,15 +1,22 @@
 """Short runs of both programs in this process: what they begin beside, skip, save and say."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
-from small_runs import small_run
+from small_runs import ROWS, small_run, write_rows
 from tiny_models import TinyModels
 
+from fragmodel.batching import token_cache
+from fragmodel.embeddings import store
+from fragmodel.embeddings.extract import embed_sequences
+from fragmodel.embeddings.shards import ShardFile
 from fragmodel.errors import UserError
 from fragmodel.training import loop, trainer
 from fragmodel.training.flags import INSTRUCT, TRAINER
@@ -49,6 +56,44 @@ def test_a_run_begins_beside_no_other_and_ends_once(
 
     assert run(program, tiny, tmp_path, "--save_total_limit", "1", "--overwrite_output_dir")
     assert checkpoints(tmp_path) == {"checkpoint-2"}
+
+
+@pytest.mark.parametrize("program", LOOPS)
+def test_the_store_is_opened_once_and_not_by_workers_and_epochs(
+    program: str, tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequences = sorted({row["sequence"] for row in ROWS})
+    for sequence in sequences:  # a shard each
+        embed_sequences([sequence], encoder=tiny.encoder, store=tmp_path / "store", device="cpu")
+    opened = tmp_path / "opened"
+    read_index = store.read_index
+
+    def counted(shard: ShardFile) -> pa.Table:
+        with opened.open("a") as log:  # a file, since a worker's memory is its own
+            log.write(f"{os.getpid()}\n")
+        return read_index(shard)
+
+    monkeypatch.setattr(store, "read_index", counted)
+    words = f"--store {tmp_path}/store --dataloader_num_workers 2 --max_steps -1 --num_train_epochs 2"
+    valid = write_rows(tmp_path / "valid.parquet")
+    assert run(
+        program, tiny, tmp_path, *words.split(), "--eval_files", str(valid), "--eval_strategy", "epoch"
+    )
+    assert opened.read_text().split() == [str(os.getpid())] * len(sequences)
+
+
+@pytest.mark.parametrize("program", LOOPS)
+def test_kept_token_ids_change_no_loss(
+    program: str, tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for fewest in (10_000, 1, 1):  # without, made, read
+        monkeypatch.setattr(token_cache, "FEWEST_RECORDS", fewest)
+        assert run(program, tiny, tmp_path, "--overwrite_output_dir")
+        entries = map(json.loads, (tmp_path / "out/log.jsonl").read_text().splitlines())
+        losses.append([entry["loss"] for entry in entries if "loss" in entry])
+        assert len(list(tmp_path.glob(".tokens/*.arrow"))) == (fewest == 1)
+    assert losses[0] and losses == [losses[0]] * 3
 
 
 def test_both_programs_draw_the_order_that_data_seed_says(tiny: TinyModels, tmp_path: Path) -> None:
