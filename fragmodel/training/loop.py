@@ -175,15 +175,7 @@ class InstructLoop:
             self._tell("on_save")
 
     def _validate(self) -> None:
-        found = validate(
-            self.model,
-            self.setup.eval_dataset,
-            self.setup.collator,
-            self.setup.probe,
-            batch_size=self.args.per_device_eval_batch_size,
-            workers=self.args.dataloader_num_workers,
-            accelerator=self.accelerator,
-        )
+        found = validate(self.model, self.setup, self.args, self.accelerator)
         metrics = {f"eval_{name}": value for name, value in found.items()} | {"epoch": self.state.epoch}
         self.state.log_history.append(metrics | {"step": self.state.global_step})
         self._tell("on_log", metrics)

@@ -85,15 +85,7 @@ class FragTrainer(Trainer):
         self, dataloader: Any, description: str, *_: Any, metric_key_prefix: str = "eval", **__: Any
     ) -> EvalLoopOutput:
         """Ours: the loss as the mean over target tokens; the Trainer's own is a mean of the batches' means."""
-        found = validate(
-            self.model_wrapped,
-            self.eval_dataset,
-            self.setup.collator,
-            self.setup.probe,
-            batch_size=self.args.per_device_eval_batch_size,
-            workers=self.args.dataloader_num_workers,
-            accelerator=self.accelerator,
-        )
+        found = validate(self.model_wrapped, self.setup, self.args, self.accelerator)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         return EvalLoopOutput(None, None, metrics, len(self.eval_dataset))
 

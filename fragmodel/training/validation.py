@@ -8,34 +8,33 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
+from transformers import TrainingArguments
 
 from fragmodel.batching.packing import PackedCollator
 from fragmodel.model.token_loss import IGNORED
 
 if TYPE_CHECKING:
-    from fragmodel.training.probe import Probe
+    from fragmodel.training.setup import TrainingSetup
 
 
 def validate(
-    model: nn.Module,
-    dataset: Dataset,
-    collator: PackedCollator,
-    probe: "Probe | None",
-    *,
-    batch_size: int,
-    workers: int,
-    accelerator: Accelerator,
+    model: nn.Module, setup: "TrainingSetup", args: TrainingArguments, accelerator: Accelerator
 ) -> dict[str, float]:
-    """The loss on ``dataset``, and what ``probe`` finds in answers to its records; all processes call it together.
+    """The loss on the validation records, and what the probe finds in answers; all processes call it together.
 
     Returns ``loss`` and what the probe returns, the same on every process.
     """
     loss = validation_loss(
-        model, dataset, collator, batch_size=batch_size, workers=workers, accelerator=accelerator
+        model,
+        cast(Dataset, setup.eval_dataset),
+        setup.collator,
+        batch_size=args.per_device_eval_batch_size,
+        workers=args.dataloader_num_workers,
+        accelerator=accelerator,
     )
-    if probe is None:
+    if setup.probe is None:
         return {"loss": loss}
-    found = [probe(accelerator.unwrap_model(model)) if accelerator.is_main_process else None]
+    found = [setup.probe(accelerator.unwrap_model(model)) if accelerator.is_main_process else None]
     if accelerator.num_processes > 1:
         broadcast_object_list(found)
     return {"loss": loss, **cast(dict[str, float], found[0])}
