@@ -26,7 +26,6 @@ RELIED_ON: dict[str, str] = {
     "transformers.trainer_utils.EvalLoopOutput": "training/trainer.py",
     "transformers.training_args.TrainingArguments": "training/command_line.py (read as source)",
     "transformers.utils.logging": "cli/app.py",
-    "transformers.convert_slow_tokenizer.bytes_to_unicode": "model/constraints.py",
     "transformers.integrations.sdpa_attention.sdpa_attention_forward": "model/decoder_pass.py",
     "transformers.masking_utils.sdpa_mask": "model/decoder_pass.py",
     "peft.tuners.lora.layer.LoraLayer": "model/residual_start.py",

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
 from fragmodel.data.valid_answers import CLOSE, END, OPEN, State, ValidAnswers
@@ -98,7 +97,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:
     """
     decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder"))
     added = tokenizer.added_tokens_decoder
-    byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}
+    byte_of = _letters()
     texts: dict[int, bytes] = {}
     for token, number in tokenizer.get_vocab().items():
         if number in added:
@@ -111,3 +110,10 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:
         else:
             texts[number] = token.replace("▁", " ").encode()
     return texts
+
+
+def _letters() -> dict[str, int]:
+    """GPT-2's letter for each byte: that of Latin-1 where it is printed and no space, else one from 256 on."""
+    printed = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printed]
+    return {chr(byte): byte for byte in printed} | {chr(256 + n): byte for n, byte in enumerate(others)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peft import PeftModel
-from torch.utils.data import ConcatDataset, Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 from transformers import PreTrainedTokenizerBase
 
 from fragmodel.batching.dataset import FragRefDataset, JoinedDataset
@@ -23,7 +23,6 @@ from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.optimizer import check_optimizer
 from fragmodel.training.parts import micro_batch_tokens
 from fragmodel.training.probe import Probe
-from fragmodel.training.validation import spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ def prepare(arguments: Arguments) -> TrainingSetup:
         model=model,
         tokenizer=tokenizer,
         train_dataset=train_dataset,
-        eval_dataset=spread(JoinedDataset(eval_groups), data.max_eval_samples) if eval_groups else None,
+        eval_dataset=_spread(JoinedDataset(eval_groups), data.max_eval_samples) if eval_groups else None,
         sampler=sampler,
         collator=PackedCollator(),
         data_digest=_digest(groups, weights),
@@ -195,6 +194,12 @@ def _validation(
     if required and not sum(map(len, groups)):
         raise UserError("there is no validation record; to train without validation: --eval_strategy no")
     return groups
+
+
+def _spread(dataset: ConcatDataset, count: int) -> Dataset:
+    """``count`` records, spread evenly over ``dataset``; all of them where it has no more, or ``count`` is 0."""
+    size = len(dataset)
+    return Subset(dataset, [n * size // count for n in range(count)]) if 0 < count < size else dataset
 
 
 def _flat(groups: Sequence[ConcatDataset | FragRefDataset]) -> list[FragRefDataset]:

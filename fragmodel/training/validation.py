@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 from transformers import TrainingArguments
 
 from fragmodel.batching.packing import PackedCollator
@@ -38,14 +38,6 @@ def validate(
     if accelerator.num_processes > 1:
         broadcast_object_list(found)
     return {"loss": loss, **cast(dict[str, float], found[0])}
-
-
-def spread(dataset: Dataset, count: int) -> Dataset:
-    """``count`` records, spread evenly over ``dataset``; all of them where it has no more, or ``count`` is 0."""
-    size = len(cast(Sized, dataset))
-    if not 0 < count < size:
-        return dataset
-    return Subset(dataset, [number * size // count for number in range(count)])
 
 
 @torch.no_grad()

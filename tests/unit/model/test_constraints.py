@@ -14,6 +14,7 @@ from fragmodel.data.grammar import says_none
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
 from fragmodel.data.valid_answers import END, valid_answers
 from fragmodel.evaluation.parse import OK, parse_spans
+from fragmodel.model import constraints
 from fragmodel.model.answer_forms import Constraints
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint, Vocabulary, token_bytes
@@ -70,6 +71,14 @@ def test_every_way_of_writing_a_valid_answer_and_no_other(tokenizer: PreTrainedT
             if accepts(tokens) != (text in valid):
                 raise AssertionError(text)
     assert len(tried & valid) > 20
+
+
+def test_the_letters_of_bytes_are_those_of_the_tokenizer() -> None:
+    assert set(constraints._letters()) == set(pre_tokenizers.ByteLevel.alphabet())
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    text = "β (1,2)\n·\u00ad"
+    ((written, _),) = split.pre_tokenize_str(text)
+    assert bytes(constraints._letters()[letter] for letter in written) == text.encode()
 
 
 def test_a_tokenizer_that_cannot_write_is_named(tiny: TinyModels) -> None:
