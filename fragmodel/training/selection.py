@@ -79,6 +79,8 @@ class StopEarly(TrainerCallback):
         **_: object,
     ) -> None:
         """Called after the validation is logged and before it is compared with the best."""
+        if not _patience(args):
+            return
         if not _is_better(args, state, (metrics or {})[metric_name(args)]) and is_over(args, state):
             control.should_training_stop = True
             control.should_save = True

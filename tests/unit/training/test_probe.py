@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from tiny_models import grounding_record, referring_record
 
+from fragmodel.model.decoding import Answered
 from fragmodel.tables import RECORDS, record_at
 from fragmodel.training import probe
 from fragmodel.training.log import TrainingLog
@@ -39,7 +40,7 @@ def first_tokens(model, prompts, *, end, max_new_tokens):
     """Answers each record with its first prompt token."""
     assert not model.training and end == END
     assert all("labels" not in prompt and len(prompt["input_ids"]) == 1 for prompt in prompts)
-    return [prompt["input_ids"] for prompt in prompts]
+    return [Answered(prompt["input_ids"]) for prompt in prompts]
 
 
 def probe_of(tokens: list[int], referring: bool) -> Probe:
