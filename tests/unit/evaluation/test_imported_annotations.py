@@ -113,7 +113,7 @@ def test_an_import_is_scored_like_any_system(tmp_path):
     result = CliRunner().invoke(app, ["baselines", *map(str, words)])
     assert result.exit_code == 0, result.output
     texts = {row["record_id"]: row["text"] for row in read_rows(output, PREDICTIONS)}
-    assert (texts["c"], texts["d"], texts["t"]) == ("SH3 domain", "Binds proline.", "")
+    assert (texts["c"], texts["d"], texts["t"]) == ("SH3 domain", "Binds proline.", "none")
     assert "(5,55)" in texts["s"] and "Unknown" in texts["g"] and "Other" not in texts["g"]
     metrics = score(
         [output],

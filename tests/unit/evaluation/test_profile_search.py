@@ -89,7 +89,7 @@ def test_planted_relatives_are_found_at_their_places(known, tmp_path):
     assert set(places) == {"Fold", "Site"}
     assert places["Fold"][0] == pytest.approx((60, 150), abs=6)
     assert places["Site"] == [(230, 242)] == parse_spans(texts["s"], len(window)).spans
-    assert (texts["c"], texts["n"]) == ("Lone", "")
+    assert (texts["c"], texts["n"]) == ("Lone", "none")
 
 
 def test_e_values_are_those_of_hmmscan_and_the_same_twice(known):

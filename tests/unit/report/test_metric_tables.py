@@ -132,7 +132,13 @@ def test_parts_and_classes():
 
 def test_metrics_of_presence_are_those_of_data_sets_with_something_absent():
     model = {"iou_mean": 0.5, "false_positive_rate": 0.25, "residue_mcc_all": 0.5}
-    summary = {"n": 4, "absent": 2, "model": model, "baselines": {"majority": {"false_positive_rate": 1.0}}}
+    summary = {
+        "n": 40,
+        "proteins": 20,
+        "absent": 2,
+        "model": model,
+        "baselines": {"majority": {"false_positive_rate": 1.0}},
+    }
     other = {"n": 4, "absent": 0, "model": {"iou_mean": 0.5}, "baselines": {}}
     metrics = {"A": {"grounding_single": summary}, "B": {"grounding_single": other}}
     table = metric_tables.task_table(metrics, "grounding_single").detection()

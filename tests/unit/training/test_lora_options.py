@@ -11,6 +11,7 @@ from tiny_models import TinyModels
 
 from fragmodel.config.run import parse_config
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
+from fragmodel.digests import drop_digests
 from fragmodel.errors import UserError
 from fragmodel.training import loop, trainer
 from fragmodel.training.flags import INSTRUCT, TRAINER
@@ -58,6 +59,7 @@ def test_a_checkpoint_from_before_the_variants_is_resumed(tiny: TinyModels, tmp_
         del identity["model"][name]
     identity["max_steps"] = 2
     path.write_text(json.dumps(identity))
+    drop_digests(path.parent)  # there were none either
     again = small_run(
         tiny, tmp_path, *words, "--max_steps", "2", "--resume_from_checkpoint", "True", program=INSTRUCT
     )
