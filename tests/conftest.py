@@ -24,6 +24,7 @@ EXPENSIVE = {"finished", "cluster", "browser", "report"}  # session fixtures tha
 FIRST = ("workflow", "slurm")  # the longest: what begins last ends last
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With ``--dist loadgroup`` a module is the unit of sharing out, and a folder where a run is shared."""
     for item in items:
