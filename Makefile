@@ -30,7 +30,7 @@ demo-smollm2: setup ## the same with the real pretrained SmolLM2-135M-Instruct
 	@$(BIN)/fragmodel summary results-smollm2
 
 test: setup ## every test, on all processors
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 bench: setup ## the benchmarks; figures land in results/benchmarks
 	# A peer of the embedding benchmark; without its dependencies, whose bounds are older than ours.

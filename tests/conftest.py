@@ -20,18 +20,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-EXPENSIVE = {"finished", "cluster", "browser", "report"}  # session fixtures that one worker must make for all
-FIRST = ("workflow", "slurm")  # the longest: what begins last ends last
+RUNS = ("workflow", "slurm", "browser")  # folders whose tests share a run, a cluster or a browser
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup`` a module is the unit of sharing out, and a folder where a run is shared."""
-    for item in items:
-        path = Path(item.path)
-        shared = EXPENSIVE & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group(path.parent.name if shared else path.stem))
-    items.sort(key=lambda item: Path(item.path).parent.name not in FIRST)
+    """The longest first: what begins last ends last."""
+    items.sort(key=lambda item: item.path.parent.name not in RUNS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Workers take whole modules, and whole folders where a run is shared."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            return path.parent.name if path.parent.name in RUNS else str(path)
+
+    return ByModule(config, log)
 
 
 # A busy machine is no defect: examples have no time limit.
