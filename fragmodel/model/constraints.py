@@ -7,6 +7,7 @@ already, it is the answer under the constraint too.
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from transformers import PreTrainedTokenizerBase
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
 from fragmodel.data.valid_answers import CLOSE, END, OPEN, State, ValidAnswers
 from fragmodel.errors import UserError
+
+REMEMBERED = 512  # states of a constraint; there may be one for each length of a window
 
 
 class Following(NamedTuple):
@@ -46,20 +49,15 @@ class Vocabulary:
 
 
 class Constraint:
-    """One automaton over one vocabulary; what follows a state is worked out once."""
+    """One automaton over one vocabulary; what follows the last states is remembered."""
 
     def __init__(self, automaton: ValidAnswers, vocabulary: Vocabulary) -> None:
         self.automaton, self.vocabulary = automaton, vocabulary
         self.start = automaton.start
-        self._known: dict[State, Following] = {}
+        self.follow = lru_cache(maxsize=REMEMBERED)(self._follow)
+        """What may follow a state. Raises :class:`UserError` when no token writes any of it."""
 
-    def follow(self, state: State) -> Following:
-        """What may follow ``state``. Raises :class:`UserError` when no token writes any of it."""
-        if state not in self._known:
-            self._known[state] = self._work_out(state)
-        return self._known[state]
-
-    def _work_out(self, state: State) -> Following:
+    def _follow(self, state: State) -> Following:
         words, special = self.vocabulary, self.vocabulary.special
         ids: list[int] = []
         states: list[State] = []

@@ -42,14 +42,13 @@ class Log(TrainerCallback):
             )
         if logs and "eval_loss" in logs:
             self.log.validation(step=state.global_step, loss=logs["eval_loss"])
-            names = [name for name in ("well_formed", "score") if f"eval_{name}" in logs]
-            if names:
-                found = {name: logs[f"eval_{name}"] for name in names}
+            names = ("well_formed", "score")
+            if found := {name: logs[f"eval_{name}"] for name in names if f"eval_{name}" in logs}:
                 self.log.answers(step=state.global_step, **found)
 
 
 class StopInOrder(TrainerCallback):
-    """After SIGTERM or SIGUSR1: a checkpoint after the step, and the end; a validation waits for the resumed run."""
+    """After a signal: a checkpoint after the step, and the end; a validation waits for the resumed run."""
 
     def __init__(self, interruption: Interruption) -> None:
         self.interruption = interruption

@@ -15,6 +15,7 @@ from fragmodel.training.callbacks import StopInOrder
 from fragmodel.training.flags import INSTRUCT, TRAINER
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import read_log
+from fragmodel.training.selection import read_state, ship
 from fragmodel.training.setup import prepare
 
 LOOPS: dict[str, Callable] = {TRAINER: trainer.train, INSTRUCT: loop.train}
@@ -110,6 +111,22 @@ def test_by_score_too(tiny: TinyModels, tmp_path: Path) -> None:
     assert list(scores) == [0, 2, 4, 6, 8]
     assert chosen(log)["value"] == max(list(scores.values())[1:])
     assert chosen(log)["chosen"] == "eval_score"
+
+
+def test_the_best_is_found_in_a_folder_that_was_moved_and_missed_where_it_is_gone(
+    tiny: TinyModels, tmp_path: Path
+) -> None:
+    best = chosen(run(INSTRUCT, tiny, tmp_path / "run"))["step"]
+    moved = (tmp_path / "run").rename(tmp_path / "moved") / "out"
+    words = (*CHOOSE, "--eval_files", str(tmp_path / "moved/valid.parquet"))
+    args = small_run(tiny, tmp_path / "moved", *words, program=INSTRUCT).training
+    state = read_state(moved / "checkpoint-8")
+    (moved / WEIGHTS).unlink()
+    ship(args, state)
+    assert (moved / WEIGHTS).read_bytes() == (moved / f"checkpoint-{best}" / WEIGHTS).read_bytes()
+    (moved / f"checkpoint-{best}").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"checkpoint-{best}: the checkpoint that validated best is gone"):
+        ship(args, state)
 
 
 @pytest.mark.parametrize(
