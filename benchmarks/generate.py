@@ -124,5 +124,5 @@ def _ours(model: Any, items: list[dict[str, Any]], tokenizer: Any) -> list[list[
         batch = [items[number] for number in numbers]
         found = greedy_answers(model, batch, end=tokenizer.eos_token_id, max_new_tokens=NEW_TOKENS)
         for number, answer in zip(numbers, found, strict=True):
-            answers[number] = answer
+            answers[number] = answer.tokens
     return answers
