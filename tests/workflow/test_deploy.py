@@ -105,8 +105,6 @@ def test_without_the_package_it_is_said_what_to_install(host, tmp_path):
     hide = "import sys; sys.modules['fragmodel'] = None; from snakemake.cli import main; main()"
     command = [sys.executable, "-c", hide, "-n"]
     environment = host.environment | {"PYTHONPATH": ""}
-    result = subprocess.run(
-        command, cwd=tmp_path / "run", env=environment, capture_output=True, text=True
-    )
+    result = subprocess.run(command, cwd=tmp_path / "run", env=environment, capture_output=True, text=True)
     said = result.stdout + result.stderr
     assert result.returncode and "pip install" in said and "Traceback" not in said, said[-3000:]
