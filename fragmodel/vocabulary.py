@@ -41,7 +41,9 @@ ALL_LINEAR = "all-linear"  # in the place of all of these names, as peft has it
 LORA_STARTS = r"default|gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*"
 STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
+WITHOUT_EVIDENCE = "model_without_evidence"  # the same, asked without evidence
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from
+RELATIVES_FILE = "relatives.parquet"  # in a model's folder: the training proteins that evidence comes from
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024
 )

@@ -49,6 +49,8 @@ if force := workflow.dag_settings:
     }
     tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
 STORE = run.embeddings.mode == "store"
+# Splits whose questions the model is asked.
+WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
@@ -78,6 +80,11 @@ def records_of(data_name=None, split=None, table="data"):
         for each in SPLITS
         if split in (None, each)
     ]
+
+
+def questions_of(data_name=None, split=None):
+    """Records as the model is asked them: with evidence, where the run has any."""
+    return records_of(data_name, split, table="questions" if run.evidence.enabled else "data")
 
 
 def describing(split=None):

@@ -5,6 +5,10 @@
 TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
+# How the model is asked: with all that its questions have, and where they have evidence, without it.
+ASKED = ["predictions"] + ["without_evidence"] * (run.evidence.enabled and run.evidence.compare)
+
+
 ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in paths]
 
 
@@ -13,7 +17,7 @@ rule generate:
         model=TRAINED,
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
-        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        records=lambda wildcards: questions_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
     output:
         predictions=results(f"predictions/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
@@ -36,6 +40,7 @@ rule generate:
         max_new_tokens=run.evaluation.max_new_tokens,
         constrained="constrained" if run.evaluation.constrained else "free",
         classes=run.evaluation.classes,
+        evidence="",
         batch_size=run.evaluation.batch_size,
         shards=run.evaluation.shards,
         # A model that another run trained may have another encoder.
@@ -51,8 +56,26 @@ rule generate:
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
         " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
-        " --{params.constrained} --classes {params.classes}"
+        " --{params.constrained} --classes {params.classes} {params.evidence}"
         " --batch-size {params.batch_size} --shard {wildcards.shard} --shards {params.shards}"
+
+
+# The same questions as to a protein without known relatives.
+use rule generate as generate_without_evidence with:
+    input:
+        model=TRAINED,
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
+        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        manifests=rules.train_model.input.manifests,
+    output:
+        predictions=results(f"without_evidence/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
+    log:
+        results("logs/without_evidence/{data_name}/shard-{shard}.log"),
+    benchmark:
+        results("benchmarks/without_evidence/{data_name}/shard-{shard}.tsv")
+    params:
+        evidence="--without-evidence",
 
 
 rule baselines:
@@ -99,7 +122,8 @@ rule baselines:
 rule score:
     input:
         predictions=[
-            results(f"predictions/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            results(f"{asked}/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            for asked in ASKED
             for name in run.datasets
             for shard in range(run.evaluation.shards)
         ],

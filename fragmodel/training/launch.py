@@ -19,6 +19,7 @@ from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
 from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
+from fragmodel.vocabulary import RELATIVES_FILE
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -45,13 +46,15 @@ def launch(
     code: str,
     anew: bool,
     aligned: Path | None = None,
+    relatives: Path | None = None,
 ) -> None:
     """Train, or go on where an earlier attempt at the very same run stopped.
 
     Checkpoints lie in a folder of ``checkpoints`` that is this run's alone (:func:`own_folder`): a changed setting
     never resumes old weights. The finished model and its log are copied to ``model`` and ``log``. A run that has
     finished there is not repeated, unless ``anew``: its job may have outlived the Snakemake that waited for it.
-    ``aligned`` is a folder of aligned adapters to start from. Raises :class:`UserError` when training fails.
+    ``aligned`` is a folder of aligned adapters to start from; ``relatives`` what evidence is found in, which goes
+    with the model. Raises :class:`UserError` when training fails.
     """
     settings = {
         "encoder": str(encoder),
@@ -70,7 +73,7 @@ def launch(
         settings["aligned"] = [file_digest(path) for path in _weights_of(aligned)]
     folder, finished = own_folder(checkpoints, settings | {"code": code}, anew)
     if finished:
-        collect(folder, model, log)
+        collect(folder, model, log, relatives)
         return
     remove_partial(folder)
     filled = [path for path in valid if _rows(path)]
@@ -90,7 +93,7 @@ def launch(
     command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
     run_program(command, training, folder)
     finish(folder)
-    collect(folder, model, log)
+    collect(folder, model, log, relatives)
 
 
 def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple[Path, bool]:
@@ -276,14 +279,16 @@ def _environment(training: LearningConfig) -> dict[str, str]:
     return environment
 
 
-def collect(folder: Path, model: Path, log: Path) -> None:
-    """Copy the finished model and its log out of the run's folder."""
+def collect(folder: Path, model: Path, log: Path, relatives: Path | None = None) -> None:
+    """Copy the finished model and its log out of the run's folder, and ``relatives`` beside the weights."""
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
         "checkpoint-*", "runs", "log.jsonl", SETTINGS, FINISHED, OWNER, "training_args.bin"
     )
     shutil.copytree(folder, model, ignore=unwanted)
+    if relatives:
+        shutil.copyfile(relatives, model / RELATIVES_FILE)
     shutil.copyfile(folder / "log.jsonl", log)
 
 
