@@ -9,6 +9,7 @@ from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.answer_forms import read_forms, write_forms
 from fragmodel.model.loading import is_merged, load_trained
+from fragmodel.prediction.evidence import carry_relatives
 from fragmodel.prediction.provenance import DATA_FILE, trained_on
 
 
@@ -37,6 +38,7 @@ def merge(model_dir: Path, output: Path) -> None:
             write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
         if forms := read_forms(model_dir):
             write_forms(whole, forms)
+        carry_relatives(model_dir, whole)
         make_shared(whole)
         note_digests(whole)
         whole.replace(output)

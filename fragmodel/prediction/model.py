@@ -15,10 +15,15 @@ from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.parse import OK, parse_spans
+from fragmodel.evidence import find as evidence
+from fragmodel.evidence.block import with_evidence
+from fragmodel.evidence.find import Line
+from fragmodel.evidence.transfer import Asked
 from fragmodel.model.answer_forms import Constraints, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
+from fragmodel.prediction.evidence import Evidence
 from fragmodel.prediction.overlaps import merge, tile
 from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
 from fragmodel.prediction.results import Annotation, Grounding, Reference
@@ -48,6 +53,7 @@ class Answer:
     stopped: bool
     confidence: float | None = None
     places: tuple[float, ...] = ()
+    evidence: tuple[Line, ...] = ()  # what the question said of relatives
 
 
 class FragModel:
@@ -68,8 +74,10 @@ class FragModel:
         stored_dtype: str = "bfloat16",
         bounds: Constraints | None = None,
         data_names: Mapping[str, Sequence[str]] | None = None,
+        relatives: Evidence | None = None,
     ) -> None:
         """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
+        self._evidence = relatives
         self.parts = parts
         self._bounds, self._data_names = bounds, data_names or {}
         self.families = tuple(known_families)
@@ -117,6 +125,7 @@ class FragModel:
             stored_dtype=stored_dtype,
             bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
             data_names=data_names(Path(folder)),
+            relatives=Evidence.of(Path(folder)),
         )
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
@@ -180,12 +189,14 @@ class FragModel:
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers in the order of the questions, which are asked in batches of like length."""
+        lines = self._lines(questions)
         order = sorted(range(len(questions)), key=lambda i: (-len(questions[i].sequence), i))
         answers: dict[int, Answer] = {}
         for first in range(0, len(order), self.batch_size):
             batch = order[first : first + self.batch_size]
             try:
-                answers |= zip(batch, self._answer([questions[i] for i in batch]), strict=True)
+                said = self._answer([questions[i] for i in batch], [lines[i] for i in batch])
+                answers |= zip(batch, said, strict=True)
             except torch.OutOfMemoryError:
                 raise UserError(OUT_OF_MEMORY) from None
         return [answers[i] for i in range(len(questions))]
@@ -241,15 +252,30 @@ class FragModel:
             raise UserError(f"family '{family}' is not known; use one of {', '.join(sorted(allowed))}")
         return family
 
-    def _answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
+    def _lines(self, questions: Sequence[Question]) -> list[list[Line]]:
+        if self._evidence is None:
+            return [[] for _ in questions]
+        return self._evidence.about(
+            [
+                evidence.Question(
+                    "", each.sequence, Asked(each.task, each.family, each.class_name, each.span)
+                )
+                for each in questions
+            ]
+        )
+
+    def _answer(self, questions: Sequence[Question], lines: Sequence[list[Line]]) -> Iterable[Answer]:
         items = []
-        for question, states in zip(questions, self.encode([q.sequence for q in questions]), strict=True):
+        states_of = self.encode([question.sequence for question in questions])
+        for question, states, known in zip(questions, states_of, lines, strict=True):
             turns = conversation(
                 question.task,
                 DATA_NAMES.get(question.family, "fragment"),
                 len(question.sequence),
                 question.class_name,
             )
+            if self._evidence is not None:
+                turns = with_evidence(turns, known)
             items.append(
                 {
                     "sequence": question.sequence,
@@ -266,12 +292,12 @@ class FragModel:
             max_new_tokens=self.max_new_tokens,
             constraints=[self._bound(question) for question in questions],
         )
-        for question, answer in zip(questions, answers, strict=True):
+        for question, answer, known in zip(questions, answers, lines, strict=True):
             sure = confidences(question.task, answer, self.chat)
             # Of places that nothing bound to the window a probability says little.
             places = tuple(sure["place_confidences"] or ()) if self._bounds else ()
             confidence = sure["confidence"] if self._bounds else None
-            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places)
+            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places, tuple(known))
 
     def _bound(self, question: Question) -> Constraint | None:
         if self._bounds is None:

@@ -12,6 +12,7 @@ from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
 from fragmodel.model.loading import check_folder, folder_digest
+from fragmodel.prediction.evidence import as_rows
 from fragmodel.prediction.formats import Row, choose_format, render
 from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
 from fragmodel.prediction.journal import Journal
@@ -79,6 +80,7 @@ class Task:
                 "annotations": kept,
                 "left_out": len(places) - len(kept),
                 "texts": list(found.texts),
+                "evidence": [as_rows(answer.evidence) for answer in answers],
                 "faults": list(found.faults),
             }
         fragments = []
@@ -94,6 +96,7 @@ class Task:
                     "stopped": said.stopped,
                     "confidence": said.confidence,
                     "text": said.text,
+                    "evidence": as_rows(answer.evidence),
                 }
             )
         return row | {"fragments": fragments}
