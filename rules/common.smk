@@ -15,6 +15,7 @@ sys.path.insert(0, REPOSITORY)
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
+from fragmodel.planning.preflight import preflight, refuse_faults
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
 from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
 from fragmodel.workflow.code_digest import code_digest
@@ -28,6 +29,11 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
+    if workflow.is_main_process:
+        # A workflow that uses this one as a module may make the raw files.
+        is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
+        for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
+            print(f"note: {note.subject}: {note.text}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

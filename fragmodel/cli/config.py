@@ -43,11 +43,21 @@ def reference() -> None:
 
 @commands.command()
 def check(path: Annotated[Path, typer.Argument(help="A run's YAML file.")] = Path("config.yaml")) -> None:
-    """Check a configuration file; exit with status 2 when it is not valid."""
-    from fragmodel.config.run import load_config
+    """Check a configuration file, and the models and raw files that it names; exit with status 2 for a fault.
 
-    config = load_config(path)
-    print(f"{path}: valid, {len(config.datasets)} data sets")
+    Paths are looked up in the current folder, as Snakemake does.
+    """
+    from fragmodel.config.run import load_config
+    from fragmodel.planning.preflight import preflight, refuse_faults
+    from fragmodel.vocabulary import told_family
+
+    run = load_config(path)
+    notes = refuse_faults(preflight(run))
+    for name, dataset in run.datasets.items():
+        print(f"{name}: {dataset.family or told_family(name) or 'proteins'}; {', '.join(dataset.tasks)}")
+    for note in notes:
+        print(f"note: {note.subject}: {note.text}")
+    print(f"{path}: valid, {len(run.datasets)} data sets")
 
 
 def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, Any]) -> Iterator[str]:
