@@ -49,6 +49,7 @@ ENCODER_TYPES = (
 DECODER_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
 MODEL_TYPE = "esm2_llama_instruct"  # of the joined model
 SPEC_FILE = "fragmodel.json"  # in a folder of trained weights: how they go together
+RUN_LOCK = ".lock"  # in the folder of a run: the Snakemake at work there holds it
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024

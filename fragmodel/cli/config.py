@@ -18,8 +18,14 @@ _PREAMBLE = """\
 # Configuration
 
 A run is described by one YAML file: `config.yaml`, or another that is named with `snakemake --configfile FILE`, which
-then replaces it. Single keys are set with `--config`, e.g. `snakemake --config seed=2`. The file is checked before
-anything runs; a mistake is shown with the key's path and what is allowed. `fragmodel config check FILE` does only that.
+then replaces it. Single keys are set with `--config`, those of a section in braces: `snakemake --config seed=2
+'training={max_steps: 5}'`; the other keys of the section stay as they are. Snakemake takes no key with a dot, and it
+takes all words after `--configfile` for files: write targets before it, or after `--`, as in
+`snakemake --configfile FILE -- train`.
+
+Before anything runs the settings, the models and raw files that they name are checked, the same by `snakemake -n`, by
+`fragmodel doctor --config FILE` and by `fragmodel config check FILE`, which does only that; a mistake is shown with the
+key's path and what is allowed.
 
 This page is printed by `fragmodel config reference` from `fragmodel/config/`."""
 
