@@ -1,7 +1,6 @@
 """The Python interface: ``FragModel.load(DIR)`` and a method for each thing to ask."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,40 +13,26 @@ from fragmodel.embeddings.extract import check_lengths, resolve_device
 from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
+from fragmodel.evaluation.answers import Sureness
+from fragmodel.evaluation.calibration import Calibration
 from fragmodel.evaluation.parse import OK, parse_spans
 from fragmodel.model.answer_forms import Constraints, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.overlaps import merge, tile
-from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
+from fragmodel.prediction.provenance import (
+    DATA_NAMES,
+    calibration_of,
+    data_names,
+    families,
+    window_length,
+)
+from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question about one window of a protein."""
-
-    task: TaskType
-    sequence: str  # of the window
-    window: Span  # in the protein
-    family: str
-    class_name: str = ""
-    span: Span | None = None  # the fragment, within the window
-    whole: Span | None = None  # the fragment, in the protein
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A generated text, whether the model ended it itself, and how sure it is: of a class, and of each place."""
-
-    text: str
-    stopped: bool
-    confidence: float | None = None
-    places: tuple[float, ...] = ()
 
 
 class FragModel:
@@ -68,8 +53,10 @@ class FragModel:
         stored_dtype: str = "bfloat16",
         bounds: Constraints | None = None,
         data_names: Mapping[str, Sequence[str]] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
+        self.calibration = calibration
         self.parts = parts
         self._bounds, self._data_names = bounds, data_names or {}
         self.families = tuple(known_families)
@@ -117,7 +104,12 @@ class FragModel:
             stored_dtype=stored_dtype,
             bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
             data_names=data_names(Path(folder)),
+            calibration=calibration_of(Path(folder)),
         )
+
+    def calibrates(self, task: TaskType) -> bool:
+        """Whether the confidences of a task's answers are calibrated, rather than the model's own probabilities."""
+        return self.calibration is not None and self.calibration.calibrates(task)
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
         """A description of the fragment ``sequence[span[0]:span[1]]``.
@@ -221,7 +213,12 @@ class FragModel:
                 )
                 for (name, span), confidence in zip(places, sure, strict=True)
             )
-        return Grounding(tuple(merge(by_window.values())), tuple(a.text for a in answers), tuple(faults))
+        return Grounding(
+            tuple(merge(by_window.values())),
+            tuple(a.text for a in answers),
+            tuple(faults),
+            calibrated=bool(questions) and self.calibrates(questions[0].task),
+        )
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """A referring answer with the places that it is about."""
@@ -229,7 +226,8 @@ class FragModel:
         assert span is not None and shown is not None
         shift = question.window.start
         shown = Span(shown.start + shift, shown.end + shift)
-        return Reference(answer.text, span, shown, answer.stopped, answer.confidence)
+        calibrated = answer.confidence is not None and self.calibrates(question.task)
+        return Reference(answer.text, span, shown, answer.stopped, answer.confidence, calibrated)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -267,11 +265,13 @@ class FragModel:
             constraints=[self._bound(question) for question in questions],
         )
         for question, answer in zip(questions, answers, strict=True):
-            sure = confidences(question.task, answer, self.chat)
-            # Of places that nothing bound to the window a probability says little.
-            places = tuple(sure["place_confidences"] or ()) if self._bounds else ()
-            confidence = sure["confidence"] if self._bounds else None
-            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places)
+            sure = Sureness()
+            if self._bounds:  # of places that nothing bound to the window a probability says little
+                stated = confidences(question.task, answer, self.chat)
+                sure = Sureness(stated["confidence"], tuple(stated["place_confidences"] or ()))
+            if self.calibration is not None:
+                sure = self.calibration.applied(question.task, sure)
+            yield Answer(self.chat.decode(answer.tokens), answer.stopped, sure.answer, sure.places)
 
     def _bound(self, question: Question) -> Constraint | None:
         if self._bounds is None:

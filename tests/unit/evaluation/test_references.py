@@ -6,7 +6,8 @@ import pytest
 from small_tables import record, write_records
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.references import read_answers, read_references
+from fragmodel.evaluation.answers import read_answers
+from fragmodel.evaluation.references import read_references
 from fragmodel.evaluation.score import score
 from fragmodel.tables import SCORED, read_rows
 
