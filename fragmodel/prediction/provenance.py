@@ -71,7 +71,7 @@ def calibration_of(model: Path) -> Calibration | None:
     model = Path(model).resolve()
     if (inside := model / CALIBRATION_FILE).is_file():
         return read_calibration(inside)
-    beside = model.parents[1] / CALIBRATION_FILE
+    beside = model.parent.parent / CALIBRATION_FILE
     if not beside.is_file():
         return None
     found = read_calibration(beside)
