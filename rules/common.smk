@@ -4,13 +4,21 @@ import errno
 import json
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# The package beside the Snakefile is the code that runs, here and in every job, whatever else is installed.
-REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
-sys.path.insert(0, REPOSITORY)
+# The package beside the rules is the code that runs, here and in every job, whatever else is installed. Where Snakemake
+# fetched the rules itself, it left the package behind: there the installed one runs.
+REPOSITORY = Path(str(workflow.current_basedir)).parent
+IS_BESIDE = Path(REPOSITORY, "fragmodel").is_dir()
+if IS_BESIDE:
+    sys.path.insert(0, str(REPOSITORY))
+elif not find_spec("fragmodel"):
+    raise WorkflowError(
+        "the package fragmodel is not installed: pip install it from the repository and the version of these rules"
+    )
 
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
@@ -19,9 +27,9 @@ from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, SPLITS, STAN
 from fragmodel.versions import ANSWERS, BASELINES, CALIBRATION, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
-from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, tell_jobs_of_force
+from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, link_package, tell_jobs_of_force
 
-jobs_run_with(sys.executable, REPOSITORY)
+jobs_run_with(sys.executable, str(REPOSITORY) if IS_BESIDE else link_package(Path(".snakemake/package")))
 leave_signals_to_jobs()
 
 try:

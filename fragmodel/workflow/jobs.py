@@ -44,6 +44,12 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
 
 
+def tell(text: str) -> None:
+    """Print a line that a user should see: on standard error, and where a log takes that, on the terminal as well."""
+    for stream in dict.fromkeys([sys.stderr, sys.__stderr__]):
+        print(text, file=stream, flush=True)
+
+
 def jobs_run_with(python: str, folder: str) -> None:
     """Let jobs that are started from here find this ``python`` first, and import their packages from ``folder`` first.
 
@@ -51,6 +57,22 @@ def jobs_run_with(python: str, folder: str) -> None:
     """
     _put_first("PATH", str(Path(python).parent))
     _put_first("PYTHONPATH", folder)
+
+
+def link_package(folder: Path) -> str:
+    """Fill ``folder`` with links to the package that is installed, and to nothing that is installed beside it.
+
+    The Python of a conda environment can import the package from there, and all else from its environment.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    package = Path(__file__).parents[1]
+    for path in package.parent.glob(f"{package.name}*"):
+        link = folder / path.name
+        if not link.is_symlink() or link.readlink() != path:  # jobs that start together all come here
+            part = folder / f".{path.name}.{os.getpid()}"
+            part.symlink_to(path)
+            part.replace(link)
+    return str(folder.absolute())
 
 
 def _put_first(variable: str, folder: str) -> None:
