@@ -62,7 +62,9 @@ rule generate:
 
 # Confidences are calibrated on the validation records, in tasks whose answers have any.
 CALIBRATED = [
-    path for path in records_of(split="valid") if Path(path).parent.name in ("referring_class", *GROUNDING_TASKS)
+    path
+    for path in records_of(split="valid")
+    if Path(path).parent.name in ("referring_class", *GROUNDING_TASKS)
 ]
 CALIBRATES = bool(CALIBRATED and run.evaluation.calibration_records and run.evaluation.split != "valid")
 
