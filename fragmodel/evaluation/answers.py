@@ -29,6 +29,11 @@ class Sureness(NamedTuple):
     places: tuple[float, ...] = ()
     residues: np.ndarray | None = None
 
+    @property
+    def stated(self) -> bool:
+        """Whether it says anything."""
+        return self.answer is not None or bool(self.places) or self.residues is not None
+
 
 @dataclass(slots=True)
 class Answers:
@@ -82,7 +87,7 @@ def read_answers(
             if seconds := _number(row.get("seconds")):
                 answers.seconds[system, key] = seconds
             sure = _sureness(row, references[key], f"{path}: row {number}")
-            if sure != Sureness():
+            if sure.stated:
                 answers.sureness[system, key] = sure
     if not answers.texts:
         raise UserError(f"{', '.join(map(str, paths))}: no predictions")

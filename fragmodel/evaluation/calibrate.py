@@ -32,25 +32,29 @@ def calibrate(
     ``answers`` is a PREDICTIONS table about some of ``records``; ``train`` names the classes that answers may give.
     Data sets count together. Raises :class:`UserError` for what :func:`read_answers` refuses.
     """
-    references = read_references(records)
-    found = read_answers([answers], references)
-    knowledge = read_knowledge(train)
-    texts = found.texts[MODEL]
-    curves = {}
-    for task in TASKS:
-        asked = [reference for key, reference in references.items() if key.task_type == task and key in texts]
-        said = [texts[reference.key] for reference in asked]
-        sure = [found.sureness.get((MODEL, reference.key), Sureness()) for reference in asked]
-        if asked:
-            outcomes = (
-                _of_places(task, asked, said, sure)
-                if task in GROUNDING_TASKS
-                else _of_classes(asked, said, sure, knowledge.classes)
-            )
-            curves[task] = fit(*outcomes)
-    made = Calibration(MODEL, read_metadata(answers)["model_sha256"], curves)
+    made_from = read_metadata(answers)
+    curves = _curves(answers, records, train) if made_from["rows"] else {}
+    made = Calibration(MODEL, made_from["model_sha256"], curves)
     write_text(output, made.as_json())
     return made
+
+
+def _curves(answers: Path, records: Sequence[Path], train: Sequence[Path]) -> dict[TaskType, Curve]:
+    references = read_references(records)
+    found = read_answers([answers], references)
+    known = read_knowledge(train).classes
+    curves = {}
+    for task in TASKS:
+        asked = [key for key in references if key.task_type == task and key in found.texts[MODEL]]
+        answered = (
+            [references[key] for key in asked],
+            [found.texts[MODEL][key] for key in asked],
+            [found.sureness.get((MODEL, key), Sureness()) for key in asked],
+        )
+        if asked:
+            grounding = task in GROUNDING_TASKS
+            curves[task] = fit(*(_of_places(task, *answered) if grounding else _of_classes(*answered, known)))
+    return curves
 
 
 def fit(confidences: np.ndarray, right: np.ndarray) -> Curve:
