@@ -26,8 +26,17 @@ from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
-from fragmodel.vocabulary import DESCRIBING_TASKS, RUN_LOCK, SPLITS, STAND_IN
-from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, RUN_LOCK, SPLITS, STAND_IN
+from fragmodel.versions import (
+    ANSWERS,
+    BASELINES,
+    CALIBRATION,
+    EMBEDDING,
+    SCORES,
+    SEARCH,
+    TRAINING,
+    versions_of,
+)
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, link_package, tell_jobs_of_force

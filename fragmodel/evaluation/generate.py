@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
@@ -38,6 +39,7 @@ def generate(
     batch_size: int = 32,
     shard: int = 0,
     shards: int = 1,
+    at_most: int | None = None,
     device: str = "auto",
 ) -> int:
     """Write a prediction for each record of ``records`` (Parquet, any number of tasks); returns their number.
@@ -47,7 +49,8 @@ def generate(
     relative were known; the answers are then those of another system. Rows come in the order of the records. Without a
     store the encoder runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th batch: since whole
     batches are dealt out, an answer does not depend on the number of shards, and the shards together hold every record
-    once. Raises :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
+    once. ``at_most`` so many records of each data set and task are answered, spread evenly over its file. Raises
+    :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     parts = load_parts(model_dir, with_encoder=store is None or encoder is not None)
@@ -70,7 +73,7 @@ def generate(
     )
     rows: dict[int, dict[str, Any]] = {}
     order = sorted(
-        range(len(dataset)), key=lambda i: len(dataset.records["sequence"][i].as_py()), reverse=True
+        _spread(dataset, at_most), key=lambda i: len(dataset.records["sequence"][i].as_py()), reverse=True
     )
     batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)][shard::shards]
     end = tokenizer.eos_token_id
@@ -101,6 +104,7 @@ def generate(
                 "stopped": answer.stopped,
                 "tokens": len(answer.tokens),
                 **confidences(record.task_type, answer, chat),
+                "residue_scores": None,
                 "seconds": seconds,
             }
     metadata = {
@@ -113,9 +117,26 @@ def generate(
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,
+        "at_most": at_most,
         "environment": versions_of(ANSWERS),
     }
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
+
+
+def _spread(dataset: FragRefDataset, at_most: int | None) -> list[int]:
+    """The numbers of the records to answer, in order."""
+    if at_most is None:
+        return list(range(len(dataset)))
+    places: dict[tuple[str, str], list[int]] = {}
+    columns = (dataset.records[name].to_pylist() for name in ("data_name", "task_type"))
+    for number, key in enumerate(zip(*columns, strict=True)):
+        places.setdefault(key, []).append(number)
+    kept = [
+        numbers[place]
+        for numbers in places.values()
+        for place in np.linspace(0, len(numbers) - 1, min(at_most, len(numbers))).astype(int)
+    ]
+    return sorted(kept)
 
 
 def _check_encoder(model_dir: Path, own: PreTrainedModel | None, encoder: Path) -> None:

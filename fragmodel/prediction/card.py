@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragmodel.errors import UserError
+from fragmodel.evaluation.calibration import TASKS, Calibration
 from fragmodel.evaluation.claims import standings, told
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
@@ -30,6 +31,7 @@ def model_card(
     window: int,
     has_base: bool,
     relatives: bool | None = None,
+    calibration: Calibration | None = None,
 ) -> str:
     """The card as Markdown with the front matter of a hub.
 
@@ -51,6 +53,9 @@ def model_card(
         window=window,
         has_base=has_base,
         relatives=relatives,
+        calibrated={
+            task: calibration.told(task) for task in TASKS if calibration and calibration.calibrates(task)
+        },
         weights_digest=weights_digest,
         encoder=parts["encoder"],
         decoder=parts["decoder"],

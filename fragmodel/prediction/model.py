@@ -13,6 +13,8 @@ from fragmodel.embeddings.extract import check_lengths, resolve_device
 from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
+from fragmodel.evaluation.answers import Sureness
+from fragmodel.evaluation.calibration import Calibration
 from fragmodel.evaluation.parse import OK, parse_spans
 from fragmodel.evidence import find as evidence
 from fragmodel.evidence.block import with_evidence
@@ -24,7 +26,13 @@ from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.evidence import Evidence
 from fragmodel.prediction.overlaps import merge, tile
-from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
+from fragmodel.prediction.provenance import (
+    DATA_NAMES,
+    calibration_of,
+    data_names,
+    families,
+    window_length,
+)
 from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
@@ -51,9 +59,11 @@ class FragModel:
         bounds: Constraints | None = None,
         data_names: Mapping[str, Sequence[str]] | None = None,
         relatives: Evidence | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
         self._evidence = relatives
+        self.calibration = calibration
         self.parts = parts
         self._bounds, self._data_names = bounds, data_names or {}
         self.families = tuple(known_families)
@@ -102,7 +112,12 @@ class FragModel:
             bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
             data_names=data_names(Path(folder)),
             relatives=Evidence.of(Path(folder)),
+            calibration=calibration_of(Path(folder)),
         )
+
+    def calibrates(self, task: TaskType) -> bool:
+        """Whether the confidences of a task's answers are calibrated, rather than the model's own probabilities."""
+        return self.calibration is not None and self.calibration.calibrates(task)
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
         """A description of the fragment ``sequence[span[0]:span[1]]``.
@@ -221,7 +236,12 @@ class FragModel:
                 )
                 for (name, span), confidence in zip(places, sure, strict=True)
             )
-        return Grounding(tuple(merge(by_window.values())), tuple(a.text for a in answers), tuple(faults))
+        return Grounding(
+            tuple(merge(by_window.values())),
+            tuple(a.text for a in answers),
+            tuple(faults),
+            calibrated=bool(questions) and self.calibrates(questions[0].task),
+        )
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
@@ -229,7 +249,8 @@ class FragModel:
         assert span is not None
         shift = question.window.start
         shown = Span(shown.start + shift, shown.end + shift)
-        return Reference(answer.text, span, shown, answer.stopped, answer.confidence)
+        calibrated = answer.confidence is not None and self.calibrates(question.task)
+        return Reference(answer.text, span, shown, answer.stopped, answer.confidence, calibrated)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -282,11 +303,15 @@ class FragModel:
             constraints=[self._bound(question) for question in questions],
         )
         for question, answer, known in zip(questions, answers, lines, strict=True):
-            sure = confidences(question.task, answer, self.chat)
-            # Of places that nothing bound to the window a probability says little.
-            places = tuple(sure["place_confidences"] or ()) if self._bounds else ()
-            confidence = sure["confidence"] if self._bounds else None
-            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places, tuple(known))
+            sure = Sureness()
+            if self._bounds:  # of places that nothing bound to the window a probability says little
+                stated = confidences(question.task, answer, self.chat)
+                sure = Sureness(stated["confidence"], tuple(stated["place_confidences"] or ()))
+            if self.calibration is not None:
+                sure = self.calibration.applied(question.task, sure)
+            yield Answer(
+                self.chat.decode(answer.tokens), answer.stopped, sure.answer, sure.places, tuple(known)
+            )
 
     def _bound(self, question: Question) -> Constraint | None:
         if self._bounds is None:

@@ -1,4 +1,4 @@
-"""What is asked of a model and what it answers, typed."""
+"""What is asked of a model about one window of a protein, and what it answers."""
 
 from dataclasses import dataclass
 

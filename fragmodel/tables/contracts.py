@@ -133,7 +133,7 @@ SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what 
 
 PREDICTIONS = _schema(
     "predictions",
-    3,
+    4,
     _required("system", pa.string()),  # "model" or the name of a baseline
     _required("record_id", pa.string()),
     _required("data_name", pa.string()),
@@ -147,12 +147,14 @@ PREDICTIONS = _schema(
     # How sure the system is: that the class is right, or that there is something to find; null where it does not say.
     pa.field("confidence", pa.float64()),
     pa.field("place_confidences", pa.list_(pa.float64())),  # of each place of the answer, in order
+    # Of each residue of the window, the higher the surer that it is asked for; null where a system has places only.
+    pa.field("residue_scores", pa.list_(pa.float32())),
     maker="rule generate or baselines",
 )
 
 SCORED = _schema(
     "scored",
-    2,
+    3,
     _required("record_id", pa.string()),
     _required("uid", pa.string()),
     _required("data_name", pa.string()),
@@ -164,6 +166,13 @@ SCORED = _schema(
     _required("parse_status", pa.string()),  # "ok", or what was wrong with the answer
     pa.field("predicted_classes", pa.list_(pa.string())),
     pa.field("predicted_spans", SPAN_GROUPS),  # aligned with predicted_classes
+    # As in the predictions, calibrated where there is a calibration of the system and task.
+    pa.field("confidence", pa.float64()),
+    pa.field(
+        "place_confidences", pa.list_(pa.float64())
+    ),  # of all predicted_spans in order, null where unknown
+    # Which of them are right, at IoU 0.5; null where ignored. Null as a whole in tasks without places.
+    pa.field("place_right", pa.list_(pa.bool_())),
     pa.field("seconds", pa.float64()),  # share of its batch's wall time, where the predictions state it
     _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
     maker="rule score",

@@ -38,6 +38,10 @@ def generate(
     batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
     shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
     shards: Annotated[int, typer.Option(min=1, help="Parts among which the batches are dealt.")] = 1,
+    at_most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Records of each data set and task, spread evenly. Default: all."),
+    ] = None,
 ) -> None:
     """Answer records with a trained model."""
     from fragmodel.embeddings.manifest import embedded
@@ -58,7 +62,24 @@ def generate(
             batch_size=batch_size,
             shard=shard,
             shards=shards,
+            at_most=at_most,
         )
+
+
+@app.command(rich_help_panel=PANEL)
+def calibrate(
+    answers: Annotated[Path, typer.Argument(help="The model's answers to validation records.")],
+    records: Annotated[list[Path], typer.Option(help="These records; repeat for several tables.")],
+    output: Annotated[Path, typer.Option(help="The calibration as JSON.")],
+    train: Annotated[
+        list[Path] | None, typer.Option(help="Records of training: the known classes; repeat for several.")
+    ] = None,
+) -> None:
+    """Learn from a model's answers how often it is right when it is so sure."""
+    from fragmodel.evaluation.calibrate import calibrate as run
+
+    for task, curve in run(answers, records, output, train=train or []).curves.items():
+        print(f"{task}: {curve.method}, {curve.right} of {curve.outcomes} right")
 
 
 @app.command(rich_help_panel=PANEL)
