@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.evidence.find import Line, Question, find
+from fragmodel.evidence.find import Line, find
+from fragmodel.evidence.find import Question as AskedAbout
 from fragmodel.evidence.library import Relative, load_library, write_library
+from fragmodel.evidence.transfer import Asked
+from fragmodel.prediction.questions import Question
 from fragmodel.tables import read_metadata
 from fragmodel.vocabulary import RELATIVES_FILE
 
@@ -39,7 +42,10 @@ class Evidence:
     def about(self, questions: Sequence[Question]) -> list[list[Line]]:
         """The evidence of each question, the nearest relative's first, by one search for all of them."""
         found = find(
-            questions,
+            [
+                AskedAbout("", each.sequence, Asked(each.task, each.family, each.class_name, each.span))
+                for each in questions
+            ],
             self._library,
             max_lines=self._max_lines,
             max_e_value=self._max_e_value,

@@ -15,17 +15,14 @@ from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.answers import Sureness
 from fragmodel.evaluation.calibration import Calibration
-from fragmodel.evaluation.parse import OK, parse_spans
-from fragmodel.evidence import find as evidence
 from fragmodel.evidence.block import with_evidence
 from fragmodel.evidence.find import Line
-from fragmodel.evidence.transfer import Asked
 from fragmodel.model.answer_forms import Constraints, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.evidence import Evidence
-from fragmodel.prediction.overlaps import merge, tile
+from fragmodel.prediction.overlaps import tile
 from fragmodel.prediction.provenance import (
     DATA_NAMES,
     calibration_of,
@@ -34,7 +31,8 @@ from fragmodel.prediction.provenance import (
     window_length,
 )
 from fragmodel.prediction.questions import Answer, Question
-from fragmodel.prediction.results import Annotation, Grounding, Reference
+from fragmodel.prediction.reading import grounding, reference
+from fragmodel.prediction.results import Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
@@ -193,7 +191,7 @@ class FragModel:
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers in the order of the questions, which are asked in batches of like length."""
-        lines = self._lines(questions)
+        lines = self._evidence.about(questions) if self._evidence else [[] for _ in questions]
         order = sorted(range(len(questions)), key=lambda i: (-len(questions[i].sequence), i))
         answers: dict[int, Answer] = {}
         for first in range(0, len(order), self.batch_size):
@@ -217,40 +215,13 @@ class FragModel:
         return [states[sequence] for sequence in sequences]
 
     def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
-        """Read the answers about one protein's windows and merge what they say (:func:`merge`)."""
-        by_window: dict[Span, list[Annotation]] = {}
-        faults = []
-        for question, answer in zip(questions, answers, strict=True):
-            parsed = parse_spans(answer.text, len(question.sequence))
-            if parsed.status != OK:
-                faults.append(parsed.status)
-            shift = question.window.start
-            places = [(name, span) for name, spans in parsed.groups for span in spans]
-            sure = answer.places if len(answer.places) == len(places) else [None] * len(places)
-            by_window.setdefault(question.window, []).extend(
-                Annotation(
-                    question.class_name or name,
-                    Span(span.start + shift, span.end + shift),
-                    question.family,
-                    confidence,
-                )
-                for (name, span), confidence in zip(places, sure, strict=True)
-            )
-        return Grounding(
-            tuple(merge(by_window.values())),
-            tuple(a.text for a in answers),
-            tuple(faults),
-            calibrated=bool(questions) and self.calibrates(questions[0].task),
-        )
+        """Read the answers about one protein's windows and merge what they say."""
+        calibrated = bool(questions) and self.calibrates(questions[0].task)
+        return grounding(questions, answers, calibrated=calibrated)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
-        span, shown = question.whole, question.span or Span(0, question.window.length)
-        assert span is not None
-        shift = question.window.start
-        shown = Span(shown.start + shift, shown.end + shift)
-        calibrated = answer.confidence is not None and self.calibrates(question.task)
-        return Reference(answer.text, span, shown, answer.stopped, answer.confidence, calibrated)
+        return reference(question, answer, calibrated=self.calibrates(question.task))
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -261,18 +232,6 @@ class FragModel:
         if family not in allowed:
             raise UserError(f"family '{family}' is not known; use one of {', '.join(sorted(allowed))}")
         return family
-
-    def _lines(self, questions: Sequence[Question]) -> list[list[Line]]:
-        if self._evidence is None:
-            return [[] for _ in questions]
-        return self._evidence.about(
-            [
-                evidence.Question(
-                    "", each.sequence, Asked(each.task, each.family, each.class_name, each.span)
-                )
-                for each in questions
-            ]
-        )
 
     def _answer(self, questions: Sequence[Question], lines: Sequence[list[Line]]) -> Iterable[Answer]:
         items = []
