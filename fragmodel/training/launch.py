@@ -18,7 +18,7 @@ from fragmodel.files import file_digest, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
-from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
+from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, TRAINING, hardware, versions_of
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -117,10 +117,10 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
 
 
 def _note_environment(folder: Path) -> None:
-    """Add the versions that train from here on to those of the attempts before."""
+    """Add the versions, and the machine, that train from here on to those of the attempts before."""
     path = folder / ENVIRONMENT_FILE
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    if (here := versions_of(TRAINING)) not in noted:
+    if (here := {**versions_of(TRAINING), HARDWARE: hardware()}) not in noted:
         write_text(path, json.dumps([*noted, here], indent=2))
 
 
