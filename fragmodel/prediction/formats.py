@@ -2,8 +2,8 @@
 
 A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, class_ids, family, start, end) with
 ``none`` (class, family), ``texts`` and ``faults``, or ``fragments`` (referring: name, start, end, shown_start,
-shown_end, stopped, text, class_ids). Its positions, like those of JSON Lines and BED, are 0-based and half-open; GFF3
-and TSV count from 1 and include the end.
+shown_end, stopped, text, class_ids; `function` has the whole protein in the place of a fragment). Its positions, like
+those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
 """
 
 import json

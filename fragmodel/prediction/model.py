@@ -113,6 +113,11 @@ class FragModel:
         """The class of the fragment; arguments as for :meth:`describe`."""
         return self._refer("referring_class", sequence, span, family)
 
+    def function(self, sequence: str) -> Reference:
+        """What the protein does, in words; ``shown`` is the window that the model saw of it."""
+        question = self.function_question(sequence)
+        return self.refer(question, self.answer([question])[0])
+
     def locate(self, sequence: str, class_name: str) -> Grounding:
         """Every place of ``class_name`` in the protein."""
         questions = self.grounding_questions(sequence, "grounding_single", names=[class_name])
@@ -143,6 +148,14 @@ class FragModel:
             span=clip(span, window),
             whole=span,
         )
+
+    def function_question(self, sequence: str, *, uid: str = "") -> Question:
+        """The question about a protein as a whole, of which a window stands for a long one, as in training."""
+        sequence = _checked(sequence)
+        length = len(sequence)
+        window = window_for(Span(length // 2, length // 2 + 1), length, self.window, uid=uid, seed=1)
+        shown = sequence[window.start : window.end]
+        return Question("function", shown, window, "fragment", whole=Span(0, length))
 
     def grounding_questions(
         self, sequence: str, task: TaskType, *, names: Sequence[str] = (), kinds: Sequence[str] | None = None
@@ -188,7 +201,7 @@ class FragModel:
         return read_places(questions, answers, self.class_ids)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
-        """A referring answer with the places that it is about."""
+        """An answer in words with the fragment, or the protein, that it is about."""
         return read_reference(question, answer, self.class_ids)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:

@@ -1,4 +1,4 @@
-"""What a model is asked about a protein, and what it answers."""
+"""What is asked of a model and what it answers, typed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Question:
     family: str
     class_name: str = ""
     span: Span | None = None  # the fragment, within the window
-    whole: Span | None = None  # the fragment, in the protein
+    whole: Span | None = None  # the fragment, or the protein of which the function is asked, in the protein
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ def read_places(questions: Sequence[Question], answers: Sequence[Answer], class_
 
 
 def read_reference(question: Question, answer: Answer, class_ids: ClassIds) -> Reference:
-    """A referring answer with the places that it is about."""
-    span, shown = question.whole, question.span
-    assert span is not None and shown is not None
+    """An answer in words with the fragment, or the protein, that it is about."""
+    span, shown = question.whole, question.span or Span(0, question.window.length)
+    assert span is not None
     shift = question.window.start
     shown = Span(shown.start + shift, shown.end + shift)
     ids = class_ids.of(answer.text, question.family) if question.task == "referring_class" else ()
