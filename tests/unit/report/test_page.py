@@ -202,7 +202,7 @@ def test_time_and_memory_of_each_stage_and_where_it_was_made(tmp_path, run):
         "Scored on 2026-11-30 (UTC). Trained on 2 cores of a processor. The code is that of commit abc123"
         in words
     )
-    assert "Training 1 1\u202fh 02\u202fmin 2\u202f048 MB" in words
+    assert "Training 1 1 h 02 min 2 048 MB" in words  # thin spaces, as all others
     assert (
         tmp_path / "t/stages.csv"
     ).read_text() == "stage,jobs,seconds,megabytes\ntraining,1,3725.0,2048.5\n"
