@@ -89,7 +89,7 @@ def launch(
         "resume_from_checkpoint": True if last_step(folder) else None,
     }
     command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
-    with held(folder.with_suffix(".lock"), f"{folder}: is being trained"):
+    with held(folder / ".lock", f"{folder}: is being trained"):
         run_program(command, training, folder)
     finish(folder)
     collect(folder, model, log)
@@ -283,7 +283,7 @@ def collect(folder: Path, model: Path, log: Path) -> None:
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
-        "checkpoint-*", "runs", "log.jsonl", SETTINGS, FINISHED, OWNER, "training_args.bin"
+        "checkpoint-*", "runs", "log.jsonl", ".*", SETTINGS, FINISHED, OWNER, "training_args.bin"
     )
     shutil.copytree(folder, model, ignore=unwanted)
     shutil.copyfile(folder / "log.jsonl", log)
