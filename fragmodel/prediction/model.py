@@ -17,10 +17,11 @@ from fragmodel.evaluation.answers import Sureness
 from fragmodel.evaluation.calibration import Calibration
 from fragmodel.evidence.block import with_evidence
 from fragmodel.evidence.find import Line
-from fragmodel.model.answer_forms import Constraints, read_forms
+from fragmodel.model.answer_forms import Constraints, Forms, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
+from fragmodel.prediction.class_ids import ClassIds
 from fragmodel.prediction.evidence import Evidence
 from fragmodel.prediction.overlaps import tile
 from fragmodel.prediction.provenance import (
@@ -31,7 +32,7 @@ from fragmodel.prediction.provenance import (
     window_length,
 )
 from fragmodel.prediction.questions import Answer, Question
-from fragmodel.prediction.reading import grounding, reference
+from fragmodel.prediction.reading import read_places, read_reference
 from fragmodel.prediction.results import Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
@@ -54,16 +55,19 @@ class FragModel:
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
-        bounds: Constraints | None = None,
+        forms: Forms | None = None,
+        constrained: bool = True,
         data_names: Mapping[str, Sequence[str]] | None = None,
         relatives: Evidence | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
+        """``forms`` are what the model has learnt to answer, by the ``data_names`` of each family."""
         self._evidence = relatives
         self.calibration = calibration
         self.parts = parts
-        self._bounds, self._data_names = bounds, data_names or {}
+        self._bounds = Constraints(parts.tokenizer, forms or {}) if constrained else None
+        self._data_names = data_names or {}
+        self.class_ids = ClassIds(forms or {}, self._data_names)
         self.families = tuple(known_families)
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
@@ -107,7 +111,8 @@ class FragModel:
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             stored_dtype=stored_dtype,
-            bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
+            forms=read_forms(Path(folder)),
+            constrained=constrained,
             data_names=data_names(Path(folder)),
             relatives=Evidence.of(Path(folder)),
             calibration=calibration_of(Path(folder)),
@@ -215,13 +220,14 @@ class FragModel:
         return [states[sequence] for sequence in sequences]
 
     def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
-        """Read the answers about one protein's windows and merge what they say."""
+        """What the answers about one protein's windows say."""
         calibrated = bool(questions) and self.calibrates(questions[0].task)
-        return grounding(questions, answers, calibrated=calibrated)
+        return read_places(questions, answers, self.class_ids, calibrated=calibrated)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
-        return reference(question, answer, calibrated=self.calibrates(question.task))
+        calibrated = self.calibrates(question.task)
+        return read_reference(question, answer, self.class_ids, calibrated=calibrated)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)

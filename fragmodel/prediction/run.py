@@ -73,6 +73,7 @@ class Task:
                     "start": a.span.start,
                     "end": a.span.end,
                     "confidence": a.confidence,
+                    "class_ids": list(a.class_ids),
                 }
                 for a in found.annotations
             ]
@@ -81,6 +82,10 @@ class Task:
                 "annotations": kept,
                 "calibrated": found.calibrated,
                 "left_out": len(places) - len(kept),
+                "none": [
+                    {"class": a.class_name, "family": a.family, "confidence": a.confidence}
+                    for a in found.absences
+                ],
                 "texts": list(found.texts),
                 "evidence": [as_rows(answer.evidence) for answer in answers],
                 "faults": list(found.faults),
@@ -97,6 +102,7 @@ class Task:
                     "shown_end": said.shown.end,
                     "stopped": said.stopped,
                     "confidence": said.confidence,
+                    "class_ids": list(said.class_ids),
                     "text": said.text,
                     "evidence": as_rows(answer.evidence),
                 }
