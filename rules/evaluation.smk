@@ -6,6 +6,7 @@ TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train
 
 
 ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in paths]
+ANNOTATED_BY = [name for name, paths in run.evaluation.annotations.items() for _ in paths]
 
 
 rule generate:
@@ -14,7 +15,8 @@ rule generate:
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
-        manifests=rules.train_model.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
     output:
         predictions=results(f"predictions/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
     log:
@@ -29,7 +31,7 @@ rule generate:
         mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
         runtime=minutes(480),
     params:
-        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        store=store_option,
         manifests=option_of("--manifest", "manifests"),
         packages=packages(ANSWERS),
         contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
@@ -59,7 +61,8 @@ rule baselines:
     input:
         train=lambda wildcards: records_of(wildcards.data_name, "train"),
         test=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
-        manifests=rules.train_model.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
         annotations=unchanging(ANNOTATIONS),
     output:
         predictions=results("baselines/{data_name}.parquet"),
@@ -71,19 +74,18 @@ rule baselines:
         "../environment.yaml"
     threads: CORES // 2  # the data sets beside each other are busier than one alone
     resources:
-        mem_mb=memory(2500, factor=120),
+        mem_mb=memory(2500, factor=120, of=["train", "test", "manifests", "annotations"]),
         runtime=minutes(240),
     params:
         packages=packages(BASELINES),
         names=option("--name", *run.evaluation.baselines),
-        annotations=option(
-            "--annotations",
-            *(f"{name}={path}" for name, paths in run.evaluation.annotations.items() for path in paths),
+        annotations=lambda wildcards, input: option(
+            "--annotations", *map("{}={}".format, ANNOTATED_BY, as_list(input.get("annotations", [])))
         ),
         contents=contents.of(ANNOTATIONS),
         train=option_of("--train", "train"),
         test=option_of("--test", "test"),
-        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        store=store_option,
         manifests=option_of("--manifest", "manifests"),
         seed=run.seed,
         code=code_digest(

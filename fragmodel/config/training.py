@@ -127,6 +127,8 @@ mean `score` of its answers to `probe_records` (each task by the metric that dec
     """Validation records of each validation, spread evenly over all; 0: all of them."""
     log_steps: Positive = 5
     """Steps between log entries."""
+    report_to: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
+    """Trackers that get the log entries while training runs; `[]` for none."""
     probe_records: Annotated[int, Field(ge=0)] = 8
     """Validation records that are answered at each checkpoint; the report draws how many answers have their form, and \
 their score. For `select: score` take 50 or more: of few, chance decides."""

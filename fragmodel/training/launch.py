@@ -58,7 +58,7 @@ def launch(
         "decoder": str(decoder),
         "adapter": adapter.model_dump(),
         "lora": lora.model_dump(),
-        "training": training.model_dump(),
+        "training": training.model_dump(exclude={"report_to"}),  # who watches changes no model
         "weights": list(weights),
         "fingerprint": fingerprint,
         "seed": seed,
@@ -210,6 +210,7 @@ def _arguments(
         "save_total_limit": training.keep_checkpoints,
         **(_validation(training) if evaluate else {"eval_strategy": "no"}),
         "logging_steps": training.log_steps,
+        "report_to": training.report_to or "none",
         "max_text_tokens": training.max_text_tokens,
         "seed": seed,
     }
