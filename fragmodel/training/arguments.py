@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from transformers import HfArgumentParser, TrainingArguments
@@ -45,6 +46,9 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
 def check_trackers(names: Sequence[str]) -> None:
     """Raise :class:`UserError` for a tracker that transformers does not know, or whose package is not installed."""
     for name in names:
+        # Asked here: transformers' object for mlflow, made in vain, ends with a traceback of its own.
+        if name in ("tensorboard", "wandb", "mlflow") and find_spec(name) is None:
+            raise UserError(f"--report_to {name} needs a package that is not installed: pip install {name}")
         try:
             for kind in get_reporting_integration_callbacks([name]):
                 kind()
