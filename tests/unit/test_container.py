@@ -69,9 +69,9 @@ def test_the_default_command_works_in_an_empty_folder(tmp_path):
         result = subprocess.run(
             [shell, option, script], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
-        assert result.returncode == 0, result.stderr[-2000:]
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
         assert "train_model" in result.stdout
         config = tmp_path / "config/config.yaml"
         assert config.is_file() and not config.is_symlink()
-        config.write_text(config.read_text().replace("VenusX_Evo", "VenusX_Own_Evo"))
+        config.write_text(config.read_text().replace("VenusX_Evo:", "VenusX_Own_Evo:"))
     assert "ingest_VenusX_Own_Evo" in result.stdout
