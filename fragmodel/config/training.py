@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fragmodel.config.section import Fraction, Positive, Section
-from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS
+from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS, LORA_STARTS
 
 
 class LearningConfig(Section):
@@ -73,7 +73,7 @@ class LoraConfig(Section):
     """DoRA: the update turns each row of a weight, and a trained factor gives its size. Slower."""
     use_rslora: bool = False
     """rsLoRA: the update is multiplied by alpha / √rank."""
-    init_lora_weights: str = "default"
+    init_lora_weights: Annotated[str, Field(json_schema_extra={"pattern": f"^({LORA_STARTS})$"})] = "default"
     """How the update begins: `default`, `gaussian` and `orthogonal` as no change; `pissa`, `pissa_niter_N` (N rounds \
 of a fast approximation) and `olora` as a part of the weights that is taken out of them. What is saved of these is \
 LoRA of twice the rank on the weights as they were."""
