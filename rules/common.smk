@@ -27,8 +27,17 @@ from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
-from fragmodel.vocabulary import DESCRIBING_TASKS, RUN_LOCK, SPLITS, STAND_IN
-from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, RUN_LOCK, SPLITS, STAND_IN
+from fragmodel.versions import (
+    ANSWERS,
+    BASELINES,
+    CALIBRATION,
+    EMBEDDING,
+    SCORES,
+    SEARCH,
+    TRAINING,
+    versions_of,
+)
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, link_package, tell_jobs_of_force
@@ -78,6 +87,8 @@ if force := workflow.dag_settings:
     }
     tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
 STORE = run.embeddings.mode == "store"
+# Splits whose questions the model is asked.
+WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
@@ -113,6 +124,11 @@ def records_of(data_name=None, split=None, table="data"):
         for each in SPLITS
         if split in (None, each)
     ]
+
+
+def questions_of(data_name=None, split=None):
+    """Records as the model is asked them: with evidence, where the run has any."""
+    return records_of(data_name, split, table="questions" if run.evidence.enabled else "data")
 
 
 def describing(split=None):

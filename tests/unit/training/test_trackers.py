@@ -11,8 +11,9 @@ from tiny_models import TinyModels
 
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
-from fragmodel.training import launch, loop, trainer
+from fragmodel.training import loop, trainer
 from fragmodel.training.flags import INSTRUCT, TRAINER
+from fragmodel.training.program_arguments import as_flags, program_arguments
 from fragmodel.training.setup import prepare
 
 
@@ -46,6 +47,6 @@ def test_an_unknown_tracker_is_told_with_those_there_are(tiny: TinyModels, tmp_p
 )
 def test_the_workflow_hands_them_on(trackers, words) -> None:
     training = TrainingConfig(report_to=trackers)
-    flags = launch._as_flags(launch._arguments(AdapterConfig(), LoraConfig(), training, 1, False))
+    flags = as_flags(program_arguments(AdapterConfig(), LoraConfig(), training, 1, False))
     at = flags.index("--report_to")
     assert flags[at + 1 : at + 1 + len(words)] == words and flags[at + 1 + len(words)].startswith("--")
