@@ -4,6 +4,7 @@ import errno
 import json
 import shlex
 import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,7 +24,9 @@ elif not find_spec("fragmodel"):
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, SPLITS, STAND_IN
+from fragmodel.files import held
+from fragmodel.planning.preflight import preflight, refuse_faults
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, RUN_LOCK, SPLITS, STAND_IN
 from fragmodel.versions import (
     ANSWERS,
     BASELINES,
@@ -45,10 +48,28 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
+    if workflow.is_main_process:
+        # A workflow that uses this one as a module may make the raw files.
+        is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
+        for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
+            print(f"note: {note.subject}: {note.text}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = run.results
+at_work = ExitStack()
+
+
+onstart:
+    # Snakemake deletes the locks of all runs in a folder when one of them ends.
+    try:
+        at_work.enter_context(
+            held(f"{RESULTS}/{RUN_LOCK}", f"{RESULTS}: a run is at work in this folder,")
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 contents = Contents(Path(RESULTS, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}

@@ -21,6 +21,7 @@ from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.overlaps import merge, tile
+<<<<<<< HEAD
 from fragmodel.prediction.provenance import (
     DATA_NAMES,
     calibration_of,
@@ -28,6 +29,9 @@ from fragmodel.prediction.provenance import (
     families,
     window_length,
 )
+=======
+from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
+>>>>>>> main
 from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
@@ -123,6 +127,11 @@ class FragModel:
         """The class of the fragment; arguments as for :meth:`describe`."""
         return self._refer("referring_class", sequence, span, family)
 
+    def function(self, sequence: str) -> Reference:
+        """What the protein does, in words; ``shown`` is the window that the model saw of it."""
+        question = self.function_question(sequence)
+        return self.refer(question, self.answer([question])[0])
+
     def locate(self, sequence: str, class_name: str) -> Grounding:
         """Every place of ``class_name`` in the protein."""
         questions = self.grounding_questions(sequence, "grounding_single", names=[class_name])
@@ -153,6 +162,14 @@ class FragModel:
             span=clip(span, window),
             whole=span,
         )
+
+    def function_question(self, sequence: str, *, uid: str = "") -> Question:
+        """The question about a protein as a whole, of which a window stands for a long one, as in training."""
+        sequence = _checked(sequence)
+        length = len(sequence)
+        window = window_for(Span(length // 2, length // 2 + 1), length, self.window, uid=uid, seed=1)
+        shown = sequence[window.start : window.end]
+        return Question("function", shown, window, "fragment", whole=Span(0, length))
 
     def grounding_questions(
         self, sequence: str, task: TaskType, *, names: Sequence[str] = (), kinds: Sequence[str] | None = None
@@ -221,9 +238,9 @@ class FragModel:
         )
 
     def refer(self, question: Question, answer: Answer) -> Reference:
-        """A referring answer with the places that it is about."""
-        span, shown = question.whole, question.span
-        assert span is not None and shown is not None
+        """An answer in words with the fragment, or the protein, that it is about."""
+        span, shown = question.whole, question.span or Span(0, question.window.length)
+        assert span is not None
         shift = question.window.start
         shown = Span(shown.start + shift, shown.end + shift)
         calibrated = answer.confidence is not None and self.calibrates(question.task)
