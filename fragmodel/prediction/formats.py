@@ -1,16 +1,9 @@
 """Results as lines of GFF3, BED, TSV or JSON Lines, each with its own coordinates.
 
-<<<<<<< HEAD
 A row is a protein: ``id``, ``length``, ``calibrated`` (the confidences) and either ``annotations`` (grounding: class,
 family, start, end) with ``texts`` and ``faults``, or ``fragments`` (referring: name, start, end, shown_start,
-shown_end, stopped, text). Its positions, like those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV
-count from 1 and include the end.
-=======
-A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, family, start, end) with ``texts``
-and ``faults``, or ``fragments`` (referring: name, start, end, shown_start, shown_end, stopped, text; `function` has the
-whole protein in the place of a fragment). Its positions,
-like those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
->>>>>>> main
+shown_end, stopped, text; `function` has the whole protein in the place of a fragment). Its positions, like those of
+JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
 """
 
 import json

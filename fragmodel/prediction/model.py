@@ -21,7 +21,6 @@ from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.overlaps import merge, tile
-<<<<<<< HEAD
 from fragmodel.prediction.provenance import (
     DATA_NAMES,
     calibration_of,
@@ -29,9 +28,6 @@ from fragmodel.prediction.provenance import (
     families,
     window_length,
 )
-=======
-from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
->>>>>>> main
 from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What is asked of the model about one window of a protein, and what it answers."""
-=======
 """What is asked of a model and what it answers, typed."""
->>>>>>> main
 
 from dataclasses import dataclass
 
@@ -19,11 +15,7 @@ class Question:
     family: str
     class_name: str = ""
     span: Span | None = None  # the fragment, within the window
-<<<<<<< HEAD
-    whole: Span | None = None  # the fragment, in the protein
-=======
     whole: Span | None = None  # the fragment, or the protein of which the function is asked, in the protein
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True)
