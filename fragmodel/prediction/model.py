@@ -15,12 +15,12 @@ from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
 from fragmodel.evaluation.answers import Sureness
 from fragmodel.evaluation.calibration import Calibration
-from fragmodel.evaluation.parse import OK, parse_spans
-from fragmodel.model.answer_forms import Constraints, read_forms
+from fragmodel.model.answer_forms import Constraints, Forms, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
-from fragmodel.prediction.overlaps import merge, tile
+from fragmodel.prediction.class_ids import ClassIds
+from fragmodel.prediction.overlaps import tile
 from fragmodel.prediction.provenance import (
     DATA_NAMES,
     calibration_of,
@@ -29,7 +29,8 @@ from fragmodel.prediction.provenance import (
     window_length,
 )
 from fragmodel.prediction.questions import Answer, Question
-from fragmodel.prediction.results import Annotation, Grounding, Reference
+from fragmodel.prediction.reading import read_places, read_reference
+from fragmodel.prediction.results import Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
@@ -51,14 +52,17 @@ class FragModel:
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
-        bounds: Constraints | None = None,
+        forms: Forms | None = None,
+        constrained: bool = True,
         data_names: Mapping[str, Sequence[str]] | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
-        self.calibration = calibration
+        """``forms`` are what the model has learnt to answer, by the ``data_names`` of each family."""
+        self._calibration = calibration
         self.parts = parts
-        self._bounds, self._data_names = bounds, data_names or {}
+        self._bounds = Constraints(parts.tokenizer, forms or {}) if constrained else None
+        self._data_names = data_names or {}
+        self.class_ids = ClassIds(forms or {}, self._data_names)
         self.families = tuple(known_families)
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
@@ -102,14 +106,11 @@ class FragModel:
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             stored_dtype=stored_dtype,
-            bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
+            forms=read_forms(Path(folder)),
+            constrained=constrained,
             data_names=data_names(Path(folder)),
             calibration=calibration_of(Path(folder)),
         )
-
-    def calibrates(self, task: TaskType) -> bool:
-        """Whether the confidences of a task's answers are calibrated, rather than the model's own probabilities."""
-        return self.calibration is not None and self.calibration.calibrates(task)
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
         """A description of the fragment ``sequence[span[0]:span[1]]``.
@@ -207,40 +208,12 @@ class FragModel:
         return [states[sequence] for sequence in sequences]
 
     def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
-        """Read the answers about one protein's windows and merge what they say (:func:`merge`)."""
-        by_window: dict[Span, list[Annotation]] = {}
-        faults = []
-        for question, answer in zip(questions, answers, strict=True):
-            parsed = parse_spans(answer.text, len(question.sequence))
-            if parsed.status != OK:
-                faults.append(parsed.status)
-            shift = question.window.start
-            places = [(name, span) for name, spans in parsed.groups for span in spans]
-            sure = answer.places if len(answer.places) == len(places) else [None] * len(places)
-            by_window.setdefault(question.window, []).extend(
-                Annotation(
-                    question.class_name or name,
-                    Span(span.start + shift, span.end + shift),
-                    question.family,
-                    confidence,
-                )
-                for (name, span), confidence in zip(places, sure, strict=True)
-            )
-        return Grounding(
-            tuple(merge(by_window.values())),
-            tuple(a.text for a in answers),
-            tuple(faults),
-            calibrated=bool(questions) and self.calibrates(questions[0].task),
-        )
+        """What the answers about one protein's windows say."""
+        return read_places(questions, answers, self.class_ids)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
-        span, shown = question.whole, question.span or Span(0, question.window.length)
-        assert span is not None
-        shift = question.window.start
-        shown = Span(shown.start + shift, shown.end + shift)
-        calibrated = answer.confidence is not None and self.calibrates(question.task)
-        return Reference(answer.text, span, shown, answer.stopped, answer.confidence, calibrated)
+        return read_reference(question, answer, self.class_ids)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -278,13 +251,15 @@ class FragModel:
             constraints=[self._bound(question) for question in questions],
         )
         for question, answer in zip(questions, answers, strict=True):
-            sure = Sureness()
+            sure, calibrated = Sureness(), False
             if self._bounds:  # of places that nothing bound to the window a probability says little
                 stated = confidences(question.task, answer, self.chat)
                 sure = Sureness(stated["confidence"], tuple(stated["place_confidences"] or ()))
-            if self.calibration is not None:
-                sure = self.calibration.applied(question.task, sure)
-            yield Answer(self.chat.decode(answer.tokens), answer.stopped, sure.answer, sure.places)
+            if self._calibration is not None:
+                sure = self._calibration.applied(question.task, sure)
+                calibrated = self._calibration.calibrates(question.task)
+            text = self.chat.decode(answer.tokens)
+            yield Answer(text, answer.stopped, sure.answer, sure.places, calibrated)
 
     def _bound(self, question: Question) -> Constraint | None:
         if self._bounds is None:

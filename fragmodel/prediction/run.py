@@ -72,6 +72,7 @@ class Task:
                     "start": a.span.start,
                     "end": a.span.end,
                     "confidence": a.confidence,
+                    "class_ids": list(a.class_ids),
                 }
                 for a in found.annotations
             ]
@@ -80,6 +81,10 @@ class Task:
                 "annotations": kept,
                 "calibrated": found.calibrated,
                 "left_out": len(places) - len(kept),
+                "none": [
+                    {"class": a.class_name, "family": a.family, "confidence": a.confidence}
+                    for a in found.absences
+                ],
                 "texts": list(found.texts),
                 "faults": list(found.faults),
             }
@@ -95,10 +100,12 @@ class Task:
                     "shown_end": said.shown.end,
                     "stopped": said.stopped,
                     "confidence": said.confidence,
+                    "calibrated": said.calibrated,
+                    "class_ids": list(said.class_ids),
                     "text": said.text,
                 }
             )
-        return row | {"fragments": fragments, "calibrated": model.calibrates(self.task)}
+        return row | {"fragments": fragments}
 
     def _of(self, protein: FastaRecord) -> list[NamedSpan]:
         if self.task == "function":
