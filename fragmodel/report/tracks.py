@@ -36,8 +36,8 @@ def tracks(
 ) -> list[Track]:
     """A track for each class; ``groups`` hold spans within a window that begins at residue ``start`` of ``whole``.
 
-    ``class_ids`` are by class name as :func:`fragmodel.evaluation.parse.normalise` leaves it, ``sure`` is the confidence
-    of each span, where stated.
+    ``class_ids`` are by class name as :func:`fragmodel.evaluation.parse.normalise` leaves it, ``sure`` is the
+    confidence of each span, where stated.
     """
     left = iter(sure)
     return [
