@@ -49,7 +49,7 @@ try:
         refuse_duplicates(Path(path))
     run = parse_config(config)
     if workflow.is_main_process:
-        # A workflow that uses this one as a module may make the raw files.
+        # A workflow that uses this one as a module may make the input files.
         is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
         for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
             print(f"note: {note.subject}: {note.text}", file=sys.stderr)
@@ -79,6 +79,8 @@ if force := workflow.dag_settings:
     }
     tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
 STORE = run.embeddings.mode == "store"
+# Splits whose questions the model is asked.
+WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
@@ -108,6 +110,11 @@ def records_of(data_name=None, split=None, table="data"):
         for each in SPLITS
         if split in (None, each)
     ]
+
+
+def questions_of(data_name=None, split=None):
+    """Records as the model is asked them: with evidence, where the run has any."""
+    return records_of(data_name, split, table="questions" if run.evidence.enabled else "data")
 
 
 def describing(split=None):

@@ -5,6 +5,10 @@
 TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
+# How the model is asked: with all that its questions have, and where they have evidence, without it.
+ASKED = ["predictions"] + ["without_evidence"] * (run.evidence.enabled and run.evidence.compare)
+
+
 ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in paths]
 
 
@@ -36,7 +40,7 @@ rule generate:
         model=TRAINED,
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
-        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        records=lambda wildcards: questions_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
     output:
         predictions=results(f"predictions/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
@@ -53,17 +57,18 @@ rule generate:
         runtime=minutes(480),
     params:
         **ANSWERING,
+        evidence="",
         shards=run.evaluation.shards,
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
-        " {params.store} {params.manifests} {params.check_encoder} {params.settings}"
+        " {params.store} {params.manifests} {params.check_encoder} {params.settings} {params.evidence}"
         " --shard {wildcards.shard} --shards {params.shards}"
 
 
 # Confidences are calibrated on the validation records, in tasks whose answers have any.
 CALIBRATED = [
     path
-    for path in records_of(split="valid")
+    for path in questions_of(split="valid")
     if Path(path).parent.name in ("referring_class", *GROUNDING_TASKS)
 ]
 CALIBRATES = bool(CALIBRATED and run.evaluation.calibration_records and run.evaluation.split != "valid")
@@ -126,6 +131,26 @@ rule calibrate:
         " --output {output.calibration:q}"
 
 
+# The same questions as to a protein without known relatives.
+use rule generate as generate_without_evidence with:
+    input:
+        model=TRAINED,
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
+        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        manifests=rules.train_model.input.manifests,
+    output:
+        predictions=results(
+            f"without_evidence/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"
+        ),
+    log:
+        results("logs/without_evidence/{data_name}/shard-{shard}.log"),
+    benchmark:
+        results("benchmarks/without_evidence/{data_name}/shard-{shard}.tsv")
+    params:
+        evidence="--without-evidence",
+
+
 rule baselines:
     input:
         train=lambda wildcards: records_of(wildcards.data_name, "train"),
@@ -170,7 +195,8 @@ rule baselines:
 rule score:
     input:
         predictions=[
-            results(f"predictions/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            results(f"{asked}/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            for asked in ASKED
             for name in run.datasets
             for shard in range(run.evaluation.shards)
         ],

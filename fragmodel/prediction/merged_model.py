@@ -10,6 +10,7 @@ from fragmodel.evaluation.calibration import CALIBRATION_FILE
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.answer_forms import read_forms, write_forms
 from fragmodel.model.loading import is_merged, load_trained
+from fragmodel.prediction.evidence import carry_relatives
 from fragmodel.prediction.provenance import DATA_FILE, calibration_of, trained_on
 
 
@@ -38,6 +39,7 @@ def merge(model_dir: Path, output: Path) -> None:
             write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
         if forms := read_forms(model_dir):
             write_forms(whole, forms)
+        carry_relatives(model_dir, whole)
         if calibration := calibration_of(model_dir):
             write_text(whole / CALIBRATION_FILE, calibration.as_json())
         make_shared(whole)

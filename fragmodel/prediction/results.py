@@ -22,9 +22,7 @@ class Absence:
 
     class_name: str  # "" where a family was asked for
     family: str
-    confidence: float | None = (
-        None  # 0 to 1, how probable the model finds that there is nothing; not calibrated
-    )
+    confidence: float | None = None  # 0 to 1, how sure the model is that there is nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Grounding:
     annotations: tuple[Annotation, ...]
     texts: tuple[str, ...]  # the answers as generated, one a question
     faults: tuple[str, ...] = ()  # what could not be read in them, see fragmodel.evaluation.parse
-    absences: tuple[Absence, ...] = ()
     calibrated: bool = False  # of the confidences: 0.8 means right in four cases of five; else they rank only
+    absences: tuple[Absence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +45,5 @@ class Reference:
     shown: Span  # the part of it that the model saw: all, unless it is longer than a window
     stopped: bool  # False: the text was cut at the longest allowed answer
     confidence: float | None = None  # of a class: 0 to 1, how sure the model is of it
-    class_ids: tuple[str, ...] = ()  # of a class: its identifiers, such as InterPro accessions
     calibrated: bool = False  # of the confidence, as in Grounding
+    class_ids: tuple[str, ...] = ()  # of a class: its identifiers, such as InterPro accessions

@@ -11,6 +11,7 @@ from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
 from fragmodel.model.loading import check_folder, folder_digest
+from fragmodel.prediction.evidence import as_rows
 from fragmodel.prediction.formats import Row, choose_format, render
 from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
 from fragmodel.prediction.journal import Journal
@@ -86,6 +87,7 @@ class Task:
                     for a in found.absences
                 ],
                 "texts": list(found.texts),
+                "evidence": [as_rows(answer.evidence) for answer in answers],
                 "faults": list(found.faults),
             }
         fragments = []
@@ -103,6 +105,7 @@ class Task:
                     "calibrated": said.calibrated,
                     "class_ids": list(said.class_ids),
                     "text": said.text,
+                    "evidence": as_rows(answer.evidence),
                 }
             )
         return row | {"fragments": fragments}

@@ -84,6 +84,51 @@ EMBEDDED = _schema(
     maker="rule embed_shard",
 )
 
+RELATIVES = _schema(
+    "relatives",
+    1,
+    _required("uid", pa.string()),
+    _required("kind", pa.string()),  # of its fragments: domain, active site, …
+    _required("sequence", pa.string()),  # a window of the protein
+    _required(
+        "fragments",  # within the window
+        pa.list_(
+            pa.struct(
+                [
+                    ("class_name", pa.string()),
+                    ("start", pa.int32()),
+                    ("end", pa.int32()),
+                    ("description", pa.string()),
+                ]
+            )
+        ),
+    ),
+    _required("function", pa.string()),  # empty where none is known
+    maker="rule evidence",
+)
+
+EVIDENCE = _schema(
+    "evidence",
+    1,
+    _required("record_id", pa.string()),
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("split", pa.string()),
+    _required("rank", pa.int32()),  # of the line in the question, from 1
+    _required("uid", pa.string()),  # the training protein that it comes from
+    _required("identity", pa.float64()),  # of the alignment's columns, 0 to 1
+    _required("coverage", pa.float64()),  # part of the window that the alignment spans
+    _required("e_value", pa.float64()),
+    _required("text", pa.string()),  # the answer that it suggests
+    # The relative's fragments at their places in the window, aligned with each other.
+    _required("classes", pa.list_(pa.string())),
+    _required("spans", pa.list_(SPAN)),
+    pa.field(
+        "overlap", pa.float64()
+    ),  # IoU of the fragment that is referred to with the relative's; referring tasks
+    maker="rule evidence",
+)
+
 SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what RECORDS and WINDOWS share
 
 PREDICTIONS = _schema(

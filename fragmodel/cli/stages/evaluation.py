@@ -31,6 +31,9 @@ def generate(
     classes: Annotated[
         str, typer.Option(help="Classes of answers: closed (those of training) or open.")
     ] = "closed",
+    without_evidence: Annotated[
+        bool, typer.Option("--without-evidence", help="Ask as if no relative were known, as another system.")
+    ] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
     batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
     shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
@@ -54,6 +57,7 @@ def generate(
             fingerprint=fingerprint,
             constrained=constrained,
             classes="open" if classes == "open" else "closed",
+            without_evidence=without_evidence,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             shard=shard,
