@@ -41,7 +41,8 @@ try:
     run = parse_config(config)
     if workflow.is_main_process:
         # A workflow that uses this one as a module may make the input files.
-        is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
+        beside = (REPOSITORY.resolve(), REPOSITORY.resolve() / "workflow")
+        is_module = Path(str(workflow.main_snakefile)).resolve().parent not in beside
         for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
             print(f"note: {note.subject}: {note.text}", file=sys.stderr)
 except UserError as error:
