@@ -40,13 +40,21 @@ from fragmodel.versions import (
 )
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
-from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, link_package, tell_jobs_of_force
+from fragmodel.workflow.jobs import (
+    jobs_end_with_this,
+    jobs_run_with,
+    leave_signals_to_jobs,
+    link_package,
+    pass_signals_on,
+    tell_jobs_of_force,
+)
 
 # With a storage provider jobs may share no file system: only declared outputs reach other jobs.
 IN_STORAGE = workflow.storage_settings.default_storage_provider is not None
 
 jobs_run_with(sys.executable, str(REPOSITORY) if IS_BESIDE else link_package(Path(".snakemake/package")))
 leave_signals_to_jobs()
+jobs_end_with_this()
 
 try:
     for path in workflow.configfiles:
