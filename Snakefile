@@ -9,7 +9,8 @@ min_version("9.0")
 
 # A config file given on the command line replaces the default one: merging would mix their data sets.
 if not workflow.overwrite_configfiles:
-    if not Path("config.yaml").is_file() and "datasets" not in config:  # a module is given its config
+    given = "datasets" in config or "experiment" in config  # as to a module
+    if not given and not Path("config.yaml").is_file():
         raise WorkflowError(
             f"no config.yaml in {Path.cwd()}: name the run's config with --configfile FILE, or start in its folder"
         )
@@ -17,43 +18,48 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
-include: "rules/common.smk"
-include: "rules/models.smk"
-include: "rules/data.smk"
-include: "rules/embeddings.smk"
-include: "rules/alignment.smk"
-include: "rules/training.smk"
-include: "rules/evaluation.smk"
-include: "rules/report.smk"
+if "experiment" in config:
 
+    include: "rules/experiment.smk"
 
-rule all:
-    default_target: True
-    input:
-        rules.report.output.page,
-        rules.score.output.metrics,
+    rule all:
+        default_target: True
+        input:
+            of_runs("report.html"),
 
+else:
 
-rule ingest:
-    input:
-        records_of(),
+    include: "rules/common.smk"
+    include: "rules/models.smk"
+    include: "rules/data.smk"
+    include: "rules/embeddings.smk"
+    include: "rules/alignment.smk"
+    include: "rules/training.smk"
+    include: "rules/evaluation.smk"
+    include: "rules/report.smk"
 
+    rule all:
+        default_target: True
+        input:
+            rules.report.output.page,
+            rules.score.output.metrics,
 
-rule embed:
-    input:
-        expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else [],
+    rule ingest:
+        input:
+            records_of(),
 
+    rule embed:
+        input:
+            expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else [],
 
-rule align:
-    input:
-        rules.score_alignment.output.metrics if run.alignment.enabled else [],
+    rule align:
+        input:
+            rules.score_alignment.output.metrics if run.alignment.enabled else [],
 
+    rule train:
+        input:
+            rules.train_model.output.model,
 
-rule train:
-    input:
-        rules.train_model.output.model,
-
-
-rule evaluate:
-    input:
-        rules.score.output.metrics,
+    rule evaluate:
+        input:
+            rules.score.output.metrics,

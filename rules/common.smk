@@ -14,6 +14,7 @@ sys.path.insert(0, REPOSITORY)
 
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
+from fragmodel.config.stages import shared_folders, stage_of
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
 from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
@@ -31,15 +32,23 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = run.results
-contents = Contents(Path(RESULTS, ".contents.json"))
+SHARED = shared_folders(run)
+
+
+def results(path):
+    """A path of this run; of a stage that runs share, of all that have the same settings for it."""
+    return f"{SHARED.get(stage_of(path), run.results)}/{path}"
+
+
+contents = Contents(Path(run.shared or run.results, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}
-    training = {
+    training = (
         *stages,
-        *(f"{RESULTS}/{stages[rule]}/{name}" for rule in stages for name in ("model", "log.jsonl")),
-    }
-    tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
+        *(results(f"{stages[rule]}/{name}") for rule in stages for name in ("model", "log.jsonl")),
+    )
+    # As a module's, a rule has a name that ends as here.
+    tell_jobs_of_force(force.forceall or any(name.endswith(training) for name in force.forcerun))
 STORE = run.embeddings.mode == "store"
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
@@ -53,11 +62,6 @@ wildcard_constraints:
     data_name="|".join(run.datasets),
     split="|".join(SPLITS),
     shard=r"\d+",
-
-
-def results(path):
-    """A path of this run."""
-    return f"{RESULTS}/{path}"
 
 
 def records_of(data_name=None, split=None, table="data"):

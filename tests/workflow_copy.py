@@ -1,5 +1,6 @@
 """A copy of the repository in which a test runs the real workflow."""
 
+import json
 import os
 import shlex
 import shutil
@@ -76,3 +77,10 @@ class Workflow:
     @property
     def results(self) -> Path:
         return self.folder / "results"
+
+
+def choose_proteins(name: str, count: int) -> list[dict]:
+    """Short proteins of the sample with fragments of different classes, as they stand in the file."""
+    proteins = json.loads((REPOSITORY / f"data/sample/{name}/train.json").read_text())
+    several = [p for p in proteins if len({f["category"] for f in p["fragments"]}) > 1]
+    return sorted(several, key=lambda protein: len(protein["sequence"]))[:count]

@@ -68,8 +68,10 @@ def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, An
         yield from _section(part, name, f"`{name.rstrip('.')}`", parts)
 
 
-def _values(schema: dict[str, Any]) -> str:
+def _values(schema: dict[str, Any] | bool) -> str:
     """What a key may hold, in words."""
+    if schema in (True, {}):
+        return "any value"
     if "anyOf" in schema:
         return " or ".join(_values(choice) for choice in schema["anyOf"])
     if "enum" in schema:
