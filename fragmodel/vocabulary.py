@@ -46,6 +46,8 @@ LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024
 )
 LEAST_VISIBLE = 0.5  # part of a fragment that a window shows at least, for it to be asked for there
+MOST_REJECTED = 1.0  # part of a file's fragments that may be at fault: a lower limit is for who sets it
+MANY_REJECTED = 0.05  # part from which on the user is warned
 
 
 class Span(NamedTuple):

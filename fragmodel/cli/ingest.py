@@ -1,14 +1,17 @@
 """`fragmodel ingest`: raw files to validated Parquet."""
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fragmodel.cli.app import app
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, told_family
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, MANY_REJECTED, MOST_REJECTED, told_family
+
+if TYPE_CHECKING:
+    from fragmodel.data.ingest import IngestSummary
 
 
 @app.command()
@@ -49,8 +52,8 @@ def ingest(
         ),
     ] = LEAST_VISIBLE,
     max_rejected_fraction: Annotated[
-        float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is rejected.")
-    ] = 1.0,
+        float, typer.Option(min=0, max=1, help="Stop when more than this part of the fragments is at fault.")
+    ] = MOST_REJECTED,
     negatives: Annotated[
         float, typer.Option(min=0, help="Records about what a protein lacks, for each positive one.")
     ] = 0.0,
@@ -73,6 +76,7 @@ def ingest(
     """Validate raw annotation files and write the records of one task, or of several."""
     from fragmodel.data.catalogue import Negatives
     from fragmodel.data.ingest import TaskTables, ingest_tasks
+    from fragmodel.workflow.jobs import tell
 
     if complete not in ("stated", "all", "none"):
         raise UserError(f"--complete '{complete}' is none of stated, all and none")
@@ -95,22 +99,33 @@ def ingest(
         allow_empty=not refuse_empty,
         negatives=Negatives(negatives, hard_negatives, complete),  # type: ignore[arg-type]
     )
+    taken = family or told_family(data_name)
     if task != ["function"]:
-        _tell_family(family or told_family(data_name), data_name)
-    for each, summary in summaries.items():
+        print(f"family: {taken or 'fragment'}")
+        if taken is None:
+            tell(
+                f"warning: neither the name '{data_name}' nor --family tells what the fragments are; "
+                "questions say 'fragment'"
+            )
+    for (each, summary), table in zip(summaries.items(), rejects, strict=True):
+        if summary.rejected_fraction > MANY_REJECTED:
+            tell(
+                f"warning: {summary.rejected_fraction:.1%} of the fragments of {data_name} / {each} ({split}) are at "
+                f"fault; {table} has each with its reason"
+            )
         if len(summaries) > 1:
             print(f"{each}:")
-        for reason, count in summary.reasons.items():
-            print(f"rejected as {reason}: {count}")
-        print(f"accepted {summary.accepted}, rejected {summary.rejected}")
+        print("\n".join([*_reasons(summary), f"accepted {summary.accepted}, rejected {summary.rejected}"]))
 
 
-def _tell_family(family: str | None, data_name: str) -> None:
-    """Say what the fragments are taken for."""
-    print(f"family: {family or 'fragment'}")
-    if family is None:
-        print(
-            f"warning: neither the name '{data_name}' nor --family tells what the fragments are; "
-            "questions say 'fragment'",
-            file=sys.stderr,
-        )
+def _reasons(summary: "IngestSummary") -> Iterator[str]:
+    """A line for each reason: count, part of all that was read, meaning; then one for each flag of the records."""
+    from fragmodel.data.validate import HARMLESS, REASONS
+
+    width = max((len(reason) for reason in summary.reasons), default=0)
+    for reason, count in summary.reasons.items():
+        part = count / (summary.accepted + summary.rejected)
+        note = " (no fault of the file)" if reason in HARMLESS else ""
+        yield f"rejected as {reason:{width}}  {count:6,}  {part:6.1%}  {REASONS[reason]}{note}"
+    for flag, count in summary.flags.most_common():
+        yield f"noted as {flag}: {count:,} of {summary.records:,} records"

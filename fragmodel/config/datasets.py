@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fragmodel.config.section import Fraction, Paths, Positive, Section
-from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, Family, TaskType
+from fragmodel.vocabulary import LEAST_VISIBLE, LONGEST_WINDOW, MOST_REJECTED, Family, TaskType
 
 
 class DatasetConfig(Section):
@@ -68,7 +68,8 @@ class IngestConfig(Section):
     """Residues of the longest window; longer proteins are cut into windows."""
     min_visible_fraction: Fraction = LEAST_VISIBLE
     """Part of a fragment that a window must show to ask for it there; a smaller one is ignored, in scores too."""
-    max_rejected_fraction: Fraction = 0.05
-    """Stop when more than this part of a file's fragments is rejected."""
+    max_rejected_fraction: Fraction = MOST_REJECTED
+    """Stop when more than this part of a file's fragments is at fault. What a file lacks, such as descriptions, is \
+[no fault](formats.md#rejects)."""
     negatives: NegativesConfig = NegativesConfig()
     """Questions about what is absent."""

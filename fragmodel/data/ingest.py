@@ -1,5 +1,6 @@
 """From raw files to two validated tables for each task: records and rejects."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from fragmodel.vocabulary import (
     FAMILIES,
     LEAST_VISIBLE,
     LONGEST_WINDOW,
+    MOST_REJECTED,
     SPLITS,
     TASK_TYPES,
     Family,
@@ -38,11 +40,17 @@ class IngestSummary:
     records: int = 0  # rows of the records table
     reasons: dict[str, int] = field(default_factory=dict)  # rejects by reason code
     examples: dict[str, Reject] = field(default_factory=dict)  # the first reject of each reason
+    flags: Counter[str] = field(default_factory=Counter)  # records by flag
+
+    @property
+    def lacking(self) -> int:
+        """Rejects for what the file lacks, which is no fault of it."""
+        return sum(self.reasons.get(reason, 0) for reason in HARMLESS)
 
     @property
     def rejected_fraction(self) -> float:
-        """Rejected part of all fragments, harmless reasons left out; 0 when there are none."""
-        rejected = self.rejected - sum(self.reasons.get(reason, 0) for reason in HARMLESS)
+        """The part of all fragments that is at fault; 0 when there are none."""
+        rejected = self.rejected - self.lacking
         return rejected / max(1, self.accepted + rejected)
 
 
@@ -70,7 +78,7 @@ def ingest_tasks(
     family: Family | None = None,
     max_sequence_length: int = LONGEST_WINDOW,
     min_visible_fraction: float = LEAST_VISIBLE,
-    max_rejected_fraction: float = 1.0,
+    max_rejected_fraction: float = MOST_REJECTED,
     seed: int = 1,
     assignment: Path | None = None,
     allow_empty: bool = True,
@@ -82,7 +90,7 @@ def ingest_tasks(
     proteins that it deals to ``split``. ``family`` is for a data set whose name tells none. ``negatives`` adds records
     of the grounding tasks about what a protein does not have, for which the files are read once before. An empty
     ``raw`` gives empty tables. Raises :class:`UserError` for faults of a whole file, when more than
-    ``max_rejected_fraction`` of a task's fragments is rejected, and when files give a task no record at all, unless
+    ``max_rejected_fraction`` of a task's fragments is at fault, and when files give a task no record at all, unless
     ``allow_empty``.
     """
     settings = [
@@ -167,6 +175,7 @@ class _TaskMaker:
                     self._accepted.write(made._asdict())
                 summary.accepted += len(outcome.fragments)
                 summary.records += len(outcome.records)
+                summary.flags.update(flag for made in outcome.records for flag in made.flags)
 
     def conclude(self) -> None:
         """Put the counts into the summary and the tables' metadata."""
@@ -175,6 +184,7 @@ class _TaskMaker:
         self._metadata["counts"] = {
             "accepted": summary.accepted,
             "rejected": summary.rejected,
+            "lacking": summary.lacking,
             "records": summary.records,
             "reasons": summary.reasons,
         }

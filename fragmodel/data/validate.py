@@ -15,6 +15,7 @@ from fragmodel.vocabulary import Span
 NUCLEOTIDES = frozenset("ACGTUN")  # letters of residues, too
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYUOBZX")
 _CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)  # `upper` makes two letters of "ß" and "ﬁ"
+_FEWEST_NUCLEOTIDES = 20  # letters; a shorter peptide may have these four by chance
 LONGEST_PROTEIN = 100_000  # residues; the longest known protein has about 45,000
 
 REASONS = {
@@ -23,6 +24,7 @@ REASONS = {
     "bad_field": "a field cannot be read: another type, or not JSON",
     "empty_sequence": "the sequence has no residues",
     "bad_letter": "the sequence has a character that is no residue",
+    "nucleotides": "the sequence has the letters of nucleotides only",
     "gap": "the sequence has gap characters",
     "inner_stop": "the sequence has a stop before its end",
     "too_long": f"the sequence has more than {LONGEST_PROTEIN:,} residues",
@@ -30,8 +32,8 @@ REASONS = {
     "no_sequence": "no sequence belongs to the protein's annotation",
     "uid_conflict": "the same uid came before with another sequence",
     "no_fragments": "the protein has no fragments",
-    "other_family": "the entry has fragments of other families only; it does not count for `max_rejected_fraction`",
-    "same_feature": "another feature gives the same class and place; it does not count for `max_rejected_fraction`",
+    "other_family": "the entry has fragments of other families only",
+    "same_feature": "another feature gives the same class and place",
     "inactive": "the entry has been withdrawn",
     "no_description": "the fragment has no description",
     "no_function": "the protein has no function text",
@@ -43,7 +45,6 @@ REASONS = {
     "label_mismatch": "the residue labels disagree with the spans",
     "uncertain_position": "the file gives no exact position",
     "other_isoform": "the position counts along another isoform",
-    "unknown_type": "the file does not say which family the entry belongs to",
     "unparsable": "the entry cannot be parsed",
     "duplicate": "the same fragment or record came before",
     "no_position": "the record lacks the position that the task needs",
@@ -52,8 +53,8 @@ REASONS = {
 }
 """Reason codes of the rejects table and what they mean."""
 
-HARMLESS = frozenset({"other_family", "same_feature"})
-"""Reasons that say nothing against a file: `max_rejected_fraction` leaves them out."""
+HARMLESS = frozenset({"other_family", "same_feature", "no_fragments", "no_description", "no_function"})
+"""Reasons that say nothing against a file, which lacks what is asked for: `max_rejected_fraction` leaves them out."""
 
 
 class Invalid(ValueError):
@@ -74,6 +75,7 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
     if sequence != raw:
         flags.append("surrounding_space")
     if LETTERS.issuperset(sequence) and 0 < len(sequence) <= LONGEST_PROTEIN:
+        _refuse_nucleotides(sequence)
         return sequence, tuple(flags)  # nearly every sequence
     if sequence.endswith("*"):
         sequence = sequence.rstrip("*")
@@ -101,7 +103,15 @@ def clean_sequence(raw: str) -> tuple[str, tuple[str, ...]]:
         if sequence[place] == "*":
             raise Invalid("inner_stop", f"{where} is a stop before the end; give the translated protein")
         raise Invalid("bad_letter", f"{where} is no residue (20 standard letters and U, O, B, Z, X, J)")
+    _refuse_nucleotides(sequence)
     return sequence, tuple(flags)
+
+
+def _refuse_nucleotides(sequence: str) -> None:
+    """Of A, C, G and T (or U), and N: no protein, which the letters alone do not tell, since each is a residue, too."""
+    letters = set(sequence)
+    if letters <= NUCLEOTIDES and len(letters - {"N"}) > 3 and len(sequence) >= _FEWEST_NUCLEOTIDES:
+        raise Invalid("nucleotides", "A, C, G, T, U and N alone are nucleotides; give the translated protein")
 
 
 def capitals(residues: str) -> str:

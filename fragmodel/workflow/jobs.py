@@ -44,6 +44,12 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
         print(f"done in {time.perf_counter() - started:.1f} s", file=handle)
 
 
+def tell(text: str) -> None:
+    """Print a line that a user should see: on standard error, and where a log takes that, on the terminal as well."""
+    for stream in dict.fromkeys([sys.stderr, sys.__stderr__]):
+        print(text, file=stream, flush=True)
+
+
 def jobs_run_with(python: str, folder: str) -> None:
     """Let jobs that are started from here find this ``python`` first, and import their packages from ``folder`` first.
 

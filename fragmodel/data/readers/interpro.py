@@ -1,6 +1,8 @@
-"""Names and types of InterPro entries, from the ``entry.list`` that InterPro publishes with each release."""
+"""Names and types of InterPro entries: from InterPro's ``entry.list``, or as an entry's name and signatures tell."""
 
 import csv
+import re
+from collections.abc import Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +10,14 @@ from fragmodel.data.text_files import opened
 from fragmodel.errors import UserError
 
 FILE_NAME = "entry.list"
+
+_SITES = ("active site", "binding site", "conserved site")
+# Libraries whose signatures describe folds, residues, and proteins as a whole (the last set: unless another one that
+# describes domains is there, too).
+_FOLDS = frozenset({"Gene3D", "SUPERFAMILY"})
+_RESIDUES = frozenset({"ProSitePatterns"})
+_PROTEINS = frozenset({"PANTHER", "PIRSF", "Hamap", "PRINTS"})
+_OFTEN_PROTEINS = frozenset({"TIGRFAM", "NCBIfam", "SFLD"})
 
 
 class Entry(NamedTuple):
@@ -35,3 +45,25 @@ def entries_beside(path: Path) -> dict[str, Entry]:
                 raise UserError(f"{listing}: line {line}: expected accession, type and name divided by tabs")
             entries[row[0]] = Entry(row[1], " ".join(row[2].split()))
     return entries
+
+
+def told_type(name: str, libraries: Set[str]) -> str:
+    """The likely type (`DOMAIN`, `FAMILY`, …) of an entry by its ``name`` and the ``libraries`` of its signatures.
+
+    How often it is right stands in docs/formats.md.
+    """
+    name = name.lower()
+    if site := next((site for site in _SITES if site in name), None):
+        return site.replace(" ", "_").upper()
+    if libraries <= _FOLDS:
+        return "HOMOLOGOUS_SUPERFAMILY"
+    if libraries <= _RESIDUES or re.search(r"\bsite\b", name):
+        return "CONSERVED_SITE"
+    if libraries & _PROTEINS:
+        return "FAMILY"
+    if re.search(r"\bdomain|\b[cn]-terminal\b", name):
+        return "DOMAIN"
+    if re.search(r"\brepeat\b", name):
+        return "REPEAT"
+    of_proteins = libraries & _OFTEN_PROTEINS and libraries <= _OFTEN_PROTEINS | {"CDD"}
+    return "FAMILY" if of_proteins else "DOMAIN"

@@ -7,13 +7,13 @@ the family. A name `sp|P12345|NAME` is the protein `P12345`.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers import fields
 from fragmodel.data.readers.fields import BadField
-from fragmodel.data.readers.interpro import Entry, entries_beside
+from fragmodel.data.readers.interpro import entries_beside, told_type
 from fragmodel.data.readers.nested import of_family, unreadable
 from fragmodel.data.readers.signatures import UNINTEGRATED, Match, library_name, standing_for
 from fragmodel.data.records import Fault, Fragment, Protein
@@ -28,22 +28,25 @@ _TYPES = {
     "binding site": "BINDING_SITE",
     "conserved site": "CONSERVED_SITE",
 }
-_OTHER_TYPE = re.compile(r"\b(?:super)?family\b|\brepeat\b|\bsite\b", re.IGNORECASE)
 _UNIPROT_NAME = re.compile(r"(?:sp|tr)\|([^|\s]+)(?:\|\S*)?")
 Found = Match | Fault  # a match, or why one cannot be read
 
 
 class Lookup:
-    """What one file's matches are looked up in, and whether any of them had an InterPro entry."""
+    """What one file's matches are looked up in, and whether any of them had an InterPro entry.
 
-    def __init__(self, path: Path, family: str) -> None:
+    ``libraries`` are those of each entry's signatures in the whole file, where it does not state types of entries.
+    """
+
+    def __init__(self, path: Path, family: str, libraries: Mapping[str, Set[str]] | None = None) -> None:
         if family not in (*_TYPES, "fragment"):
             raise UserError(
                 f"{path}: InterPro has no entry type for the family {family}; use UniProt or VenusX files"
             )
         self.path, self.family = path, family
         self.wanted = _TYPES.get(family)  # None: every type
-        self.known = entries_beside(path)
+        self._known = entries_beside(path)
+        self._libraries = libraries or {}
         self._without = self._with = 0
 
     def count(self, library: str, entry: str) -> None:
@@ -61,7 +64,7 @@ class Lookup:
 
     def protein(self, name: str, sequence: str, found: Iterable[Found], record: int) -> Protein:
         """The protein with a fragment for each match that stands for a wanted entry."""
-        fragments, faults = _fragments(found, len(plain_residues(sequence)), self.wanted, self.known)
+        fragments, faults = self._fragments(found, len(plain_residues(sequence)))
         protein = Protein(
             uid=name,
             sequence=sequence,
@@ -71,6 +74,41 @@ class Lookup:
             complete=True,  # for the entries that the scan finds somewhere
         )
         return of_family(protein, self.family)
+
+    def _fragments(self, found: Iterable[Found], length: int) -> tuple[list[Fragment], list[Fault]]:
+        """Fragments of the wanted type from the matches of one protein of ``length`` residues."""
+        by_entry: dict[str, dict[tuple[str, str], list[Match]]] = {}
+        fragments: list[Fragment] = []
+        faults: list[Fault] = []
+        for item in found:
+            if isinstance(item, Fault):
+                faults.append(item)
+                continue
+            match = self._named(item)
+            if self.wanted not in (None, self._type_of(match)):
+                continue
+            if all(1 <= start <= end <= length for start, end in match.spans):
+                signatures = by_entry.setdefault(match.entry, {})
+                signatures.setdefault((match.library, match.signature), []).append(match)
+            else:  # the check of spans says what is wrong with it
+                fragments += _places(match)
+        for signatures in by_entry.values():
+            kind = self._type_of(next(iter(signatures.values()))[0])
+            fragments += [fragment for match in standing_for(signatures, kind) for fragment in _places(match)]
+        return fragments, faults
+
+    def _named(self, match: Match) -> Match:
+        """The match with the name and type of its entry, as far as they are stated."""
+        listed = self._known.get(match.entry)
+        return match._replace(
+            entry_type=match.entry_type or (listed.type.upper() if listed else ""),
+            entry_name=" ".join((listed.name if listed else match.entry_name).split()),
+        )
+
+    def _type_of(self, match: Match) -> str:
+        """The stated type of a match's entry, else the likely one."""
+        libraries = self._libraries.get(match.entry, {match.library})
+        return match.entry_type or told_type(match.entry_name, libraries)
 
 
 def uid_of(name: str) -> str:
@@ -163,57 +201,16 @@ def refused(item: Found, reason: str, detail: str) -> Fault:
     return Fault(reason, detail, _written(item, item.spans), item.record)
 
 
-def _fragments(
-    found: Iterable[Found], length: int, wanted: str | None, known: Mapping[str, Entry]
-) -> tuple[list[Fragment], list[Fault]]:
-    """Fragments of the wanted type from the matches of one protein of ``length`` residues."""
-    by_entry: dict[str, dict[tuple[str, str], list[Match]]] = {}
-    fragments: list[Fragment] = []
-    faults: list[Fault] = []
-    for item in found:
-        if isinstance(item, Fault):
-            faults.append(item)
-            continue
-        listed = known.get(item.entry)
-        match = item._replace(
-            entry_type=item.entry_type or (listed.type.upper() if listed else ""),
-            entry_name=" ".join((listed.name if listed else item.entry_name).split()),
-        )
-        asked = _is_wanted(match, wanted)
-        if asked is None:
-            text = f"the type of {match.entry} ({match.entry_name}) is unknown; put an entry.list beside the file"
-            faults.append(refused(match, "unknown_type", text))
-        elif asked and all(1 <= start <= end <= length for start, end in match.spans):
-            signatures = by_entry.setdefault(match.entry, {})
-            signatures.setdefault((match.library, match.signature), []).append(match)
-        elif asked:  # the check of spans says what is wrong with it
-            fragments += _places(match)
-    for signatures in by_entry.values():
-        first = next(iter(signatures.values()))[0]
-        kind = first.entry_type or wanted or ("SITE" if " site" in first.entry_name.lower() else "")
-        fragments += [fragment for match in standing_for(signatures, kind) for fragment in _places(match)]
-    return fragments, faults
-
-
-def _is_wanted(match: Match, wanted: str | None) -> bool | None:
-    """Whether the match is of the wanted type; None where nothing tells."""
-    if wanted is None:
-        return True
-    if match.entry_type:
-        return match.entry_type == wanted
-    if wanted != "DOMAIN":
-        return wanted.replace("_", " ").lower() in match.entry_name.lower()
-    if _OTHER_TYPE.search(match.entry_name):
-        return False
-    return True if "domain" in match.entry_name.lower() else None
-
-
 def _places(match: Match) -> Iterator[Fragment]:
     """A fragment for each span of a match."""
     kind = match.entry_type.replace("_", " ").lower() or "entry"
     signature = f"Signature {match.library} {match.signature}"
     if match.signature_name not in ("", "-"):
         signature += f": {match.signature_name}"
+    flags = (
+        *(["discontinuous"] if len(match.spans) > 1 else []),
+        *([] if match.entry_type else ["type_derived"]),
+    )
     for start, end in match.spans:
         yield Fragment(
             class_name=match.entry_name,
@@ -222,7 +219,7 @@ def _places(match: Match) -> Iterator[Fragment]:
             description=f"{match.entry_name} ({match.entry}, InterPro {kind}). {signature.rstrip('.')}.",
             written=_written(match, [(start, end)]),
             record=match.record,
-            flags=("discontinuous",) if len(match.spans) > 1 else (),
+            flags=flags,
         )
 
 

@@ -1,7 +1,7 @@
 """InterProScan's TSV and GFF3, read with the FASTA that was scanned: matches by the name of the sequence.
 
-Neither has types of entries: an ``entry.list`` beside the file tells them, else the entry's name. GFF3 has no names of
-entries either, and may carry its sequences itself.
+Neither has types of entries: an ``entry.list`` beside the file tells them, else the entry's name and the libraries of
+its signatures in the whole file. GFF3 has no names of entries either, and may carry its sequences itself.
 """
 
 import re
@@ -25,6 +25,7 @@ from fragmodel.errors import UserError
 _COLUMNS = 11  # of a TSV row, before those of the entry
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ENTRY = re.compile(r"InterPro:(IPR\d+)")
+_ACCESSION = re.compile(r"\bIPR\d+")
 Part = tuple[str, list[Any]]  # uid; name and sequence, or name, MD5, length and match of a row, as plain JSON
 
 
@@ -44,14 +45,25 @@ def is_gff3(head: str) -> bool:
 
 def read_tsv(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protein]:
     """Proteins of the FASTA files with the matches of a TSV file."""
-    lookup = Lookup(path, family)
+    lookup = Lookup(path, family, _libraries(path, library=3, entry=11))
     yield from _proteins(chain(_sequences(fastas), _tsv_parts(path, lookup)), lookup)
 
 
 def read_gff3(path: Path, fastas: Sequence[Path], family: str) -> Iterator[Protein]:
     """Proteins of the FASTA files, or of the file's own FASTA part, with the matches of a GFF3 file."""
-    lookup = Lookup(path, family)
+    lookup = Lookup(path, family, _libraries(path, library=1, entry=8))
     yield from _proteins(chain(_sequences(fastas), _gff3_parts(path, lookup, alone=not fastas)), lookup)
+
+
+def _libraries(path: Path, *, library: int, entry: int) -> dict[str, set[str]]:
+    """The libraries of each entry's signatures, which stand in these columns; the file is read once before for it."""
+    libraries: dict[str, set[str]] = {}
+    with opened(path) as text:
+        for line in text:
+            row = line.rstrip("\r\n").split("\t")
+            if len(row) > entry and (found := _ACCESSION.search(row[entry])):
+                libraries.setdefault(found[0], set()).add(library_name(row[library]))
+    return libraries
 
 
 def _proteins(parts: Iterator[Part], lookup: Lookup) -> Iterator[Protein]:

@@ -59,6 +59,7 @@ def test_metadata_says_what_the_tables_were_made_from(tmp_path):
         assert metadata["counts"] == {
             "accepted": 11,
             "rejected": 0,
+            "lacking": 0,
             "records": summary.records,
             "reasons": {},
         }
@@ -71,9 +72,9 @@ def test_metadata_says_what_the_tables_were_made_from(tmp_path):
 def test_too_many_rejects_stop_the_run_and_leave_nothing(tmp_path):
     records = [protein(), protein("P2", sequence="M-K"), protein("P3", fragments=[])]
     with pytest.raises(
-        UserError, match=r"2 of 3 fragments of VenusX_Dom / grounding_group.*1 gap, 1 no_fragments"
+        UserError, match=r"1 of 2 fragments of VenusX_Dom / grounding_group.*50.0%; max.*40.0%\): 1 gap; "
     ):
-        run(tmp_path, records, max_rejected_fraction=0.5)
+        run(tmp_path, records, max_rejected_fraction=0.4)
     assert [path.name for path in tmp_path.iterdir()] == ["raw.json"]
     _, _, summary = run(tmp_path, records, max_rejected_fraction=0.7)
     assert summary.reasons == {"gap": 1, "no_fragments": 1}
