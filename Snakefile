@@ -25,6 +25,7 @@ if "experiment" in config:
     rule all:
         default_target: True
         input:
+            rules.compare_variants.output.page,
             of_runs("report.html"),
 
 else:

@@ -10,6 +10,7 @@ REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, REPOSITORY)
 
 from fragmodel.config.duplicates import refuse_duplicates
+from fragmodel.config.stages import shared_folders, stage_of
 from fragmodel.config.variants import expand
 from fragmodel.errors import UserError
 from fragmodel.workflow.code_digest import code_digest
@@ -39,6 +40,69 @@ for each in experiment.runs:
 share_rules(workflow)
 
 
+def of_run(each, path):
+    """A file of a run, wherever runs share it."""
+    return f"{shared_folders(each.config).get(stage_of(path), each.config.results)}/{path}"
+
+
 def of_runs(path):
     """A file of every run."""
-    return [f"{each.config.results}/{path}" for each in experiment.runs]
+    return [of_run(each, path) for each in experiment.runs]
+
+
+rule compare_variants:
+    input:
+        metrics=of_runs("metrics.json"),
+        scored=of_runs("scores/records.parquet"),
+        leakage=of_runs("audit/leakage.parquet"),
+        training_logs=[
+            of_run(each, "training/log.jsonl")
+            for each in experiment.runs
+            if not each.config.evaluation.model
+        ],
+    output:
+        page=report(f"{experiment.results}/comparison.html", category="fragmodel"),
+        figures=directory(f"{experiment.results}/comparison/figures"),
+        tables=directory(f"{experiment.results}/comparison/tables"),
+    log:
+        f"{experiment.results}/comparison/report.log",
+    benchmark:
+        f"{experiment.results}/comparison/benchmark.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        experiment=json.dumps(
+            {
+                "title": experiment.title,
+                "reference": experiment.reference,
+                "changes": experiment.changes,
+                "runs": [
+                    {
+                        "variant": each.variant,
+                        "seed": each.seed,
+                        "page": of_run(each, "report.html"),
+                        "metrics": of_run(each, "metrics.json"),
+                        "scored": of_run(each, "scores/records.parquet"),
+                        "leakage": of_run(each, "audit/leakage.parquet"),
+                        "training_log": (
+                            None if each.config.evaluation.model else of_run(each, "training/log.jsonl")
+                        ),
+                        "benchmark": of_run(each, "benchmarks/training.tsv"),
+                        "gpus": each.config.training.gpus * each.config.training.nodes,
+                    }
+                    for each in experiment.runs
+                ],
+            }
+        ),
+        identity_threshold=experiment.identity_threshold,
+        code=code_digest(
+            "fragmodel.report.experiment.make_experiment_page",
+            command="fragmodel.cli.stages.report.report_experiment",
+        ),
+    shell:
+        "exec python -m fragmodel --log {log:q} report-experiment --experiment {params.experiment:q}"
+        " --identity-threshold {params.identity_threshold} --output {output.page:q} --figures {output.figures:q}"
+        " --tables {output.tables:q}"

@@ -41,6 +41,12 @@ class Experiment(NamedTuple):
         """Heading of the page."""
         return self.runs[0].config.report.title
 
+    @property
+    def identity_threshold(self) -> float:
+        """Test records below this identity to training are clean, as in the scores of the reference."""
+        of_reference = next(run.config for run in self.runs if run.variant == self.reference)
+        return min(of_reference.evaluation.identity_thresholds, default=0.3)
+
 
 def expand(values: Mapping[str, Any]) -> Experiment:
     """The runs of an experiment from the plain values of its file.
