@@ -40,7 +40,7 @@ class Workflow:
 
     def configure(self, config: dict) -> None:
         self.config = config
-        (self.folder / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (self.folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake in the copy, with the copy's own package."""

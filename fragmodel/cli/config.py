@@ -44,10 +44,11 @@ def reference() -> None:
 @commands.command()
 def check(path: Annotated[Path, typer.Argument(help="A run's YAML file.")] = Path("config.yaml")) -> None:
     """Check a configuration file; exit with status 2 when it is not valid."""
-    from fragmodel.config.run import load_config
+    from fragmodel.config.variants import load_runs
 
-    config = load_config(path)
-    print(f"{path}: valid, {len(config.datasets)} data sets")
+    runs = load_runs(path)
+    several = f", {len(runs)} runs" if len(runs) > 1 else ""
+    print(f"{path}: valid, {len(runs[0].config.datasets)} data sets{several}")
 
 
 def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, Any]) -> Iterator[str]:

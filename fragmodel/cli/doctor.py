@@ -23,7 +23,7 @@ def doctor(
     import os
     import shutil
 
-    from fragmodel.config.run import load_config
+    from fragmodel.config.variants import load_runs
     from fragmodel.errors import UserError
     from fragmodel.planning.doctor import examine
     from fragmodel.planning.finding import Finding
@@ -33,10 +33,14 @@ def doctor(
         raise UserError(f"--profile {profile}: must be slurm or default")
     slurm = profile == "slurm" or (profile == "auto" and shutil.which("sbatch") is not None)
     site = Path(os.environ.get("FRAGMODEL_SITE", "slurm/site.yaml")) if slurm else None
-    run = load_config(config)
-    findings = [*examine(run, site_file=site, folder=Path.cwd())]
-    if changed := [package for package in recorded_packages(Path(run.results)) if package.changed]:
-        findings.append(Finding("packages", "note", _told(changed, run.packages)))
+    runs = [each.config for each in load_runs(config)]
+    # What runs of an experiment have in common is told once.
+    findings = list(
+        dict.fromkeys(found for run in runs for found in examine(run, site_file=site, folder=Path.cwd()))
+    )
+    for run in runs:
+        if changed := [package for package in recorded_packages(Path(run.results)) if package.changed]:
+            findings.append(Finding("packages", "note", _told(changed, run.packages)))
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"{finding.state:7}  {finding.subject:{width}}  {finding.text}")

@@ -4,6 +4,7 @@ import copy
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel.config.experiment import ExperimentConfig
@@ -74,6 +75,15 @@ def expand(values: Mapping[str, Any]) -> Experiment:
             parsed = parse_config(config, f"variant '{variant}'")
             runs.append(Run(variant, seed, config, parsed))
     return Experiment(results, reference, runs, variants)
+
+
+def load_runs(path: str | Path) -> list[Run]:
+    """The runs of a config file: one, or those of its experiment. Raises :class:`UserError` for a mistake."""
+    values = read_yaml(path)
+    if "experiment" in values:
+        return expand(values).runs
+    config = parse_config(values, str(path))
+    return [Run("", config.training.seed, values, config)]
 
 
 def changed(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

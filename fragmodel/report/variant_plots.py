@@ -43,16 +43,12 @@ def forest(rows: Sequence[Mapping[str, Any]], reference: str) -> Figure:
     axes.grid(True, axis="x")
     axes.spines["left"].set_visible(False)
     shortened = labels.shorten(reference, 24)
-    for place, side, text in ((0, "right", f"← {shortened} is better"), (0, "left", "variant is better →")):
-        axes.text(
-            place,
-            1.01,
-            f" {text} ",
-            ha=side,
-            color=style.MUTED,
-            fontsize=9.5,
-            transform=axes.get_xaxis_transform(),
-        )
+    for place, side, text in (
+        (-0.06 * reach, "right", f"← {shortened} is better"),
+        (0.06 * reach, "left", "variant is better →"),
+    ):
+        transform = axes.get_xaxis_transform()
+        axes.text(place, 1.01, text, ha=side, color=style.MUTED, fontsize=9.5, transform=transform)
     return figure
 
 
@@ -102,7 +98,7 @@ def curves(variants: Mapping[str, Sequence[Sequence[tuple[float, float]]]], name
     for number, ((variant, runs), colour) in enumerate(zip(variants.items(), cycle(_COLOURS), strict=False)):
         line = _LINES[number // len(_COLOURS) % len(_LINES)]
         for run in runs:
-            axes.plot(*zip(*run, strict=True), color=colour, ls=line, lw=0.8, alpha=0.5)
+            axes.plot(*zip(*run, strict=True), _dot(run), color=colour, ls=line, lw=0.8, ms=3, alpha=0.5)
         mean = _mean_curve(runs)
         if mean:
             axes.plot(
@@ -114,6 +110,11 @@ def curves(variants: Mapping[str, Sequence[Sequence[tuple[float, float]]]], name
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.legend(ncols=2, loc="upper left", bbox_to_anchor=(0.01, 1), handlelength=1.6)
     return figure
+
+
+def _dot(points: Sequence[tuple[float, float]]) -> str:
+    """A marker where points are few; one alone makes no line."""
+    return "o" if len(points) < 12 else ""
 
 
 def _mean_curve(runs: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
