@@ -2,17 +2,22 @@
 # Stages with the same settings have the same files in all runs, and the first run makes them for all.
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
-sys.path.insert(0, REPOSITORY)
+REPOSITORY = Path(str(workflow.current_basedir)).parent
+if Path(REPOSITORY, "fragmodel").is_dir():
+    sys.path.insert(0, str(REPOSITORY))  # as in common.smk
 
 from fragmodel.config.duplicates import refuse_duplicates
-from fragmodel.config.stages import shared_folders, stage_of
+from fragmodel.config.stages import place_of
 from fragmodel.config.variants import expand
 from fragmodel.errors import UserError
+from fragmodel.files import held
+from fragmodel.planning.preflight import preflight_of_all, refuse_faults
+from fragmodel.vocabulary import RUN_LOCK
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.experiment import settings_hold_for, share_rules
 
@@ -20,6 +25,9 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     experiment = expand(config)
+    if workflow.is_main_process:
+        for note in refuse_faults(preflight_of_all(each.config for each in experiment.runs)):
+            print(f"note: {note.subject}: {note.text}", file=sys.stderr)
     settings_hold_for(workflow, [f"{each.name}_" for each in experiment.runs])
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -30,19 +38,36 @@ for each in experiment.runs:
     module:
         name: prefix
         snakefile:
-            "../Snakefile"
+            "../workflow/Snakefile"
         config:
             each.values
 
     use rule * from prefix as prefix*
 
 
-share_rules(workflow)
+try:
+    share_rules(workflow)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+at_work = ExitStack()
+
+
+onstart:
+    try:
+        at_work.enter_context(
+            held(
+                f"{experiment.results}/{RUN_LOCK}",
+                f"{experiment.results}: a run is at work in this folder,",
+            )
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def of_run(each, path):
     """A file of a run, wherever runs share it."""
-    return f"{shared_folders(each.config).get(stage_of(path), each.config.results)}/{path}"
+    return place_of(each.config, path)
 
 
 def of_runs(path):

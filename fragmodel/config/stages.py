@@ -6,7 +6,6 @@ missing here would let a run read what other settings made: `tests/workflow/test
 
 import json
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel.config.run import RunConfig
@@ -54,13 +53,18 @@ STAGES = {
 _TRAINING_ALONE = ("datasets.*.weight",)
 
 
-def shared_folders(run: RunConfig) -> dict[str, Path]:
+def place_of(run: RunConfig, path: str) -> str:
+    """Where a run has the file ``path`` of a results folder: in its own, or in that of the stage that runs share."""
+    return f"{shared_folders(run).get(stage_of(path), run.results)}/{path}"
+
+
+def shared_folders(run: RunConfig) -> dict[str | None, str]:
     """The folder of each stage by its name; empty for a run that shares nothing."""
     if run.shared is None:
         return {}
     settings = flat(run.model_dump(mode="json"))
     return {
-        name: Path(run.shared, f"{name}-{text_digest(json.dumps(_settings(name, settings)), size=4)}")
+        name: f"{run.shared}/{name}-{text_digest(json.dumps(_settings(name, settings)), size=4)}"
         for name in STAGES
     }
 

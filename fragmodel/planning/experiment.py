@@ -42,7 +42,7 @@ def add_up(runs: Sequence[Run], plans: Sequence[Plan]) -> ExperimentPlan:
     made: set[str] = set()
     found = []
     for run, plan in zip(runs, plans, strict=True):
-        folders = {stage: str(folder) for stage, folder in shared_folders(run.config).items()}
+        folders = shared_folders(run.config)
         new = {stage for stage, folder in folders.items() if folder not in made}
         made.update(folders.values())
         hours = {

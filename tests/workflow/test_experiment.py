@@ -66,10 +66,10 @@ def experiment(
     data = folder / "raw"
     data.mkdir()
     (data / "VenusX_Act.json").write_text(json.dumps(choose_proteins("VenusX_Act", 3)))
-    (folder / "no_model").mkdir()
-    (folder / "no_model" / "config.json").write_text("{}")
+    (folder / "no_weights").mkdir()
+    (folder / "no_weights" / "config.json").write_text('{"model_type": "llama"}')
     workflow = Workflow(folder, tiny_config(data))
-    with_variants(workflow, plain={}, broken={"models.decoder": "no_model"}, narrow={"lora.rank": 2})
+    with_variants(workflow, plain={}, broken={"models.decoder": "no_weights"}, narrow={"lora.rank": 2})
     planned = by_rule(workflow.planned())
     return workflow, planned, workflow.snakemake("--keep-going", check=False)
 
