@@ -19,7 +19,7 @@ from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
 from fragmodel.training.watch import watched
-from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
+from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, TRAINING, hardware, versions_of
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -89,7 +89,7 @@ def launch(
         "resume_from_checkpoint": True if last_step(folder) else None,
     }
     command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
-    with held(folder.with_suffix(".lock"), f"{folder}: is being trained"):
+    with held(folder / ".lock", f"{folder}: is being trained"):
         run_program(command, training, folder)
     finish(folder)
     collect(folder, model, log)
@@ -119,10 +119,10 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
 
 
 def _note_environment(folder: Path) -> None:
-    """Add the versions that train from here on to those of the attempts before."""
+    """Add the versions, and the machine, that train from here on to those of the attempts before."""
     path = folder / ENVIRONMENT_FILE
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    if (here := versions_of(TRAINING)) not in noted:
+    if (here := {**versions_of(TRAINING), HARDWARE: hardware()}) not in noted:
         write_text(path, json.dumps([*noted, here], indent=2))
 
 
@@ -283,7 +283,7 @@ def collect(folder: Path, model: Path, log: Path) -> None:
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
-        "checkpoint-*", "runs", "log.jsonl", SETTINGS, FINISHED, OWNER, "training_args.bin"
+        "checkpoint-*", "runs", "log.jsonl", ".*", SETTINGS, FINISHED, OWNER, "training_args.bin"
     )
     shutil.copytree(folder, model, ignore=unwanted)
     shutil.copyfile(folder / "log.jsonl", log)
