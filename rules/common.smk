@@ -27,8 +27,17 @@ from fragmodel.config.stages import shared_folders, stage_of
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
-from fragmodel.vocabulary import DESCRIBING_TASKS, RUN_LOCK, SPLITS, STAND_IN
-from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, RUN_LOCK, SPLITS, STAND_IN
+from fragmodel.versions import (
+    ANSWERS,
+    BASELINES,
+    CALIBRATION,
+    EMBEDDING,
+    SCORES,
+    SEARCH,
+    TRAINING,
+    versions_of,
+)
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, link_package, tell_jobs_of_force
@@ -40,7 +49,7 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
-    # A workflow that uses this one as a module may make the raw files.
+    # A workflow that uses this one as a module may make the input files.
     is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
     # Those of an experiment are looked at together: rules/experiment.smk.
     if workflow.is_main_process and (is_module or workflow.modifier.is_main_snakefile()):
@@ -79,6 +88,8 @@ if force := workflow.dag_settings:
     # As a module's, a rule has a name that ends as here.
     tell_jobs_of_force(force.forceall or any(name.endswith(training) for name in force.forcerun))
 STORE = run.embeddings.mode == "store"
+# Splits whose questions the model is asked.
+WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
@@ -103,6 +114,11 @@ def records_of(data_name=None, split=None, table="data"):
         for each in SPLITS
         if split in (None, each)
     ]
+
+
+def questions_of(data_name=None, split=None):
+    """Records as the model is asked them: with evidence, where the run has any."""
+    return records_of(data_name, split, table="questions" if run.evidence.enabled else "data")
 
 
 def describing(split=None):

@@ -14,6 +14,7 @@ from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.datasets import DatasetConfig, IngestConfig
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
+from fragmodel.config.evidence import EvidenceConfig
 from fragmodel.config.experiment import ExperimentConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
@@ -45,6 +46,8 @@ have the same settings for it. Without it all lies in `results`."""
     """Encoder and decoder."""
     ingest: IngestConfig = IngestConfig()
     """Validation and windows."""
+    evidence: EvidenceConfig = EvidenceConfig()
+    """Evidence from annotated relatives."""
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     """Encoder states."""
     alignment: AlignmentConfig = AlignmentConfig()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fragmodel.config.run import RunConfig
 from fragmodel.config.variants import flat
 from fragmodel.files import text_digest
+from fragmodel.vocabulary import STAND_IN
 
 
 class Stage(NamedTuple):
@@ -31,11 +32,16 @@ STAGES = {
     ),
     "audit": Stage(("audit",), ("evaluation.identity_thresholds",), ("data",)),
     "encoder": Stage(("models/encoder",), ("seed", "models.encoder*", "models.stand_in.encoder_*")),
+    "evidence": Stage(
+        ("evidence", "questions"), ("evidence.max_lines", "evidence.max_e_value"), ("data",)
+    ),
     "decoder": Stage(
         ("models/decoder",),
         ("seed", "models.decoder*", "models.stand_in.decoder_*", "models.stand_in.vocab_size"),
-        ("data",),
+        ("stand-in text",),
     ),
+    # Only a stand-in is trained, on the questions and answers of the run; no files of its own.
+    "stand-in text": Stage((), ("evidence.enabled",), ("data", "evidence")),
     "embeddings": Stage(("embeddings",), ("embeddings.*",), ("data", "encoder")),
     "texts": Stage(
         ("alignment/texts",),
@@ -65,7 +71,8 @@ def shared_folders(run: RunConfig) -> dict[str | None, str]:
     settings = flat(run.model_dump(mode="json"))
     return {
         name: f"{run.shared}/{name}-{text_digest(json.dumps(_settings(name, settings)), size=4)}"
-        for name in STAGES
+        for name, stage in STAGES.items()
+        if stage.paths
     }
 
 
@@ -89,5 +96,6 @@ def _settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         and not any(fnmatch(key, pattern) for pattern in _TRAINING_ALONE)
     }
     for before in stage.after:
-        own |= _settings(before, settings)
+        if before != "stand-in text" or settings["models.decoder"] == STAND_IN:
+            own |= _settings(before, settings)
     return dict(sorted(own.items()))

@@ -10,6 +10,7 @@ from fragmodel.config.stages import STAGES, place_of, shared_folders
 from fragmodel.config.variants import changed, expand, load_runs
 from fragmodel.errors import UserError
 
+SHARED = {name for name, stage in STAGES.items() if stage.paths}
 RUN = {"datasets": {"Mine_Dom": {"train": "a.json", "test": "b.json"}}, "results": "out"}
 
 
@@ -92,16 +93,23 @@ def test_mistakes_are_told(experiment, told):
         ({"evaluation.baselines": ["majority"]}, {"baselines"}),
         ({"evaluation.identity_thresholds": [0.5]}, {"audit"}),
         ({"models.stand_in.encoder_layers": 2}, {"encoder", "embeddings", "baselines", "alignment"}),
-        ({"ingest.max_sequence_length": 99}, set(STAGES) - {"encoder"}),
-        ({"seed": 2}, set(STAGES)),
+        ({"evidence.max_lines": 9, "models.decoder": "x"}, {"evidence", "decoder", "texts", "alignment"}),
+        ({"evidence.enabled": True}, {"decoder", "texts", "alignment"}),
+        ({"ingest.max_sequence_length": 99}, SHARED - {"encoder"}),
+        ({"seed": 2}, SHARED),
     ],
 )  # fmt: skip
 def test_a_stage_is_shared_where_nothing_that_it_reads_differs(change, differing):
-    plain, other = runs_of({"variants": {"plain": {}, "other": change}}).values()
-    folders = [shared_folders(run) for run in (plain, other)]
-    assert {stage for stage in STAGES if folders[0][stage] != folders[1][stage]} >= differing
-    if "seed" not in change:
-        assert {stage for stage in STAGES if folders[0][stage] != folders[1][stage]} == differing
+    plain, other = (
+        shared_folders(run) for run in runs_of({"variants": {"plain": {}, "other": change}}).values()
+    )
+    assert {stage for stage in SHARED if plain[stage] != other[stage]} == differing
+
+
+def test_a_decoder_that_is_no_stand_in_is_shared_whatever_is_asked():
+    variants = {"plain": {}, "other": {"evidence.enabled": True, "ingest.max_sequence_length": 99}}
+    plain, other = map(shared_folders, runs_of({"variants": variants}, models={"decoder": "x"}).values())
+    assert plain["decoder"] == other["decoder"]
 
 
 def test_a_file_lies_with_its_stage():
