@@ -40,6 +40,8 @@ have the same settings for it. Without it all lies in `results`."""
     packages: Literal["report", "rerun"] = "report"
     """What another version of a package that decides a stage's numbers (torch, transformers, MMseqs2 …) does: \
 `report` tells of it in the report and in `fragmodel doctor`, `rerun` repeats the stages that it concerns."""
+    container: str | None = None
+    """Image of all rules for `snakemake --sdm apptainer`: a file (`fragmodel.sif`) or an address (`docker://…`)."""
     datasets: dict[str, DatasetConfig]
     """Data sets by name; a word in the name tells the family (`VenusX_Dom`, `VenusX_Res_Act_MF50`, …)."""
     models: ModelsConfig = ModelsConfig()
