@@ -41,19 +41,27 @@ from fragmodel.versions import (
 )
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
-from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, link_package, tell_jobs_of_force
+from fragmodel.workflow.jobs import (
+    jobs_end_with_this,
+    jobs_run_with,
+    leave_signals_to_jobs,
+    link_package,
+    pass_signals_on,
+    tell_jobs_of_force,
+)
 
 # With a storage provider jobs may share no file system: only declared outputs reach other jobs.
 IN_STORAGE = workflow.storage_settings.default_storage_provider is not None
 
 jobs_run_with(sys.executable, str(REPOSITORY) if IS_BESIDE else link_package(Path(".snakemake/package")))
 leave_signals_to_jobs()
+jobs_end_with_this()
 
 try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
-    # A workflow that uses this one as a module may make the raw files; those in a storage are not looked at.
+    # A workflow that uses this one as a module may make the input files; those in a storage are not looked at.
     is_module = not Path(str(workflow.main_snakefile)).resolve().is_relative_to(REPOSITORY.resolve())
     # Runs of an experiment are looked at together: rules/experiment.smk.
     if workflow.is_main_process and (is_module or workflow.modifier.is_main_snakefile()):
@@ -76,7 +84,9 @@ if IN_STORAGE and workflow.is_main_process:
 at_work = ExitStack()
 
 
+# The last `onstart` of a workflow is the one that runs: all that is to be done stands here.
 onstart:
+    pass_signals_on()
     # Snakemake deletes the locks of all runs in a folder when one of them ends.
     try:
         at_work.enter_context(

@@ -20,6 +20,7 @@ from fragmodel.planning.preflight import preflight_of_all, refuse_faults
 from fragmodel.vocabulary import RUN_LOCK
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.experiment import settings_hold_for, share_rules
+from fragmodel.workflow.jobs import pass_signals_on
 
 try:
     for path in workflow.configfiles:
@@ -54,6 +55,7 @@ at_work = ExitStack()
 
 
 onstart:
+    pass_signals_on()
     try:
         at_work.enter_context(
             held(

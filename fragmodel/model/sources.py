@@ -198,7 +198,7 @@ def _check_config(key: str, source: str, folder: Path) -> None:
     from fragmodel.model.decoders import check_decoder
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         (check_decoder if key == "models.decoder" else check_encoder)(config)
     except OSError:
         return
