@@ -8,7 +8,7 @@ rule encoder:
         results("logs/models/encoder.log"),
     benchmark:
         results("benchmarks/models/encoder.tsv")
-    localrule: needs_network(run.models.encoder)
+    localrule: stays(run.models.encoder)
     conda:
         "../environment.yaml"
     threads: 2
@@ -32,14 +32,14 @@ rule encoder:
 rule decoder:
     input:
         # The stand-in's tokenizer is trained on the run's own training text.
-        records=records_of(split="train") if run.models.decoder == STAND_IN else [],
+        records=questions_of(split="train") if run.models.decoder == STAND_IN else [],
     output:
         folder=directory(results("models/decoder")),
     log:
         results("logs/models/decoder.log"),
     benchmark:
         results("benchmarks/models/decoder.tsv")
-    localrule: needs_network(run.models.decoder)
+    localrule: stays(run.models.decoder)
     conda:
         "../environment.yaml"
     threads: 2

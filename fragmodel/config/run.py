@@ -14,6 +14,7 @@ from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.datasets import DatasetConfig, IngestConfig
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
+from fragmodel.config.evidence import EvidenceConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
 from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
@@ -33,12 +34,16 @@ class RunConfig(Section):
     packages: Literal["report", "rerun"] = "report"
     """What another version of a package that decides a stage's numbers (torch, transformers, MMseqs2 …) does: \
 `report` tells of it in the report and in `fragmodel doctor`, `rerun` repeats the stages that it concerns."""
+    container: str | None = None
+    """Image of all rules for `snakemake --sdm apptainer`: a file (`fragmodel.sif`) or an address (`docker://…`)."""
     datasets: dict[str, DatasetConfig]
     """Data sets by name; a word in the name tells the family (`VenusX_Dom`, `VenusX_Res_Act_MF50`, …)."""
     models: ModelsConfig = ModelsConfig()
     """Encoder and decoder."""
     ingest: IngestConfig = IngestConfig()
     """Validation and windows."""
+    evidence: EvidenceConfig = EvidenceConfig()
+    """Evidence from annotated relatives."""
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     """Encoder states."""
     alignment: AlignmentConfig = AlignmentConfig()

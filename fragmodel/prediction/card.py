@@ -9,11 +9,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragmodel.errors import UserError
+from fragmodel.evaluation.calibration import TASKS, Calibration
 from fragmodel.evaluation.claims import standings, told
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
 from fragmodel.model.trained import ModelSpec
-from fragmodel.vocabulary import MODEL, STAND_IN
+from fragmodel.vocabulary import MODEL, OURS, STAND_IN
 
 _EXAMPLE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"
 
@@ -29,11 +30,14 @@ def model_card(
     weights_digest: str,
     window: int,
     has_base: bool,
+    relatives: bool | None = None,
+    calibration: Calibration | None = None,
 ) -> str:
     """The card as Markdown with the front matter of a hub.
 
     ``data`` is :func:`fragmodel.prediction.provenance.trained_on`, ``metrics`` the run's metrics.json (may be empty),
-    ``parts`` the names of encoder and decoder, ``window`` the longest window in residues.
+    ``parts`` the names of encoder and decoder, ``window`` the longest window in residues, ``relatives``
+    whether the proteins that evidence comes from go with the model (None: it was trained without).
     """
     page = Environment(loader=PackageLoader("fragmodel.prediction"), undefined=StrictUndefined)
     return page.get_template("model_card.md").render(
@@ -49,6 +53,10 @@ def model_card(
         clean_below=clean_below(metrics),
         window=window,
         has_base=has_base,
+        relatives=relatives,
+        calibrated={
+            task: calibration.told(task) for task in TASKS if calibration and calibration.calibrates(task)
+        },
         weights_digest=weights_digest,
         encoder=parts["encoder"],
         decoder=parts["decoder"],
@@ -89,7 +97,9 @@ def _marked(metric: Metric) -> str:
 
 def _best(metric: Metric, baselines: Mapping[str, Any]) -> str:
     """Value and name of the best baseline; of equal ones the first by name."""
-    values = {name: _value(found.get(metric.key)) for name, found in sorted(baselines.items())}
+    values = {
+        name: _value(found.get(metric.key)) for name, found in sorted(baselines.items()) if name not in OURS
+    }
     known = {name: value for name, value in values.items() if value is not None}
     if not known:
         return "–"

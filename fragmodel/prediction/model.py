@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fragmodel.batching.answering import confidences, greedy_answers
+from fragmodel.batching.answering import greedy_answers, read_answer
 from fragmodel.data.prompts import conversation
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
@@ -13,13 +13,24 @@ from fragmodel.embeddings.extract import check_lengths, resolve_device
 from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
+from fragmodel.evaluation.answers import Sureness
+from fragmodel.evaluation.calibration import Calibration
+from fragmodel.evidence.block import with_evidence
+from fragmodel.evidence.find import Line
 from fragmodel.model.answer_forms import Constraints, Forms, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.class_ids import ClassIds
+from fragmodel.prediction.evidence import Evidence
 from fragmodel.prediction.overlaps import tile
-from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
+from fragmodel.prediction.provenance import (
+    DATA_NAMES,
+    calibration_of,
+    data_names,
+    families,
+    window_length,
+)
 from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.reading import read_places, read_reference
 from fragmodel.prediction.results import Grounding, Reference
@@ -47,8 +58,12 @@ class FragModel:
         forms: Forms | None = None,
         constrained: bool = True,
         data_names: Mapping[str, Sequence[str]] | None = None,
+        relatives: Evidence | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """``forms`` are what the model has learnt to answer, by the ``data_names`` of each family."""
+        self._evidence = relatives
+        self.calibration = calibration
         self.parts = parts
         self._bounds = Constraints(parts.tokenizer, forms or {}) if constrained else None
         self._data_names = data_names or {}
@@ -99,7 +114,13 @@ class FragModel:
             forms=read_forms(Path(folder)),
             constrained=constrained,
             data_names=data_names(Path(folder)),
+            relatives=Evidence.of(Path(folder)),
+            calibration=calibration_of(Path(folder)),
         )
+
+    def calibrates(self, task: TaskType) -> bool:
+        """Whether the confidences of a task's answers are calibrated, rather than the model's own probabilities."""
+        return self.calibration is not None and self.calibration.calibrates(task)
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
         """A description of the fragment ``sequence[span[0]:span[1]]``.
@@ -175,12 +196,14 @@ class FragModel:
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers in the order of the questions, which are asked in batches of like length."""
+        lines = self._evidence.about(questions) if self._evidence else [[] for _ in questions]
         order = sorted(range(len(questions)), key=lambda i: (-len(questions[i].sequence), i))
         answers: dict[int, Answer] = {}
         for first in range(0, len(order), self.batch_size):
             batch = order[first : first + self.batch_size]
             try:
-                answers |= zip(batch, self._answer([questions[i] for i in batch]), strict=True)
+                said = self._answer([questions[i] for i in batch], [lines[i] for i in batch])
+                answers |= zip(batch, said, strict=True)
             except torch.OutOfMemoryError:
                 raise UserError(OUT_OF_MEMORY) from None
         return [answers[i] for i in range(len(questions))]
@@ -198,11 +221,13 @@ class FragModel:
 
     def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
         """What the answers about one protein's windows say."""
-        return read_places(questions, answers, self.class_ids)
+        calibrated = bool(questions) and self.calibrates(questions[0].task)
+        return read_places(questions, answers, self.class_ids, calibrated=calibrated)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
-        return read_reference(question, answer, self.class_ids)
+        calibrated = self.calibrates(question.task)
+        return read_reference(question, answer, self.class_ids, calibrated=calibrated)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -214,43 +239,45 @@ class FragModel:
             raise UserError(f"family '{family}' is not known; use one of {', '.join(sorted(allowed))}")
         return family
 
-    def _answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
-        items = []
-        for question, states in zip(questions, self.encode([q.sequence for q in questions]), strict=True):
-            turns = conversation(
-                question.task,
-                DATA_NAMES.get(question.family, "fragment"),
-                len(question.sequence),
-                question.class_name,
-            )
-            items.append(
-                {
-                    "sequence": question.sequence,
-                    "input_ids": self.chat.prompt(turns, len(question.sequence)),
-                    "position_ref": question.span,
-                    "protein_hidden_states": states,
-                }
-            )
-        end = self.parts.tokenizer.eos_token_id
+    def _answer(self, questions: Sequence[Question], lines: Sequence[list[Line]]) -> Iterable[Answer]:
+        prompts = [self._turns(question, known) for question, known in zip(questions, lines, strict=True)]
+        texts = [turns[-1]["content"] for turns in prompts]
+        states_of = self.encode([question.sequence for question in questions])
+        items = [
+            {
+                "sequence": question.sequence,
+                "input_ids": self.chat.prompt(turns, len(question.sequence)),
+                "position_ref": question.span,
+                "protein_hidden_states": states,
+            }
+            for question, turns, states in zip(questions, prompts, states_of, strict=True)
+        ]
         answers = greedy_answers(
             self.parts.model,
             items,
-            end=end,
+            end=self.parts.tokenizer.eos_token_id,
             max_new_tokens=self.max_new_tokens,
-            constraints=[self._bound(question) for question in questions],
+            constraints=[self._bound(*each) for each in zip(questions, texts, strict=True)],
         )
-        for question, answer in zip(questions, answers, strict=True):
-            sure = confidences(question.task, answer, self.chat)
-            # Of places that nothing bound to the window a probability says little.
-            places = tuple(sure["place_confidences"] or ()) if self._bounds else ()
-            confidence = sure["confidence"] if self._bounds else None
-            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places)
+        for question, text, answer, known in zip(questions, texts, answers, lines, strict=True):
+            said = read_answer(question.task, answer, self.chat, text)
+            sure = Sureness()
+            if self._bounds:  # of places that nothing bound to the window a probability says little
+                sure = Sureness(said["confidence"], tuple(said["place_confidences"] or ()))
+            if self.calibration is not None:
+                sure = self.calibration.applied(question.task, sure)
+            yield Answer(said["text"], answer.stopped, sure.answer, sure.places, tuple(known))
 
-    def _bound(self, question: Question) -> Constraint | None:
+    def _turns(self, question: Question, lines: Sequence[Line]) -> list[dict[str, str]]:
+        data_name = DATA_NAMES.get(question.family, "fragment")
+        turns = conversation(question.task, data_name, len(question.sequence), question.class_name)
+        return turns if self._evidence is None else with_evidence(turns, lines)
+
+    def _bound(self, question: Question, text: str) -> Constraint | None:
         if self._bounds is None:
             return None
         names = tuple(self._data_names.get(question.family, ()))
-        return self._bounds.of(question.task, len(question.sequence), names)
+        return self._bounds.of(question.task, len(question.sequence), names, text)
 
 
 def _checked(sequence: str) -> str:
