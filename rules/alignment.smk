@@ -64,8 +64,8 @@ rule align_adapters:
         valid=option_of("--valid", "valid"),
         manifests=option_of("--manifest", "manifests"),
         adapter=slice_of(run.adapter),
-        alignment=slice_of(run.alignment),
-        seed=run.seed,
+        alignment=slice_of(run.alignment, "seed"),
+        seed=run.alignment.seed,
         code=code_digest(
             "fragmodel.alignment.program.main",
             "fragmodel.alignment.program.launch_alignment",
@@ -106,8 +106,8 @@ rule score_alignment:
         store=store_option,
         manifests=option_of("--manifest", "manifests"),
         adapter=slice_of(run.adapter),
-        alignment=slice_of(run.alignment),
-        seed=run.seed,
+        alignment=slice_of(run.alignment, "seed"),
+        seed=run.alignment.seed,
         code=code_digest(
             "fragmodel.alignment.evaluate.evaluate",
             "fragmodel.alignment.texts.fingerprint_in",

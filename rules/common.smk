@@ -24,6 +24,7 @@ elif not find_spec("fragmodel"):
 
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
+from fragmodel.config.stages import shared_folders, stage_of
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
@@ -60,15 +61,22 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
-    if workflow.is_main_process:
-        # A workflow that uses this one as a module may make the input files; those in a storage are not looked at.
-        is_module = not Path(str(workflow.main_snakefile)).resolve().is_relative_to(REPOSITORY.resolve())
+    # A workflow that uses this one as a module may make the input files; those in a storage are not looked at.
+    is_module = not Path(str(workflow.main_snakefile)).resolve().is_relative_to(REPOSITORY.resolve())
+    # Runs of an experiment are looked at together: rules/experiment.smk.
+    if workflow.is_main_process and (is_module or workflow.modifier.is_main_snakefile()):
         for note in refuse_faults(preflight(run, made_elsewhere=is_module or IN_STORAGE)):
             print(f"note: {note.subject}: {note.text}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+SHARED = shared_folders(run)
 
-RESULTS = run.results
+
+def results(path):
+    """A path of this run; of a stage that runs share, of all that have the same settings for it."""
+    return f"{SHARED.get(stage_of(path), run.results)}/{path}"
+
+
 if IN_STORAGE and workflow.is_main_process:
     logger.info(
         "Checkpoints stay where a training job runs, not in the storage: another machine begins at step 0."
@@ -76,24 +84,27 @@ if IN_STORAGE and workflow.is_main_process:
 at_work = ExitStack()
 
 
+# The last `onstart` of a workflow is the one that runs: all that is to be done stands here.
 onstart:
+    pass_signals_on()
     # Snakemake deletes the locks of all runs in a folder when one of them ends.
     try:
         at_work.enter_context(
-            held(f"{RESULTS}/{RUN_LOCK}", f"{RESULTS}: a run is at work in this folder,")
+            held(f"{run.results}/{RUN_LOCK}", f"{run.results}: a run is at work in this folder,")
         )
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
 
-contents = Contents(Path(RESULTS, ".contents.json"))
+contents = Contents(Path(run.shared or run.results, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}
-    training = {
+    training = (
         *stages,
-        *(f"{RESULTS}/{stages[rule]}/{name}" for rule in stages for name in ("model", "log.jsonl")),
-    }
-    tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
+        *(results(f"{stages[rule]}/{name}") for rule in stages for name in ("model", "log.jsonl")),
+    )
+    # As a module's, a rule has a name that ends as here.
+    tell_jobs_of_force(force.forceall or any(name.endswith(training) for name in force.forcerun))
 STORE = run.embeddings.mode == "store"
 # Splits whose questions the model is asked.
 WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
@@ -115,11 +126,6 @@ wildcard_constraints:
     data_name="|".join(run.datasets),
     split="|".join(SPLITS),
     shard=r"\d+",
-
-
-def results(path):
-    """A path of this run."""
-    return f"{RESULTS}/{path}"
 
 
 def records_of(data_name=None, split=None, table="data"):

@@ -49,8 +49,8 @@ rule train_model:
         ),
         adapter=slice_of(run.adapter),
         lora=slice_of(run.lora),
-        training=slice_of(run.training),
-        seed=run.seed,
+        training=slice_of(run.training, "seed"),
+        seed=run.training.seed,
         code=code_digest(
             "fragmodel.embeddings.manifest.embedded",
             "fragmodel.training.launch.launch",

@@ -11,6 +11,8 @@ from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS, LORA_STARTS
 class LearningConfig(Section):
     """What the stages that train share: how long, how fast, and on which machines."""
 
+    seed: int | None = None
+    """Seed of what is learnt: first weights, order of the records, dropout; the run's `seed` unless given."""
     max_steps: int = -1
     """Optimiser steps; -1 trains for `epochs`."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
