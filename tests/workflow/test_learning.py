@@ -7,6 +7,7 @@ import pytest
 
 from fragmodel.embeddings.manifest import fingerprint_of
 from fragmodel.evaluation.generate import generate
+from fragmodel.evidence.block import resolved
 from fragmodel.tables import RECORDS, read_rows, write_table
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,10 @@ def answers(workflow, records: Path, output: Path) -> list[tuple[dict, str]]:
 
 
 def exact(pairs: list[tuple[dict, str]]) -> float:
-    return sum(text == row["answer"] for row, text in pairs) / len(pairs)
+    """The part of the answers that are right; one may point to a line of evidence that its question has."""
+    return sum(
+        text == resolved(row["answer"], row["conversation"][-1]["content"]) for row, text in pairs
+    ) / len(pairs)
 
 
 @pytest.fixture(scope="module")
