@@ -248,7 +248,7 @@ def _transformers_config(source: str | Path) -> PretrainedConfig:
 
 def _tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(source)
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"{source}: its tokenizer cannot be read ({str(error).strip().splitlines()[0]}); one of sentencepiece "

@@ -8,7 +8,6 @@ from time import time
 
 from fragmodel.embeddings.shards import (
     DATA_SUFFIX,
-    PART_SUFFIX,
     ShardFile,
     damage,
     find_shards,
@@ -17,6 +16,7 @@ from fragmodel.embeddings.shards import (
 )
 from fragmodel.embeddings.store import DESCRIPTION, list_fingerprints, read_description
 from fragmodel.errors import UserError
+from fragmodel.files import PART_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ class EmbeddingStore:
         """Let the system fetch the states of all ``sequences`` at once, before they are read one by one."""
         for row in map(self._row, sequences):
             with suppress(DamagedEmbeddingError):  # said when it is read
-                read_ahead({} if row is None else self._mapped(row))
+                if row is not None:
+                    read_ahead(self._mapped(row))
+                    self._asked_for.add(row)
 
     def close(self) -> None:
         """Unmap the shards; they are mapped again when next read."""
@@ -157,7 +159,10 @@ class EmbeddingStore:
                 f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
             )
         block = self._mapped(row)
-        read_ahead(block)
+        if row in self._asked_for:
+            self._asked_for.remove(row)
+        else:
+            read_ahead(block)
         if self._unchecked[row]:
             if word_sum(block) != self._words[row]:
                 raise self._given_up(self._shards[self._shard_of[row]])
@@ -212,9 +217,7 @@ class EmbeddingStore:
             columns["first_row"].append(index["first_row"].to_numpy())
             columns["length"].append(index["length"].to_numpy())
             columns["shard"].append(np.full(len(index), len(self._shards), dtype=np.int32))
-            summed = (
-                "words" in index.column_names and is_checked()
-            )  # indexes of earlier versions have no sums
+            summed = is_checked() and "words" in index.column_names  # earlier versions had no sums
             columns["words"].append(index["words" if summed else "first_row"].to_numpy().astype(np.uint64))
             columns["unchecked"].append(np.full(len(index), summed))
             self._shards.append(shard)
@@ -229,6 +232,7 @@ class EmbeddingStore:
         self._unchecked = np.frombuffer(mmap.mmap(-1, max(len(order), 1)), dtype=bool)[: len(order)]
         self._unchecked[:] = np.concatenate([np.empty(0, dtype=bool), *columns["unchecked"]])[order]
         self._tensors: list[dict[str, torch.Tensor] | None] = [None] * len(self._shards)
+        self._asked_for: set[int] = set()  # blocks that were read ahead and not read yet
         self._opened = True
 
 

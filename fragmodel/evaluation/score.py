@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fragmodel.digests import write_noted
 from fragmodel.evaluation.claims import against
 from fragmodel.evaluation.judge import Comparer, Judged, Knowledge, judge, read_knowledge
 from fragmodel.evaluation.metrics.bootstrap import estimate
@@ -15,7 +16,6 @@ from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
 from fragmodel.evaluation.parse import MISSING, ClassNames
 from fragmodel.evaluation.references import Answers, Key, Reference, read_answers, read_references
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
-from fragmodel.files import write_text
 from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.tables import SCORED, write_table
 from fragmodel.versions import SCORES, versions_of
@@ -96,7 +96,9 @@ def score(
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write ``values`` as indented JSON with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    write_noted(
+        path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def _by_task(records: Mapping[Key, Reference]) -> dict[tuple[str, str], list[Reference]]:

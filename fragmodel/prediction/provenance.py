@@ -1,9 +1,9 @@
 """What a model folder tells of its training: data sets, families, windows."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from fragmodel.digests import read_json
 from fragmodel.tables import read_metadata
 from fragmodel.vocabulary import LONGEST_WINDOW, family_of
 
@@ -19,7 +19,7 @@ def trained_on(folder: Path) -> list[dict[str, Any]]:
     folder = Path(folder).resolve()
     stated = folder / DATA_FILE
     if stated.is_file():
-        return json.loads(stated.read_text(encoding="utf-8"))
+        return read_json(stated, list)
     entries = []
     for path in sorted(folder.parents[1].glob("data/*/*/train.parquet")):
         made = read_metadata(path)

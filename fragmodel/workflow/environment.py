@@ -1,10 +1,10 @@
 """The packages that made a run, beside those that are installed now."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.tables import read_metadata
 from fragmodel.versions import ENVIRONMENT_FILE, versions_of
@@ -56,5 +56,5 @@ def _recorded(results: Path) -> Iterator[tuple[str, dict[str, str]]]:
     for stage in ("alignment", "training"):
         path = results / stage / "model" / ENVIRONMENT_FILE
         if path.is_file():
-            for versions in json.loads(path.read_text(encoding="utf-8")):
+            for versions in read_json(path, list):
                 yield stage, versions

@@ -1,5 +1,6 @@
 """What the system refuses, and what no reader can take, is a line that says what to do."""
 
+import ast
 import errno
 import gzip
 import json
@@ -12,6 +13,7 @@ import pytest
 import torch
 from tiny_models import TinyModels
 
+import fragmodel
 from fragmodel import tables
 from fragmodel.config.run import load_config
 from fragmodel.data import text_files
@@ -157,3 +159,19 @@ def test_weights_that_are_pickles_and_code_of_a_folder_are_not_loaded(
             load()
         assert "\n" not in str(caught.value)
     assert "Do you wish to run" not in capsys.readouterr().out
+
+
+def test_no_call_of_transformers_may_ask_for_trust_in_code() -> None:
+    """Without the argument transformers asks on the terminal, and an answer there would run the folder's code."""
+    asking = []
+    for path in Path(fragmodel.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            called = node.func
+            if called.attr == "from_pretrained" and ast.unparse(called.value).startswith("Auto"):
+                trusts = {
+                    ast.unparse(each.value) for each in node.keywords if each.arg == "trust_remote_code"
+                }
+                asking += [] if trusts == {"False"} else [f"{path}:{node.lineno}"]
+    assert asking == []
