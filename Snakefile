@@ -27,6 +27,10 @@ include: "rules/evaluation.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    pass_signals_on()
+
+
 rule all:
     default_target: True
     input:

@@ -19,10 +19,17 @@ from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
 from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
-from fragmodel.workflow.jobs import jobs_run_with, leave_signals_to_jobs, tell_jobs_of_force
+from fragmodel.workflow.jobs import (
+    jobs_end_with_this,
+    jobs_run_with,
+    leave_signals_to_jobs,
+    pass_signals_on,
+    tell_jobs_of_force,
+)
 
 jobs_run_with(sys.executable, REPOSITORY)
 leave_signals_to_jobs()
+jobs_end_with_this()
 
 try:
     for path in workflow.configfiles:

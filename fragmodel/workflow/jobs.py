@@ -1,5 +1,6 @@
-"""What surrounds every job of the workflow: its log, its environment, and whether its user forces it."""
+"""What surrounds every job of the workflow: its log, its environment, its end, and whether its user forces it."""
 
+import ctypes
 import os
 import shlex
 import signal
@@ -7,12 +8,16 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from threading import Thread
+from types import FrameType
 
 from fragmodel.errors import UserError, told
 
 _ANEW = "FRAGMODEL_TRAIN_ANEW"
+_SNAKEMAKE = "FRAGMODEL_SNAKEMAKE"
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @contextmanager
@@ -22,6 +27,7 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
     A :class:`UserError`, and what the system refused, ends the job with status 2 and a line on the terminal, where
     Snakemake's user looks first; the log has the line, or the system's refusal with its traceback.
     """
+    _end_with_snakemake()
     log.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
     # Line buffering: a log that is read while the job runs shows where it is.
@@ -70,6 +76,46 @@ def leave_signals_to_jobs() -> None:
     Slurm sends the signal to every process of the job. Those that know what to do with it install a handler.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def pass_signals_on() -> None:
+    """Pass SIGTERM and SIGINT of Snakemake on to its local jobs: training writes a checkpoint, and all end.
+
+    Snakemake itself would wait for the jobs that run, maybe for days. To be called when it has installed its handler
+    of SIGTERM; this takes a lock that the interrupted code may hold, so that it runs in a thread.
+    """
+    ended = signal.getsignal(signal.SIGTERM)
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if callable(ended):
+            ended(number, frame)
+        _end_jobs()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _end_jobs()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, lambda *received: Thread(target=terminate, args=received).start())
+    signal.signal(signal.SIGINT, interrupt)
+
+
+def _end_jobs() -> None:
+    import psutil
+
+    for job in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            job.terminate()
+
+
+def jobs_end_with_this() -> None:
+    """Let local jobs notice when the Snakemake that starts them, this process, is killed."""
+    os.environ[_SNAKEMAKE] = str(os.getpid())
+
+
+def _end_with_snakemake() -> None:
+    """Have Linux send SIGTERM to this job when its Snakemake dies: the next one must not meet it at work."""
+    if os.environ.get(_SNAKEMAKE) == str(os.getppid()) and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def tell_jobs_of_force(forced: bool) -> None:

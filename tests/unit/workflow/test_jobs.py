@@ -2,6 +2,10 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +44,34 @@ def test_another_fault_is_left_to_its_traceback(tmp_path, capsys):
     with pytest.raises(ValueError), job_log(tmp_path / "a.log", COMMAND):
         raise ValueError("a defect")
     assert not capsys.readouterr().err
+
+
+SNAKEMAKE = """
+import signal, subprocess, sys
+from fragmodel.workflow.jobs import jobs_end_with_this, pass_signals_on
+signal.signal(signal.SIGTERM, lambda *received: print("no more jobs", flush=True))
+jobs_end_with_this()
+pass_signals_on()
+subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+"""
+JOB = """
+import signal, sys, time
+from pathlib import Path
+from fragmodel.workflow.jobs import job_log
+signal.signal(signal.SIGTERM, lambda *received: sys.exit(Path(sys.argv[1], "ended").touch()))
+with job_log(Path(sys.argv[1], "log"), []):
+    Path(sys.argv[1], "works").touch()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_jobs_end_with_their_snakemake(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SNAKEMAKE, JOB, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as snakemake:
+        while not (tmp_path / "works").exists():
+            assert snakemake.poll() is None
+        snakemake.send_signal(number)
+        said, _ = snakemake.communicate(timeout=50)  # the job has the other end of the pipe
+    assert (tmp_path / "ended").exists()
+    assert ("no more jobs" in said) == (number == signal.SIGTERM)
