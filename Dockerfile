@@ -16,7 +16,9 @@ COPY fragmodel ./fragmodel
 RUN pip install --no-cache-dir -c constraints.txt torch==2.13.0 \
     && pip install --no-cache-dir -c constraints.txt -e '.[smollm2]'
 COPY Snakefile config.yaml environment.yaml ./
+COPY workflow ./workflow
 COPY rules ./rules
+COPY config ./config
 COPY workflow_scripts ./workflow_scripts
 COPY profiles ./profiles
 COPY data ./data

@@ -44,13 +44,13 @@ docs: setup ## the documentation site, in site/; a broken link is an error
 lint: setup ## style and workflow checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow rules
 	$(BIN)/snakemake --lint
 
 format: setup ## put code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile workflow rules
 
 clean: ## remove the demos' results (but not their stores, which other runs may share) and the virtual environment
 	for run in results results-*; do \

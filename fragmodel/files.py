@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all, and digests that say what they were made from."""
+"""Files that appear whole or not at all, locks, and digests that say what files were made from."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -7,7 +8,8 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fragmodel.errors import UserError, cannot_write
@@ -85,6 +87,46 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)  # another user's stays
     with tempfile.TemporaryDirectory(prefix=f"{mine}{os.getpid()}-") as name:
         yield Path(name)
+
+
+@contextmanager
+def held(lock: str | Path, busy: str) -> Iterator[None]:
+    """Hold the file ``lock`` for the block; the system frees it when this process ends, however it ends.
+
+    Raises :class:`UserError` that says what is ``busy`` and by whom, where another process holds it. A file system
+    without locks is trusted.
+    """
+    lock = Path(lock)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{busy} by {_owner(lock)}; wait for its end, or end it") from None
+        except OSError:
+            pass
+        handle.truncate(0)
+        handle.write(
+            f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        )
+        handle.flush()
+        yield
+
+
+def holder(lock: str | Path) -> str | None:
+    """Who holds the file ``lock``; None where nobody does."""
+    with suppress(FileNotFoundError), Path(lock).open(encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _owner(Path(lock))
+        except OSError:
+            pass
+    return None
+
+
+def _owner(lock: Path) -> str:
+    return lock.read_text(encoding="utf-8") or "another process"
 
 
 def check_regular(path: str | Path) -> None:

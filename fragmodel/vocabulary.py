@@ -41,6 +41,15 @@ ALL_LINEAR = "all-linear"  # in the place of all of these names, as peft has it
 LORA_STARTS = r"default|gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*"
 STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
+ENCODER_TYPES = (
+    "esm",
+    "esmc",
+    "t5",
+)  # what `model_type` may be in an encoder's config.json, first the default
+DECODER_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
+MODEL_TYPE = "esm2_llama_instruct"  # of the joined model
+SPEC_FILE = "fragmodel.json"  # in a folder of trained weights: how they go together
+RUN_LOCK = ".lock"  # in the folder of a run: the Snakemake at work there holds it
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024

@@ -4,18 +4,29 @@ import errno
 import json
 import shlex
 import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# The package beside the Snakefile is the code that runs, here and in every job, whatever else is installed.
-REPOSITORY = str(Path(str(workflow.current_basedir)).parent)
-sys.path.insert(0, REPOSITORY)
+# The package beside the rules is the code that runs, here and in every job, whatever else is installed. Where Snakemake
+# fetched the rules itself, it left the package behind: there the installed one runs.
+REPOSITORY = Path(str(workflow.current_basedir)).parent
+IS_BESIDE = Path(REPOSITORY, "fragmodel").is_dir()
+if IS_BESIDE:
+    sys.path.insert(0, str(REPOSITORY))
+elif not find_spec("fragmodel"):
+    raise WorkflowError(
+        "the package fragmodel is not installed: pip install it from the repository and the version of these rules"
+    )
 
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
-from fragmodel.vocabulary import DESCRIBING_TASKS, SPLITS, STAND_IN
+from fragmodel.files import held
+from fragmodel.planning.preflight import preflight, refuse_faults
+from fragmodel.vocabulary import DESCRIBING_TASKS, RUN_LOCK, SPLITS, STAND_IN
 from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
@@ -23,11 +34,12 @@ from fragmodel.workflow.jobs import (
     jobs_end_with_this,
     jobs_run_with,
     leave_signals_to_jobs,
+    link_package,
     pass_signals_on,
     tell_jobs_of_force,
 )
 
-jobs_run_with(sys.executable, REPOSITORY)
+jobs_run_with(sys.executable, str(REPOSITORY) if IS_BESIDE else link_package(Path(".snakemake/package")))
 leave_signals_to_jobs()
 jobs_end_with_this()
 
@@ -35,10 +47,28 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
+    if workflow.is_main_process:
+        # A workflow that uses this one as a module may make the raw files.
+        is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
+        for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
+            print(f"note: {note.subject}: {note.text}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = run.results
+at_work = ExitStack()
+
+
+onstart:
+    # Snakemake deletes the locks of all runs in a folder when one of them ends.
+    try:
+        at_work.enter_context(
+            held(f"{RESULTS}/{RUN_LOCK}", f"{RESULTS}: a run is at work in this folder,")
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 contents = Contents(Path(RESULTS, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}

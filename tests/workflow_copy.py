@@ -12,6 +12,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[1]
 COPIED = (
     "Snakefile",
+    "workflow",
     "rules",
     "workflow_scripts",
     "fragmodel",

@@ -18,8 +18,14 @@ _PREAMBLE = """\
 # Configuration
 
 A run is described by one YAML file: `config.yaml`, or another that is named with `snakemake --configfile FILE`, which
-then replaces it. Single keys are set with `--config`, e.g. `snakemake --config seed=2`. The file is checked before
-anything runs; a mistake is shown with the key's path and what is allowed. `fragmodel config check FILE` does only that.
+then replaces it. Single keys are set with `--config`, those of a section in braces: `snakemake --config seed=2
+'training={max_steps: 5}'`; the other keys of the section stay as they are. Snakemake takes no key with a dot, and it
+takes all words after `--configfile` for files: write targets before it, or after `--`, as in
+`snakemake --configfile FILE -- train`.
+
+Before anything runs the settings, the models and raw files that they name are checked, the same by `snakemake -n`, by
+`fragmodel doctor --config FILE` and by `fragmodel config check FILE`, which does only that; a mistake is shown with the
+key's path and what is allowed.
 
 This page is printed by `fragmodel config reference` from `fragmodel/config/`."""
 
@@ -43,11 +49,21 @@ def reference() -> None:
 
 @commands.command()
 def check(path: Annotated[Path, typer.Argument(help="A run's YAML file.")] = Path("config.yaml")) -> None:
-    """Check a configuration file; exit with status 2 when it is not valid."""
-    from fragmodel.config.run import load_config
+    """Check a configuration file, and the models and raw files that it names; exit with status 2 for a fault.
 
-    config = load_config(path)
-    print(f"{path}: valid, {len(config.datasets)} data sets")
+    Paths are looked up in the current folder, as Snakemake does.
+    """
+    from fragmodel.config.run import load_config
+    from fragmodel.planning.preflight import preflight, refuse_faults
+    from fragmodel.vocabulary import told_family
+
+    run = load_config(path)
+    notes = refuse_faults(preflight(run))
+    for name, dataset in run.datasets.items():
+        print(f"{name}: {dataset.family or told_family(name) or 'proteins'}; {', '.join(dataset.tasks)}")
+    for note in notes:
+        print(f"note: {note.subject}: {note.text}")
+    print(f"{path}: valid, {len(run.datasets)} data sets")
 
 
 def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, Any]) -> Iterator[str]:

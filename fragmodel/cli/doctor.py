@@ -19,7 +19,7 @@ def doctor(
         str, typer.Option(help="`slurm` or `default`; without it Slurm is checked where sbatch is found.")
     ] = "auto",
 ) -> None:
-    """Check what a run needs from this machine and from Slurm; exit status 1 when something is missing."""
+    """Check what a run needs: its files and models, this machine, Slurm; exit status 1 when something is missing."""
     import os
     import shutil
 
@@ -27,6 +27,7 @@ def doctor(
     from fragmodel.errors import UserError
     from fragmodel.planning.doctor import examine
     from fragmodel.planning.finding import Finding
+    from fragmodel.planning.preflight import preflight
     from fragmodel.workflow.environment import recorded_packages
 
     if profile not in ("auto", "slurm", "default"):
@@ -34,7 +35,7 @@ def doctor(
     slurm = profile == "slurm" or (profile == "auto" and shutil.which("sbatch") is not None)
     site = Path(os.environ.get("FRAGMODEL_SITE", "slurm/site.yaml")) if slurm else None
     run = load_config(config)
-    findings = [*examine(run, site_file=site, folder=Path.cwd())]
+    findings = [*preflight(run), *examine(run, site_file=site, folder=Path.cwd())]
     if changed := [package for package in recorded_packages(Path(run.results)) if package.changed]:
         findings.append(Finding("packages", "note", _told(changed, run.packages)))
     width = max(len(finding.subject) for finding in findings)

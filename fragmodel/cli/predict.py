@@ -16,6 +16,7 @@ class PredictTask(StrEnum):
     referring_class = "referring_class"
     grounding_single = "grounding_single"
     grounding_group = "grounding_group"
+    function = "function"
 
 
 class OutputFormat(StrEnum):
@@ -78,8 +79,8 @@ def predict(
 ) -> None:
     """Ask a trained model about the proteins of a FASTA file.
 
-    Grounding tasks write GFF3, BED, TSV or JSON Lines; referring tasks TSV or JSON Lines. An interrupted command
-    goes on where it ended when it is given again. Exit status: 0 done, 2 a mistake in the input (one line on
+    Grounding tasks write GFF3, BED, TSV or JSON Lines; referring tasks and `function` TSV or JSON Lines. An interrupted
+    command goes on where it ended when it is given again. Exit status: 0 done, 2 a mistake in the input (one line on
     standard error tells it), 130 interrupted.
     """
     import sys

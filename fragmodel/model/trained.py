@@ -22,9 +22,8 @@ from fragmodel.model.answer_forms import FORMS_FILE, Forms, write_forms
 from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.residual_start import START, as_plain, described_as_plain, from_plain
-from fragmodel.vocabulary import moves_base
+from fragmodel.vocabulary import SPEC_FILE, moves_base
 
-SPEC_FILE = "fragmodel.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_FILE = "adapter_config.json"
 

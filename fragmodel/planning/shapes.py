@@ -107,10 +107,17 @@ def decoder_shape(models: ModelsConfig) -> "PretrainedConfig":
             return family_config(values)
         except ValueError as error:
             raise UserError(f"models.decoder: {source}: {error}") from None
+    if values := published_decoder(source):
+        return family_config(values)
+    return _cached("decoder", source, "meta-llama/Llama-3.1-8B-Instruct")
+
+
+def published_decoder(source: str) -> dict[str, Any] | None:
+    """The values of the config.json of a published decoder; None for a name that tells none."""
     for kind, published in DECODERS.items():
         for name, (layers, dim, feed_forward, heads, key_values, vocabulary, tied) in published.items():
             if re.search(rf"(^|[-_/])({name})($|[-_])", source.lower()):
-                values = {
+                return {
                     "model_type": kind,
                     "vocab_size": vocabulary,
                     "hidden_size": dim,
@@ -121,8 +128,7 @@ def decoder_shape(models: ModelsConfig) -> "PretrainedConfig":
                     "head_dim": HEAD_DIM.get(kind, dim // heads),
                     "tie_word_embeddings": tied,
                 }
-                return family_config(values)
-    return _cached("decoder", source, "meta-llama/Llama-3.1-8B-Instruct")
+    return None
 
 
 def _folder_config(source: str) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """Results as lines of GFF3, BED, TSV or JSON Lines, each with its own coordinates.
 
 A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, family, start, end) with ``texts``
-and ``faults``, or ``fragments`` (referring: name, start, end, shown_start, shown_end, stopped, text). Its positions,
+and ``faults``, or ``fragments`` (referring: name, start, end, shown_start, shown_end, stopped, text; `function` has the
+whole protein in the place of a fragment). Its positions,
 like those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
 """
 

@@ -1,7 +1,6 @@
 """The Python interface: ``FragModel.load(DIR)`` and a method for each thing to ask."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,33 +20,11 @@ from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.overlaps import merge, tile
 from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
+from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.results import Annotation, Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question about one window of a protein."""
-
-    task: TaskType
-    sequence: str  # of the window
-    window: Span  # in the protein
-    family: str
-    class_name: str = ""
-    span: Span | None = None  # the fragment, within the window
-    whole: Span | None = None  # the fragment, in the protein
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A generated text, whether the model ended it itself, and how sure it is: of a class, and of each place."""
-
-    text: str
-    stopped: bool
-    confidence: float | None = None
-    places: tuple[float, ...] = ()
 
 
 class FragModel:
@@ -131,6 +108,11 @@ class FragModel:
         """The class of the fragment; arguments as for :meth:`describe`."""
         return self._refer("referring_class", sequence, span, family)
 
+    def function(self, sequence: str) -> Reference:
+        """What the protein does, in words; ``shown`` is the window that the model saw of it."""
+        question = self.function_question(sequence)
+        return self.refer(question, self.answer([question])[0])
+
     def locate(self, sequence: str, class_name: str) -> Grounding:
         """Every place of ``class_name`` in the protein."""
         questions = self.grounding_questions(sequence, "grounding_single", names=[class_name])
@@ -161,6 +143,14 @@ class FragModel:
             span=clip(span, window),
             whole=span,
         )
+
+    def function_question(self, sequence: str, *, uid: str = "") -> Question:
+        """The question about a protein as a whole, of which a window stands for a long one, as in training."""
+        sequence = _checked(sequence)
+        length = len(sequence)
+        window = window_for(Span(length // 2, length // 2 + 1), length, self.window, uid=uid, seed=1)
+        shown = sequence[window.start : window.end]
+        return Question("function", shown, window, "fragment", whole=Span(0, length))
 
     def grounding_questions(
         self, sequence: str, task: TaskType, *, names: Sequence[str] = (), kinds: Sequence[str] | None = None
@@ -224,9 +214,9 @@ class FragModel:
         return Grounding(tuple(merge(by_window.values())), tuple(a.text for a in answers), tuple(faults))
 
     def refer(self, question: Question, answer: Answer) -> Reference:
-        """A referring answer with the places that it is about."""
-        span, shown = question.whole, question.span
-        assert span is not None and shown is not None
+        """An answer in words with the fragment, or the protein, that it is about."""
+        span, shown = question.whole, question.span or Span(0, question.window.length)
+        assert span is not None
         shift = question.window.start
         shown = Span(shown.start + shift, shown.end + shift)
         return Reference(answer.text, span, shown, answer.stopped, answer.confidence)

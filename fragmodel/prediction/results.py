@@ -26,10 +26,10 @@ class Grounding:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the model says of a fragment."""
+    """What the model says of a fragment, or of a whole protein."""
 
     text: str
-    span: Span  # the fragment that was asked about
+    span: Span  # what was asked about
     shown: Span  # the part of it that the model saw: all, unless it is longer than a window
     stopped: bool  # False: the text was cut at the longest allowed answer
     confidence: float | None = None  # of a class: 0 to 1, how probable the model finds it; not calibrated

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.readers.fasta import FastaRecord, read_fasta
-from fragmodel.data.validate import NUCLEOTIDES
 from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
@@ -17,10 +16,9 @@ from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragmen
 from fragmodel.prediction.journal import Journal
 from fragmodel.prediction.model import FragModel, Question
 from fragmodel.prediction.standard_input import seekable
-from fragmodel.vocabulary import REFERRING_TASKS, TaskType
+from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span, TaskType
 
 STDOUT = Path("-")
-_TELLING = 30  # residues; so many of a protein are never of five kinds alone
 _BATCHES_AT_ONCE = (
     8  # batches whose questions are gathered and sorted by length; what a killed run loses at most
 )
@@ -37,13 +35,15 @@ class Task:
     min_confidence: float = 0.0  # places of which the model is less sure are counted only
 
     @property
-    def referring(self) -> bool:
-        """Whether the task is about given fragments."""
-        return self.task in REFERRING_TASKS
+    def in_words(self) -> bool:
+        """Whether answers are texts, about given fragments or the whole protein, and no places."""
+        return self.task not in GROUNDING_TASKS
 
     def questions(self, model: FragModel, protein: FastaRecord) -> list[Question]:
         """All questions about one protein."""
-        if not self.referring:
+        if self.task == "function":
+            return [model.function_question(protein.sequence, uid=protein.uid)]
+        if not self.in_words:
             return model.grounding_questions(
                 protein.sequence, self.task, names=self.names, kinds=self.families or None
             )
@@ -55,14 +55,14 @@ class Task:
 
     def wants(self, protein: FastaRecord) -> bool:
         """Whether anything is asked about the protein."""
-        return not self.referring or bool(self._of(protein))
+        return not self.in_words or bool(self._of(protein))
 
     def row(
         self, model: FragModel, protein: FastaRecord, questions: Sequence[Question], answers: Sequence[Any]
     ) -> Row:
         """The result as :mod:`fragmodel.prediction.formats` writes it."""
         row: Row = {"id": protein.uid, "length": len(protein.sequence)}
-        if not self.referring:
+        if not self.in_words:
             found = model.ground(questions, answers)
             places = [
                 {
@@ -99,6 +99,8 @@ class Task:
         return row | {"fragments": fragments}
 
     def _of(self, protein: FastaRecord) -> list[NamedSpan]:
+        if self.task == "function":
+            return [NamedSpan(protein.uid, Span(0, len(protein.sequence)), "", "")]
         return (self.fragments or {}).get(protein.uid, [])
 
 
@@ -119,10 +121,10 @@ def make_task(
     if referring != bool(fragments):
         verb = "needs" if referring else "takes no"
         raise UserError(f"--task {task} {verb} --fragments (id:start-end, BED or GFF3)")
-    if families and (task == "grounding_single" or (referring and len(families) > 1)):
+    if families and (task in ("grounding_single", "function") or (referring and len(families) > 1)):
         raise UserError(f"--task {task} takes {'one --family' if referring else 'no --family'}")
-    if min_confidence and referring:
-        raise UserError(f"--task {task} takes no --min-confidence: each fragment has one answer")
+    if min_confidence and task not in GROUNDING_TASKS:
+        raise UserError(f"--task {task} takes no --min-confidence: its answers are no places")
     return Task(task, names, families, read_fragments(fragments) if referring else None, min_confidence)
 
 
@@ -133,20 +135,11 @@ def check_proteins(fasta: Path, shown: str | Path, task: Task) -> tuple[int, int
     """
     unknown = dict(task.fragments or {})
     proteins = residues = 0
-    doubtful: list[str] = []
     for protein in read_fasta(fasta, shown=shown, unique=True):
-        if len(protein.sequence) >= _TELLING and set(protein.sequence) <= NUCLEOTIDES:
-            doubtful.append(protein.uid)
         check_inside(unknown.pop(protein.uid, []), len(protein.sequence))
         if task.wants(protein):
             proteins += 1
             residues += len(protein.sequence)
-    if doubtful:
-        print(
-            f"warning: {shown}: {len(doubtful)} sequences hold none but the letters A, C, G, T, U and N, the first "
-            f"'{doubtful[0]}'; nucleotides are read as residues: translate them first",
-            file=sys.stderr,
-        )
     for uid, fragments in unknown.items():
         raise UserError(
             f"{fragments[0].where}: no protein '{uid}' in {shown}; names are the first word after '>'"
@@ -171,7 +164,7 @@ def predict(
     Memory does not grow with the number of proteins, but for their names. Counts: proteins, resumed, found
     (annotations or texts), unreadable (answers without a readable place), left_out (places of little confidence).
     """
-    chosen = choose_format(output, file_format, task.referring)
+    chosen = choose_format(output, file_format, task.in_words)
     check_folder(model_dir)
     shown = "standard input" if str(fasta) == "-" else fasta
     with seekable(fasta) as source:
@@ -180,7 +173,7 @@ def predict(
         if output == STDOUT:
             rows = _rows(load(), read_fasta(source, shown=shown), task, residues)
             for line in render(
-                _counted((row for some in rows for row in some), counts), chosen, task.referring
+                _counted((row for some in rows for row in some), counts), chosen, task.in_words
             ):
                 sys.stdout.write(line)
             sys.stdout.flush()
@@ -199,7 +192,7 @@ def predict(
                 for rows in _rows(load(), left, task, residues - done):
                     journal.append(rows)
             with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8") as handle:
-                handle.writelines(render(_counted(journal.rows(), counts), chosen, task.referring))
+                handle.writelines(render(_counted(journal.rows(), counts), chosen, task.in_words))
             journal.remove()
         return counts
 

@@ -1,4 +1,4 @@
-"""A finished run in a few lines for the terminal."""
+"""A run in a few lines for the terminal."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from fragmodel.evaluation.claims import told
 from fragmodel.report import labels
 from fragmodel.report.metric_tables import Means, Verdict, read_tables, verdict
 from fragmodel.report.run_files import Log, read_log
+from fragmodel.report.unfinished import unfinished
 
 
 def summarise(results: Path) -> list[str]:
@@ -16,11 +17,14 @@ def summarise(results: Path) -> list[str]:
     A task's figures are those of the report's first table: means over its data sets and over its records. Without a
     training log a trained model was evaluated.
 
-    Raises :class:`UserError` when the folder holds no finished run.
+    Of an unfinished run: what is done, what runs, and where its log is (:func:`unfinished`). Raises :class:`UserError`
+    when the folder holds no run.
     """
     metrics_file, log_file = results / "metrics.json", results / "training/log.jsonl"
+    if not (results / "logs").is_dir() and not metrics_file.is_file():
+        raise UserError(f"{results}: holds no run; name the folder `results` of its config")
     if not metrics_file.is_file():
-        raise UserError(f"{metrics_file}: no such file; is the run finished? (snakemake --cores all)")
+        return unfinished(results)
     metrics, tables = read_tables(metrics_file)
     verdicts = [found for table in tables if (found := verdict(table))]
     claim = told(standing for found in verdicts for standing in found.standings)

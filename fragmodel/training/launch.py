@@ -15,10 +15,11 @@ from typing import Any
 from fragmodel.config.training import AdapterConfig, LearningConfig, LoraConfig, TrainingConfig
 from fragmodel.digests import read_json, write_noted
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest, text_digest, write_text
+from fragmodel.files import file_digest, held, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
+from fragmodel.training.watch import watched
 from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
 
 FINISHED = "finished"
@@ -89,7 +90,8 @@ def launch(
         "resume_from_checkpoint": True if last_step(folder) else None,
     }
     command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
-    run_program(command, training, folder)
+    with held(folder.with_suffix(".lock"), f"{folder}: is being trained"):
+        run_program(command, training, folder)
     finish(folder)
     collect(folder, model, log)
 
@@ -257,7 +259,7 @@ def run_program(command: Sequence[str], training: LearningConfig, folder: Path) 
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
-        status = child.wait()
+        status = watched(child, folder, training)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

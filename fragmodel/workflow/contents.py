@@ -5,11 +5,11 @@ hashed once: their digests are kept in a file beside the results, under all that
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from fragmodel.config.models import fair_esm_file
 from fragmodel.data.readers import open_sources
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, text_digest, write_text
@@ -69,11 +69,7 @@ def raw_contents(contents: Contents, raw: Sequence[str], *, format: str, split: 
 
 def source_contents(contents: Contents, source: str) -> str:
     """Digest of a model's weights and settings: of a local file or folder, or the version of a package."""
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")
-    for path in (
-        Path(source),
-        Path(home, "hub", "checkpoints", f"{source}.pt"),
-    ):  # the latter: fair-esm's names
+    for path in (Path(source), fair_esm_file(source)):
         if (found := path.expanduser()).exists():
             return contents.of([found])
     from importlib.metadata import PackageNotFoundError, version

@@ -65,6 +65,22 @@ def jobs_run_with(python: str, folder: str) -> None:
     _put_first("PYTHONPATH", folder)
 
 
+def link_package(folder: Path) -> str:
+    """Fill ``folder`` with links to the package that is installed, and to nothing that is installed beside it.
+
+    The Python of a conda environment can import the package from there, and all else from its environment.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    package = Path(__file__).parents[1]
+    for path in package.parent.glob(f"{package.name}*"):
+        link = folder / path.name
+        if not link.is_symlink() or link.readlink() != path:  # jobs that start together all come here
+            part = folder / f".{path.name}.{os.getpid()}"
+            part.symlink_to(path)
+            part.replace(link)
+    return str(folder.absolute())
+
+
 def _put_first(variable: str, folder: str) -> None:
     paths = [folder, *filter(None, os.environ.get(variable, "").split(os.pathsep))]
     os.environ[variable] = os.pathsep.join(dict.fromkeys(paths))

@@ -25,8 +25,22 @@ def test_what_is_copied_exists_and_suffices():
         for name in line.split()[:-1]
     }
     assert all((REPOSITORY / name).exists() for name in copied)
-    included = re.findall(r'^include: "(\w+)/', (REPOSITORY / "Snakefile").read_text(), re.MULTILINE)
-    assert {"Snakefile", "config.yaml", "environment.yaml", "workflow_scripts", *included} <= copied
+    included = re.findall(
+        r'^include: "../(\w+)/', (REPOSITORY / "workflow/Snakefile").read_text(), re.MULTILINE
+    )
+    assert (
+        included
+        and {
+            "Snakefile",
+            "workflow",
+            "config",
+            "config.yaml",
+            "environment.yaml",
+            "workflow_scripts",
+            *included,
+        }
+        <= copied
+    )
 
 
 def test_the_image_installs_the_same_torch():

@@ -1,11 +1,13 @@
 """What the pre-flight check finds, with Slurm's commands replaced by scripts that print a site's answers."""
 
+import json
 import os
 import socket
 from pathlib import Path
 
 import pytest
 import yaml
+from raw_files import protein
 from typer.testing import CliRunner
 
 from fragmodel.cli import app
@@ -40,7 +42,7 @@ class Site:
         for name, code in ANSWERS.items():
             self.answer(name, code)
         self.site(SITE)
-        (folder / "raw.json").write_text("x" * 1000)
+        (folder / "raw.json").write_text(json.dumps([protein()]))
         self.config()
 
     def answer(self, name: str, code: str) -> None:

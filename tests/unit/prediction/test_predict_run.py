@@ -176,15 +176,30 @@ def test_options_must_fit_the_task(arguments):
         make_task(*arguments)
 
 
-def test_nucleotides_are_warned_of_and_short_or_mixed_proteins_are_not(tmp_path, capsys):
-    proteins = {
-        "gene": "ATGGCACGTAACGTTAACGGCATTACGGCATACG",
-        "peptide": "GAGAGA",
-        "protein": "ACGT" * 20 + "W",
-    }
-    check_proteins(write_fasta(tmp_path / "in.fasta", proteins), "in.fasta", GROUP)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: in.fasta: 1 sequences") and "'gene'" in line and "translate" in line
+def test_nucleotides_are_refused_and_short_or_mixed_proteins_are_not(tmp_path):
+    proteins = {"peptide": "GAGAGA", "protein": "ACGT" * 20 + "W"}
+    assert check_proteins(write_fasta(tmp_path / "in.fasta", proteins), "in.fasta", GROUP)[0] == 2
+    gene = write_fasta(tmp_path / "gene.fasta", proteins | {"gene": "ATGGCACGTAACGTTAACGGCATTACGGCATACG"})
+    with pytest.raises(
+        UserError, match=r"gene\.fasta: record 3 'gene': .*nucleotides; give the translated protein"
+    ):
+        check_proteins(gene, gene, GROUP)
+
+
+def test_the_function_of_each_protein(model_dir, fasta, tmp_path):
+    """A row a protein; of one that is longer than the window a part is shown, whichever it is."""
+    model, output = StubModel(), tmp_path / "out.jsonl"
+    counts = predict(lambda: model, model_dir, fasta, make_task("function", [], [], []), output)
+    rows = {row["id"]: row for row in map(json.loads, output.read_text().splitlines())}
+    assert list(rows) == list(PROTEINS) and counts["found"] == 4
+    for uid, sequence in PROTEINS.items():
+        assert (rows[uid]["start"], rows[uid]["end"]) == (0, len(sequence))
+        assert rows[uid]["shown_end"] - rows[uid]["shown_start"] == min(len(sequence), 40)
+    assert {question.task for question in model.asked} == {"function"}
+    said = model.function(PROTEINS["short"])
+    assert (said.span, said.shown, said.text) == ((0, 7), (0, 7), rows["short"]["text"])
+    predict(lambda: model, model_dir, fasta, make_task("function", [], [], []), tmp_path / "out.tsv")
+    assert len((tmp_path / "out.tsv").read_text().splitlines()) == 1 + 4
 
 
 def test_places_of_little_confidence_are_left_out_and_counted(model_dir, tmp_path, monkeypatch):

@@ -1,13 +1,16 @@
 """The lines that `make demo` ends with."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
 
 from fragmodel.cli import app
 from fragmodel.errors import UserError
+from fragmodel.files import held
 from fragmodel.report.summary import summarise
+from fragmodel.vocabulary import RUN_LOCK
 
 
 @pytest.fixture
@@ -68,8 +71,26 @@ def test_an_evaluated_model_was_not_trained_here(results):
 
 
 def test_an_unfinished_run_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"metrics\.json: no such file"):
+    with pytest.raises(UserError, match="holds no run; name the folder"):
         summarise(tmp_path)
+    for name, text in {
+        "ingest/A/train": "$\ndone in 1.0 s",
+        "ingest/A/test": "$\ndone in 1.0 s",
+        "training": "$\nx",
+    }.items():
+        (tmp_path / f"logs/{name}.log").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"logs/{name}.log").write_text(text)
+    run = tmp_path / "training/checkpoints/0a"
+    run.mkdir(parents=True)
+    (run / "log.jsonl").write_text('{"step": 5, "epoch": 0.5, "loss": 4.0}\n')
+    (run / "settings.json").write_text('{"training": {"max_steps": -1, "epochs": 3}}')
+    jobs = ["done: ingest (2 jobs)", f"training: step 5 of 30, loss 4; {run / 'log.jsonl'}"]
+    log = tmp_path / "logs/training.log"
+    state = "unfinished, and nothing runs: start Snakemake again to go on"
+    assert summarise(tmp_path) == [f"{tmp_path}: {state}", *jobs, f"not finished: {log}", "    $", "    x"]
+    with held(tmp_path / RUN_LOCK, "the run"):
+        first, *more = summarise(tmp_path)
+    assert f"at work: process {os.getpid()} on " in first and more[2] == f"running: {log}"
 
 
 def test_the_command_prints_the_lines(results):

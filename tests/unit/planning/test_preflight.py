@@ -1,0 +1,167 @@
+"""One verdict before the first job: a line for each mistake, by `config check`, `doctor` and Snakemake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from raw_files import protein
+from typer.testing import CliRunner
+
+from fragmodel.cli import app
+from fragmodel.config.run import parse_config
+from fragmodel.embeddings.kinds import KINDS
+from fragmodel.model.decoders import FAMILIES
+from fragmodel.planning import raw_files
+from fragmodel.planning.preflight import preflight
+from fragmodel.vocabulary import DECODER_TYPES, ENCODER_TYPES
+
+REPOSITORY = Path(__file__).parents[3]
+OTHER = [("IPR2", "SH2 domain", [(3, 7)])]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    Path("train.json").write_text(json.dumps([protein(), protein("P2")]))
+    Path("other.json").write_text(json.dumps([protein("P3", classes=OTHER)]))
+    Path("empty.json").write_text(json.dumps([protein("P4", fragments=[])]))
+    Path("bert").mkdir()
+    Path("bert/config.json").write_text('{"model_type": "bert"}')
+    Path("llama").mkdir()
+    Path("llama/config.json").write_text('{"model_type": "llama", "hidden_size": 384}')
+    return tmp_path
+
+
+def config(**sections):
+    data = {"train": "train.json", "test": "train.json"} | sections.pop("data", {})
+    return {"datasets": {"X_Dom": data}, **sections}
+
+
+MISTAKES = [
+    ({"models": {"encoder": "esm9"}}, "models.encoder", "esm9: no such file or folder, no hub id"),
+    (
+        {"models": {"encoder": "esm2_t33_650M_UR50D"}},
+        "models.encoder",
+        "is not in torch's cache; download it to",
+    ),
+    (
+        {"models": {"encoder": "bert"}},
+        "models.encoder",
+        "bert: holds a 'bert' model; expected one of esm, esmc, t5",
+    ),
+    ({"models": {"encoder": "models/gone.pt"}}, "models.encoder", "models/gone.pt: no such file"),
+    ({"models": {"encoder_revision": "main"}}, "models.encoder_revision", "stand-in is no hub id"),
+    ({"models": {"decoder": "/nowhere/llama"}}, "models.decoder", "/nowhere/llama: no such folder"),
+    ({"models": {"decoder": "."}}, "models.decoder", "has no config.json that can be read"),
+    ({"models": {"decoder": "bert"}}, "models.decoder", "bert: holds a 'bert' model; expected one of llama"),
+    (
+        {"adapter": {"num_perceiver_heads": 7}},
+        "adapter.num_perceiver_heads",
+        "7 does not divide the fragment",
+    ),
+    (
+        {"models": {"decoder": "llama"}, "adapter": {"num_perceiver_heads": 256}},
+        "adapter.num_perceiver_heads",
+        "256 does not divide the fragment adapter's width (384); try 192",
+    ),
+    (
+        {"evaluation": {"model": "gone"}},
+        "evaluation.model",
+        "gone: no such folder; name a run's training/model",
+    ),
+    ({"evaluation": {"model": "bert"}}, "evaluation.model", "bert: holds no trained model"),
+    (
+        {"evaluation": {"annotations": {"Pfam": "gone.tbl"}}},
+        "evaluation.annotations",
+        "gone.tbl: no such file",
+    ),
+    ({"evaluation": {"bertscore": "gone"}}, "evaluation.bertscore", "gone: no such folder"),
+    ({"data": {"valid": "gone.json"}}, "datasets.X_Dom.valid", "gone.json: no such file"),
+    ({"data": {"test": "empty.json"}}, "datasets.X_Dom.test", "no record for the test split of X_Dom"),
+    ({"data": {"train": "llama/config.json"}}, "datasets.X_Dom.train", "format not recognised"),
+    ({"data": {"family": "motif", "train": ["bert"]}}, "datasets.X_Dom.train", "bert"),
+]
+
+
+@pytest.mark.parametrize(("changes", "subject", "says"), MISTAKES)
+def test_a_mistake_is_told_in_one_line(folder, changes, subject, says):
+    (fault,) = [each for each in preflight(parse_config(config(**changes))) if each.state == "missing"]
+    assert fault.subject == subject and says in fault.text and "\n" not in fault.text
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {},
+        {"encoder": "facebook/esm2_t6_8M_UR50D", "decoder": "llama"},
+        {"decoder": "meta-llama/Llama-3.1-8B"},
+    ],
+)
+def test_a_run_without_faults(folder, models):
+    assert [*preflight(parse_config(config(models=models, data={"valid": []})))] == []
+
+
+def test_classes_that_training_never_has_are_noted(folder):
+    (note,) = preflight(
+        parse_config(config(data={"train": ["train.json"], "test": ["train.json", "other.json"]}))
+    )
+    assert (note.subject, note.state) == ("datasets.X_Dom", "note")
+    assert (
+        "training has none of 1 of the 2 classes of the test records" in note.text
+        and "SH2 domain" in note.text
+    )
+
+
+def test_of_large_files_the_beginning_is_read(folder, monkeypatch):
+    monkeypatch.setattr(raw_files, "READ_BYTES", 10)
+    (note,) = preflight(parse_config(config(data={"test": "empty.json"})))
+    assert note.state == "note" and "their beginnings are read here" in note.text
+    faults = preflight(parse_config(config(data={"test": "llama/config.json"})))
+    assert "format not recognised" in next(faults).text
+
+
+def test_files_of_another_workflow_may_be_absent(folder):
+    run = parse_config(config(data={"train": "gone.json"}))
+    assert [each.state for each in preflight(run)] == ["missing"] and not [
+        *preflight(run, made_elsewhere=True)
+    ]
+
+
+def test_three_callers_give_one_verdict(folder):
+    """A fault and a good run, as `config check`, `doctor` and `snakemake -n` see them."""
+    for number, changes in enumerate([{"models": {"decoder": "/nowhere/llama"}}, {}]):
+        Path("run.yaml").write_text(yaml.safe_dump(config(**changes)))
+        checked = CliRunner().invoke(app, ["config", "check", "run.yaml"])
+        examined = CliRunner().invoke(app, ["doctor", "--config", "run.yaml", "--profile", "default"])
+        snakefile = str(REPOSITORY / "Snakefile")
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-n",
+            "-s",
+            snakefile,
+            "--configfile",
+            "run.yaml",
+            "--cores",
+            "1",
+        ]
+        planned = subprocess.run(command, capture_output=True, text=True)
+        good = bool(number)
+        assert [checked.exit_code == 0, examined.exit_code == 0, planned.returncode == 0] == [good] * 3
+        said = "/nowhere/llama: no such folder"
+        told = [
+            str(checked.exception or "") + checked.output,
+            examined.output,
+            planned.stdout + planned.stderr,
+        ]
+        assert [said in text for text in told] == [not good] * 3
+        assert "Traceback" not in planned.stdout + planned.stderr
+
+
+def test_types_of_models_are_those_that_can_be_loaded():
+    assert set(ENCODER_TYPES) == set(KINDS) and set(DECODER_TYPES) == set(FAMILIES)
