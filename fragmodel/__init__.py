@@ -8,6 +8,8 @@ import logging
 from importlib import import_module
 from typing import Any
 
+from fragmodel.registration import register
+
 _EXPORTS = {
     "EmbeddingStore": "fragmodel.embeddings.store",
     "Esm2LlamaInstructConfig": "fragmodel.model.configuration",
@@ -22,6 +24,8 @@ __all__ = list(_EXPORTS)
 
 # bitsandbytes, which peft imports, warns on some CPUs that it lacks a kernel for 4-bit weights. It is not used here.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+
+register()
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ RELIED_ON: dict[str, str] = {
     "peft.tuners.trainable_tokens.layer.TrainableTokensLayer.trainable_tokens_delta": "model/token_rows.py",
     "peft.utils.other.ModulesToSaveWrapper.original_module": "model/assemble.py",
     # Private names and places.
+    "transformers.models.auto.configuration_auto.CONFIG_MAPPING": "registration.py",
     "transformers.modeling_layers.GradientCheckpointingLayer._gradient_checkpointing_func": "model/packed_decoder.py",
     "transformers.configuration_utils.PretrainedConfig._attn_implementation": "embeddings/encoders.py",
     "transformers.cache_utils.Cache": "model/modeling.py",

@@ -40,6 +40,7 @@ ALL_LINEAR = "all-linear"  # in the place of all of these names, as peft has it
 # How LoRA's two factors begin, by peft's names; "default" is its own: no change, in random directions.
 LORA_STARTS = r"default|gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*"
 STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
+MODEL_TYPE = "esm2_llama_instruct"  # of the joined model, as transformers calls it
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
 ENCODER_TYPES = (
     "esm",

@@ -51,6 +51,7 @@ rule report:
         rejects=lambda wildcards, input: Path(input.rejects[0]).parents[2],
         scored=option_of("--scored", "scored"),
         training_log=option_of("--training-log", "training_log"),
+        benchmarks=results("benchmarks"),
         alignment=lambda wildcards, input: " ".join(
             option(name, path)
             for name, path in zip(("--alignment-log", "--alignment-metrics"), input.alignment)
@@ -65,4 +66,4 @@ rule report:
         " {params.scored} --leakage {input.leakage:q} {params.training_log} {params.alignment}"
         " --model {input.model:q} --encoder {input.encoder:q} --decoder {input.decoder:q}"
         " --config {params.config:q} --output {output.page:q} --figures {output.figures:q}"
-        " --tables {output.tables:q}"
+        " --tables {output.tables:q} --benchmarks {params.benchmarks:q}"

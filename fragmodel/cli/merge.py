@@ -18,7 +18,4 @@ def merge(
 
     hush()
     run(model, output)
-    print(
-        f"{output}: merged model; load it with AutoModelForCausalLM after "
-        "`from fragmodel import Esm2LlamaInstructForCausalLM`"
-    )
+    print(f"{output}: merged model; load it with AutoModelForCausalLM after `import fragmodel`")

@@ -43,8 +43,8 @@ def score(
     Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "against",
     "missing", "subsets", "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value",
     "low", "high"}`` where it has an interval, else a number. ``against`` tests the model against each baseline, see
-    :mod:`fragmodel.evaluation.claims`. A record without a prediction counts as an empty answer and in ``missing``. The
-    result is deterministic.
+    :mod:`fragmodel.evaluation.claims`; ``clean_below`` is the threshold of ``clean_only``. A record without a
+    prediction counts as an empty answer and in ``missing``. The result is deterministic.
 
     Args:
         predictions: PREDICTIONS tables, or Parquet or CSV files with ``record_id`` and ``text``.
@@ -87,6 +87,8 @@ def score(
         masks = subsets(group, identities, identity_threshold)
         summary = _summary(judged, group, masks, bootstrap_samples, seed)
         summary["against"] = _against(task_type, judged, group, seed)
+        if clean_only:
+            summary["clean_below"] = identity_threshold
         result.setdefault(data_name, {})[task_type] = summary
     write_json(metrics_output, result)
     if table_output is not None:

@@ -1,10 +1,11 @@
-"""Which answers a trained model has learnt to give: its classes, and where it may say that there is nothing.
+"""Which answers a trained model has learnt to give: its classes with their ids, and where it may say `none`.
 
 ``answers.json`` lies in the model's folder. What the model may answer follows from it (:class:`Constraints`).
 """
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,30 @@ from fragmodel.model.constraints import Constraint, Vocabulary
 from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
 
 FORMS_FILE = "answers.json"
-Forms = dict[str, dict[str, list[str]]]
-"""By data set: ``classes`` of its training records, and ``none``, the tasks some of whose answers say that there is
-nothing."""
+Forms = dict[str, dict[str, Any]]
+"""By data set: ``classes`` of its training records; ``ids``, the identifiers that they state of a class (InterPro
+accessions; most classes have one); and ``none``, the tasks some of whose answers say that there is nothing."""
 
 
 def forms_of(tables: Iterable[pa.Table]) -> Forms:
     """What the training records (tables of RECORDS) answer."""
-    found: dict[str, tuple[set[str], set[str]]] = {}
+    found: dict[str, tuple[dict[str, set[str]], set[str]]] = {}
     for table in tables:
-        columns = [table.column(name).to_pylist() for name in ("data_name", "task_type", "classes", "answer")]
-        for data_name, task, classes, answer in zip(*columns, strict=True):
-            names, silent = found.setdefault(data_name, (set(), set()))
-            names.update(map(plain, classes))
+        names = ("data_name", "task_type", "classes", "class_ids", "answer")
+        columns = [table.column(name).to_pylist() for name in names]
+        for data_name, task, classes, class_ids, answer in zip(*columns, strict=True):
+            ids, silent = found.setdefault(data_name, ({}, set()))
+            for name, class_id in zip_longest(classes, class_ids[: len(classes)], fillvalue=""):
+                ids.setdefault(plain(name), set()).add(class_id)
             if task in GROUNDING_TASKS and says_none(answer):
                 silent.add(task)
     return {
-        name: {"classes": sorted(names - {""}), "none": sorted(silent)}
-        for name, (names, silent) in sorted(found.items())
+        data_name: {
+            "classes": sorted(ids.keys() - {""}),
+            "ids": {name: sorted(known - {""}) for name, known in sorted(ids.items()) if name and any(known)},
+            "none": sorted(silent),
+        }
+        for data_name, (ids, silent) in sorted(found.items())
     }
 
 
@@ -75,7 +82,7 @@ class Constraints:
         return self._made[key]
 
     def _make(self, task: TaskType, residues: int, data_names: tuple[str, ...]) -> Constraint | None:
-        known: Mapping[str, dict[str, list[str]]] = {
+        known: Mapping[str, dict[str, Any]] = {
             name: self._forms[name] for name in data_names if name in self._forms
         }
         chosen = list((known or self._forms).values())

@@ -20,6 +20,7 @@ from fragmodel.errors import UserError
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.answer_forms import FORMS_FILE, Forms, write_forms
 from fragmodel.model.assemble import ADAPTERS, add_lora, assemble
+from fragmodel.model.folder_card import write_card
 from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
 from fragmodel.model.residual_start import START, as_plain, described_as_plain, from_plain
 from fragmodel.vocabulary import SPEC_FILE, moves_base
@@ -113,6 +114,14 @@ def save_trained(
     (folder / SPEC_FILE).unlink(missing_ok=True)
     with described:
         model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+    write_card(
+        folder,
+        encoder=spec.esm_path,
+        decoder=spec.llama_path,
+        rank=spec.lora_rank,
+        alpha=spec.lora_alpha,
+        forms=forms,
+    )
     words = [path.name for path in map(Path, tokenizer.save_pretrained(folder)) if path.is_file()]
     if forms:
         write_forms(folder, forms)

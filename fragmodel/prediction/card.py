@@ -46,12 +46,20 @@ def model_card(
         results=headline_rows(metrics),
         claim=told(standings(metrics).values()),
         fewest=FEWEST_PROTEINS,
+        clean_below=clean_below(metrics),
         window=window,
         has_base=has_base,
         weights_digest=weights_digest,
         encoder=parts["encoder"],
         decoder=parts["decoder"],
         stand_in=any(STAND_IN in name for name in parts.values()),
+    )
+
+
+def clean_below(metrics: Mapping[str, Any]) -> float | None:
+    """The identity to training below which the scored records lie by `evaluation.clean_only`; ``None`` without it."""
+    return next(
+        (s["clean_below"] for tasks in metrics.values() for s in tasks.values() if "clean_below" in s), None
     )
 
 

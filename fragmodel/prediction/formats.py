@@ -1,9 +1,9 @@
 """Results as lines of GFF3, BED, TSV or JSON Lines, each with its own coordinates.
 
-A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, family, start, end) with ``texts``
-and ``faults``, or ``fragments`` (referring: name, start, end, shown_start, shown_end, stopped, text; `function` has the
-whole protein in the place of a fragment). Its positions,
-like those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
+A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, class_ids, family, start, end) with
+``none`` (class, family), ``texts`` and ``faults``, or ``fragments`` (referring: name, start, end, shown_start,
+shown_end, stopped, text, class_ids; `function` has the whole protein in the place of a fragment). Its positions, like
+those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from fragmodel.data.grammar import NONE
 from fragmodel.errors import UserError
 
 Row = dict[str, Any]
@@ -24,6 +25,9 @@ _SO_TERMS = {
     "binding site": "binding_site",
 }
 _REGION_TERM = "polypeptide_region"
+# The names of databases that go before their ids in `Dbxref`; ids of no known form are the data's own.
+_DATABASES = {"InterPro": r"IPR\d{6}", "Pfam": r"PF\d{5}"}
+_OWN_IDS = "class"
 _SUFFIXES = {
     ".gff3": "gff3",
     ".gff": "gff3",
@@ -32,9 +36,21 @@ _SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
-_GROUNDING_COLUMNS = ("id", "length", "class", "family", "start", "end", "confidence")
+_GROUNDING_COLUMNS = ("id", "length", "class", "family", "start", "end", "confidence", "class_ids")
 _REFERRING_COLUMNS = (
-    *("id", "length", "name", "start", "end", "shown_start", "shown_end", "stopped", "confidence", "text"),
+    *(
+        "id",
+        "length",
+        "name",
+        "start",
+        "end",
+        "shown_start",
+        "shown_end",
+        "stopped",
+        "confidence",
+        "text",
+        "class_ids",
+    ),
 )
 
 
@@ -63,13 +79,20 @@ def _gff3(rows: Iterable[Row]) -> Iterator[str]:
         # Characters that the specification allows unescaped in a sequence id.
         uid = quote(row["id"], safe=".:^*$@!+_?-|")
         yield f"##sequence-region {uid} 1 {row['length']}\n"
+        for absence in row.get("none", ()):
+            yield f"# none: {uid} {' '.join((absence['class'] or absence['family']).split())}\n"
         for number, place in enumerate(row["annotations"], start=1):
             attributes = {
-                "ID": f"{row['id']}:{number}",
-                "Name": place["class"],
-                "family": place["family"],
+                "ID": [f"{row['id']}:{number}"],
+                "Name": [place["class"]],
+                "family": [place["family"]],
+                "Dbxref": [f"{_database(name)}:{name}" for name in place.get("class_ids", ())],
             }
-            written = ";".join(f"{key}={_attribute(value)}" for key, value in attributes.items() if value)
+            written = ";".join(
+                f"{key}={','.join(map(_attribute, values))}"
+                for key, values in attributes.items()
+                if any(values)
+            )
             term = _SO_TERMS.get(place["family"], _REGION_TERM)
             columns = (
                 uid,
@@ -83,6 +106,10 @@ def _gff3(rows: Iterable[Row]) -> Iterator[str]:
                 written,
             )
             yield "\t".join(map(str, columns)) + "\n"
+
+
+def _database(class_id: str) -> str:
+    return next((name for name, form in _DATABASES.items() if re.fullmatch(form, class_id)), _OWN_IDS)
 
 
 def _attribute(value: str) -> str:
@@ -103,8 +130,15 @@ def _grounding_tsv(rows: Iterable[Row]) -> Iterator[str]:
     yield _tabbed(_GROUNDING_COLUMNS)
     for row in rows:
         for place in row["annotations"]:
-            where = (place["start"] + 1, place["end"], _sure(place, ""))
+            where = (place["start"] + 1, place["end"], _sure(place, ""), _ids(place))
             yield _tabbed((row["id"], row["length"], place["class"], place["family"], *where))
+        for absence in row.get("none", ()):
+            name = absence["class"] or NONE
+            yield _tabbed((row["id"], row["length"], name, absence["family"], "", "", _sure(absence, ""), ""))
+
+
+def _ids(row: Row) -> str:
+    return ",".join(row.get("class_ids", ()))
 
 
 def _sure(row: Row, unknown: str) -> str:
@@ -116,7 +150,7 @@ def _referring_tsv(rows: Iterable[Row]) -> Iterator[str]:
     yield _tabbed(_REFERRING_COLUMNS)
     for row in _fragments(rows):
         shifted = row | {name: row[name] + 1 for name in ("start", "shown_start")}
-        shifted["confidence"] = _sure(row, "")
+        shifted |= {"confidence": _sure(row, ""), "class_ids": _ids(row)}
         yield _tabbed(shifted[column] for column in _REFERRING_COLUMNS)
 
 

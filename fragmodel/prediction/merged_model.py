@@ -16,7 +16,7 @@ def merge(model_dir: Path, output: Path) -> None:
     """Write the model of ``model_dir`` with encoder, adapters and merged decoder as one transformers folder.
 
     It needs neither peft nor the encoder's and decoder's own folders; ``AutoModelForCausalLM`` loads it after
-    ``from fragmodel import Esm2LlamaInstructForCausalLM``. Weights are safetensors. The folder appears whole or not at
+    ``import fragmodel``. Weights are safetensors. The folder appears whole or not at
     all.
 
     ``training_data.json`` goes with it. Raises :class:`UserError` when ``output`` exists or ``model_dir`` holds no

@@ -13,15 +13,16 @@ from fragmodel.embeddings.extract import check_lengths, resolve_device
 from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
-from fragmodel.evaluation.parse import OK, parse_spans
-from fragmodel.model.answer_forms import Constraints, read_forms
+from fragmodel.model.answer_forms import Constraints, Forms, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
-from fragmodel.prediction.overlaps import merge, tile
+from fragmodel.prediction.class_ids import ClassIds
+from fragmodel.prediction.overlaps import tile
 from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
 from fragmodel.prediction.questions import Answer, Question
-from fragmodel.prediction.results import Annotation, Grounding, Reference
+from fragmodel.prediction.reading import read_places, read_reference
+from fragmodel.prediction.results import Grounding, Reference
 from fragmodel.vocabulary import LONGEST_WINDOW, Span, TaskType
 
 OUT_OF_MEMORY = "out of memory: lower --batch-size, or hold the decoder in half (--dtype bfloat16)"
@@ -43,12 +44,15 @@ class FragModel:
         max_new_tokens: int = 256,
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
-        bounds: Constraints | None = None,
+        forms: Forms | None = None,
+        constrained: bool = True,
         data_names: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """``bounds`` keep answers valid, by the classes of the ``data_names`` of each family; None: any text."""
+        """``forms`` are what the model has learnt to answer, by the ``data_names`` of each family."""
         self.parts = parts
-        self._bounds, self._data_names = bounds, data_names or {}
+        self._bounds = Constraints(parts.tokenizer, forms or {}) if constrained else None
+        self._data_names = data_names or {}
+        self.class_ids = ClassIds(forms or {}, self._data_names)
         self.families = tuple(known_families)
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
@@ -92,7 +96,8 @@ class FragModel:
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             stored_dtype=stored_dtype,
-            bounds=Constraints(tokenizer, read_forms(Path(folder))) if constrained else None,
+            forms=read_forms(Path(folder)),
+            constrained=constrained,
             data_names=data_names(Path(folder)),
         )
 
@@ -192,34 +197,12 @@ class FragModel:
         return [states[sequence] for sequence in sequences]
 
     def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
-        """Read the answers about one protein's windows and merge what they say (:func:`merge`)."""
-        by_window: dict[Span, list[Annotation]] = {}
-        faults = []
-        for question, answer in zip(questions, answers, strict=True):
-            parsed = parse_spans(answer.text, len(question.sequence))
-            if parsed.status != OK:
-                faults.append(parsed.status)
-            shift = question.window.start
-            places = [(name, span) for name, spans in parsed.groups for span in spans]
-            sure = answer.places if len(answer.places) == len(places) else [None] * len(places)
-            by_window.setdefault(question.window, []).extend(
-                Annotation(
-                    question.class_name or name,
-                    Span(span.start + shift, span.end + shift),
-                    question.family,
-                    confidence,
-                )
-                for (name, span), confidence in zip(places, sure, strict=True)
-            )
-        return Grounding(tuple(merge(by_window.values())), tuple(a.text for a in answers), tuple(faults))
+        """What the answers about one protein's windows say."""
+        return read_places(questions, answers, self.class_ids)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
-        span, shown = question.whole, question.span or Span(0, question.window.length)
-        assert span is not None
-        shift = question.window.start
-        shown = Span(shown.start + shift, shown.end + shift)
-        return Reference(answer.text, span, shown, answer.stopped, answer.confidence)
+        return read_reference(question, answer, self.class_ids)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)

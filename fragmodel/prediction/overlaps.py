@@ -1,6 +1,7 @@
 """Long proteins: the windows that cover them, and one list of annotations from the answers about each window."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fragmodel.evaluation.parse import normalise
 from fragmodel.prediction.results import Annotation
@@ -41,7 +42,7 @@ def merge(windows: Iterable[Sequence[Annotation]]) -> list[Annotation]:
         place, seen = places[found]
         span = Span(place.span.start, max(place.span.end, annotation.span.end))
         sure = max((c for c in (place.confidence, annotation.confidence) if c is not None), default=None)
-        places[found] = (Annotation(place.class_name, span, place.family, sure), seen | {window})
+        places[found] = (replace(place, span=span, confidence=sure), seen | {window})
     # Places that have grown may have become the same.
     single = {(place.span, place.family, normalise(place.class_name)): place for place, _ in reversed(places)}
     return sorted(single.values(), key=lambda place: (place.span, place.class_name, place.family))

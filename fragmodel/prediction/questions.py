@@ -20,7 +20,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A generated text, whether the model ended it itself, and how sure it is: of a class, and of each place."""
+    """A generated text, whether the model ended it itself, and how sure it is.
+
+    ``confidence`` is that of a class, or that there is something to find; ``places`` those of each place.
+    """
 
     text: str
     stopped: bool

@@ -13,6 +13,18 @@ class Annotation:
     span: Span
     family: str = "fragment"  # the kind that was asked for: domain, active site, …
     confidence: float | None = None  # 0 to 1, how probable the model finds the place; not calibrated
+    class_ids: tuple[str, ...] = ()  # identifiers of the class, such as InterPro accessions
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """What the model was asked for and said `none` about, in every window."""
+
+    class_name: str  # "" where a family was asked for
+    family: str
+    confidence: float | None = (
+        None  # 0 to 1, how probable the model finds that there is nothing; not calibrated
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +34,7 @@ class Grounding:
     annotations: tuple[Annotation, ...]
     texts: tuple[str, ...]  # the answers as generated, one a question
     faults: tuple[str, ...] = ()  # what could not be read in them, see fragmodel.evaluation.parse
+    absences: tuple[Absence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +46,4 @@ class Reference:
     shown: Span  # the part of it that the model saw: all, unless it is longer than a window
     stopped: bool  # False: the text was cut at the longest allowed answer
     confidence: float | None = None  # of a class: 0 to 1, how probable the model finds it; not calibrated
+    class_ids: tuple[str, ...] = ()  # of a class: its identifiers, such as InterPro accessions

@@ -71,6 +71,7 @@ class Task:
                     "start": a.span.start,
                     "end": a.span.end,
                     "confidence": a.confidence,
+                    "class_ids": list(a.class_ids),
                 }
                 for a in found.annotations
             ]
@@ -78,6 +79,10 @@ class Task:
             return row | {
                 "annotations": kept,
                 "left_out": len(places) - len(kept),
+                "none": [
+                    {"class": a.class_name, "family": a.family, "confidence": a.confidence}
+                    for a in found.absences
+                ],
                 "texts": list(found.texts),
                 "faults": list(found.faults),
             }
@@ -93,6 +98,7 @@ class Task:
                     "shown_end": said.shown.end,
                     "stopped": said.stopped,
                     "confidence": said.confidence,
+                    "class_ids": list(said.class_ids),
                     "text": said.text,
                 }
             )

@@ -1,7 +1,7 @@
-"""Chooses records for the example browser and lays their fragments out as tracks along the protein."""
+"""Chooses records for the example browser and puts together what is shown of each."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from fragmodel.data import prompts
 from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.report import labels
-from fragmodel.report.run_files import by_place, place_of
+from fragmodel.report.run_files import by_place, place_of, read_class_ids
+from fragmodel.report.tracks import Track, in_protein, percent, ruler, tracks
 from fragmodel.tables import RECORDS, Record, read_table, record_at
-from fragmodel.vocabulary import MODEL, REFERRING_TASKS
+from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, REFERRING_TASKS
 
 _MOST_TRACKS = 6
 _SHORT_MARKERS = {
@@ -34,14 +35,6 @@ class RecordScore(NamedTuple):
     uid: str
     record_id: str
     row: int
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """Boxes along the whole protein, each (left, width) in percent of it and a text."""
-
-    name: str
-    boxes: list[tuple[float, float, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +63,7 @@ class Example:
     end: int  # of the window in the protein
     full_length: int
     window: tuple[float, float]  # left and width in percent
+    ruler: list[tuple[float, int]]  # where residue numbers stand, in percent
     class_ids: list[str]
     question: str
     reference: str
@@ -127,8 +121,9 @@ def make_examples(
     keys = {(item.data_name, task, item.record_id) for task, _, _, item in chosen}
     found = _records(records, keys)
     answers = _answers(scored, keys)
+    class_ids = read_class_ids(records)
     return [
-        _example(kind, place, found[key], answers[key])
+        _example(kind, place, found[key], answers[key], class_ids.get(item.data_name, {}))
         for task, kind, place, item in chosen
         if (key := (item.data_name, task, item.record_id)) in found
     ]
@@ -160,7 +155,9 @@ def _answers(
     return found
 
 
-def _example(kind: str, place: float, record: Record, answers: list[dict[str, Any]]) -> Example:
+def _example(
+    kind: str, place: float, record: Record, answers: list[dict[str, Any]], class_ids: Mapping[str, str]
+) -> Example:
     task, start, whole = record.task_type, record.start, record.full_length
     length = len(record.sequence)
     if task in REFERRING_TASKS:
@@ -169,7 +166,7 @@ def _example(kind: str, place: float, record: Record, answers: list[dict[str, An
         spans = record.position_grd or []
         named = len(record.classes) == len(spans)
         groups = list(zip(record.classes if named else [""] * len(spans), spans, strict=True))
-    truth = tracks(groups, start, whole)
+    truth = tracks(groups, start, whole, class_ids)
     return Example(
         task=task,
         data_name=record.data_name,
@@ -180,48 +177,37 @@ def _example(kind: str, place: float, record: Record, answers: list[dict[str, An
         start=start,
         end=start + length,
         full_length=whole,
-        window=_percent(start, start + length, whole),
+        window=percent(start, start + length, whole),
+        ruler=ruler(whole),
         class_ids=[labels.printable(name) for name in dict.fromkeys(record.class_ids) if name],
         question=readable(next((t["content"] for t in record.conversation[::-1] if t["role"] == "user"), "")),
-        reference=readable(record.answer),
+        reference=_shown(record.answer, task, start),
         truth=truth[:_MOST_TRACKS],
         left_out=max(0, len(truth) - _MOST_TRACKS),
-        answers=[_answer(row, task, start, whole) for row in answers],
+        answers=[_answer(row, record, class_ids) for row in answers],
     )
 
 
-def _answer(row: dict[str, Any], task: str, start: int, whole: int) -> Answer:
+def _answer(row: dict[str, Any], record: Record, class_ids: Mapping[str, str]) -> Answer:
+    task, start = record.task_type, record.start
     groups = zip(row["predicted_classes"] or [], row["predicted_spans"] or [], strict=False)
-    found = tracks([(name, spans) for name, spans in groups if spans], start, whole)
+    # Places of the one class that was asked for come without its name.
+    asked = record.classes[0] if task == "grounding_single" and record.classes else ""
+    named = [(name or asked, spans) for name, spans in groups if spans]
+    found = tracks(named, start, record.full_length, class_ids)
     return Answer(
         system=row["system"],
         score=row["metrics"].get(RECORD_METRIC.get(task, "")),
         status=row["parse_status"],
-        text=readable(row["text"]),
+        text=_shown(row["text"], task, start),
         tracks=found[:_MOST_TRACKS],
         left_out=max(0, len(found) - _MOST_TRACKS),
     )
 
 
-def tracks(groups: Sequence[tuple[str, Sequence[Sequence[int]]]], start: int, whole: int) -> list[Track]:
-    """A track for each class; ``groups`` hold spans within a window that begins at residue ``start`` of ``whole``.
-
-    Texts state places in the protein as biologists count: from 1, the last residue included.
-    """
-    return [
-        Track(
-            labels.shorten(name, 48),
-            [
-                (*_percent(start + first, start + last, whole), f"{start + first + 1}–{start + last}")
-                for first, last in spans
-            ],
-        )
-        for name, spans in groups
-    ]
-
-
-def _percent(first: int, last: int, whole: int) -> tuple[float, float]:
-    return round(100 * first / whole, 3), round(100 * (last - first) / whole, 3)
+def _shown(text: str, task: str, start: int) -> str:
+    """An answer to be read, its places in the whole protein."""
+    return in_protein(readable(text), start) if task in GROUNDING_TASKS else readable(text)
 
 
 def readable(text: str) -> str:

@@ -81,6 +81,16 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
 
+def duration(seconds: float) -> str:
+    """A time in its two largest units: ``2 h 05 min``, ``1 min 10 s``, ``4.2 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f}\u202fs"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}\u202fmin {rest:02d}\u202fs"
+    return f"{minutes // 60}\u202fh {minutes % 60:02d}\u202fmin"
+
+
 def size(number: float) -> str:
     """A large number in three digits: ``1.23 M``."""
     for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):

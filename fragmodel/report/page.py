@@ -12,7 +12,8 @@ from fragmodel.digests import read_json, write_noted
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.files import atomic_path
 from fragmodel.metric_names import GIVEN_PRESENCE
-from fragmodel.report import labels, metric_tables, run_files, style
+from fragmodel.report import labels, links, metric_tables, run_files, style
+from fragmodel.report.benchmarks import read_benchmarks
 from fragmodel.report.examples import make_examples
 from fragmodel.report.sections.alignment import alignment_section
 from fragmodel.report.sections.data import data_section
@@ -38,6 +39,7 @@ def make_report(
     examples: int,
     run: dict[str, Any],
     alignment: tuple[Path, Path] | None = None,
+    benchmarks: Path | None = None,
 ) -> None:
     """Write the page, and its figures (SVG, PNG) and tables (CSV); the same bytes for the same inputs.
 
@@ -54,8 +56,9 @@ def make_report(
         title: heading of the page.
         examples: records for each task in the example browser, half of them the worst.
         run: what was run: ``config``, ``models`` (``encoder`` and ``decoder`` with ``name``, ``stand_in``,
-            ``parameters``), ``versions``, ``trainable_parameters``.
+            ``parameters``), ``versions``, ``trainable_parameters``, ``date``, ``hardware``, ``commit``.
         alignment: log and metrics of the alignment stage, where there was one.
+        benchmarks: folder of the jobs' benchmarks, for time and memory by stage.
 
     Raises:
         UserError: a file is missing or does not keep its contract.
@@ -81,9 +84,9 @@ def make_report(
             "alignment": alignment_section(gallery, *aligned) if aligned else {},
             "training": training_section(gallery, log),
             "data": data_section(gallery, splits, rejected, audit),
-            "run": run_section(run),
+            "run": run_section(run, read_benchmarks(benchmarks)),
         }
-    for section in (*sections["tasks"], sections["alignment"], sections["data"]):
+    for section in (*sections["tasks"], sections["alignment"], sections["data"], sections["run"]):
         for name, (header, rows) in section.get("csv", {}).items():
             write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
     template = _environment(families.__getitem__).get_template("report.html")
@@ -104,7 +107,7 @@ def _environment(family_of: Callable[[str], str]) -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals["labels"] = labels
+    environment.globals |= {"labels": labels, "links": links}
     environment.globals |= {"MODEL": MODEL, "STAND_IN": STAND_IN, "GROUNDING_TASKS": GROUNDING_TASKS}
     environment.globals["GIVEN_PRESENCE"] = GIVEN_PRESENCE
     environment.globals["FEWEST_PROTEINS"] = FEWEST_PROTEINS

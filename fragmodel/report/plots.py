@@ -100,8 +100,13 @@ def bars(rows: Sequence[tuple[str, float, str]], share: bool = True) -> Figure:
     return figure
 
 
-def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figure:
-    """Model (a filled dot, with its 95 % interval if any) and baselines by data set: group -> system -> value."""
+def comparison(
+    metric: Metric, groups: Mapping[str, Mapping[str, Cell]], notes: Mapping[str, str] | None = None
+) -> Figure:
+    """Model (a filled dot, with its 95 % interval if any) and baselines by data set: group -> system -> value.
+
+    ``notes`` are words on single groups.
+    """
     baselines = sorted({system for cells in groups.values() for system in cells} - {MODEL})
     legend_rows = -(-(len(baselines) + 1) // 2)
     top = 0.22 * legend_rows + 0.12
@@ -111,10 +116,20 @@ def comparison(metric: Metric, groups: Mapping[str, Mapping[str, Cell]]) -> Figu
         axes.text(
             0,
             row - 0.2,
-            labels.shorten(name, 40),
+            labels.shorten(name, 30),
             va="bottom",
             transform=axes.get_yaxis_transform(),
             fontsize=10,
+        )
+        axes.text(
+            1,
+            row - 0.2,
+            (notes or {}).get(name, ""),
+            va="bottom",
+            ha="right",
+            transform=axes.get_yaxis_transform(),
+            fontsize=9.5,
+            color=style.MUTED,
         )
         for place, system in enumerate([*baselines, MODEL]):
             if system in cells:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from fragmodel.digests import fault_of, is_checked
 from fragmodel.errors import UserError
 from fragmodel.evaluation.metrics.spans import Labelled, residue_counts
+from fragmodel.evaluation.parse import normalise
 from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_metadata, read_table
 from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, Span, family_of
 
@@ -61,16 +62,18 @@ class Losses(NamedTuple):
     valid: float | None = None  # the last one in validation, and the lowest with its step
     lowest: float | None = None
     lowest_step: int | None = None
+    chosen_step: int | None = None  # whose weights became the model, where that is not the last
+    kept: float | None = None  # the one in validation of the weights that became the model
 
     def warning(self) -> str:
-        """A sentence where the last loss in validation is far above that in training (docs/metrics.md), else ""."""
+        """What to say where the last validation loss is far above that in training (docs/metrics.md), else ""."""
         if self.valid is None or self.valid < OVERFIT * self.last:
             return ""
         risen = f"; it was {self.lowest:.2f} at step {self.lowest_step}" if self.lowest < self.valid else ""
-        return (
-            f"The model is overfitted: the last validation loss is {self.valid:.2f}, the training loss "
-            f"{self.last:.2f}{risen}."
-        )
+        losses = f"the last validation loss is {self.valid:.2f}, the training loss {self.last:.2f}{risen}."
+        if self.chosen_step is None:
+            return f"The model is overfitted: {losses}"
+        return f"The training ended overfitted: {losses} The model is that of step {self.chosen_step}."
 
 
 @dataclass(slots=True)
@@ -99,7 +102,10 @@ class Log:
         if not self.valid:
             return Losses(first, last)
         lowest = min(self.valid, key=lambda entry: entry["eval_loss"])
-        return Losses(first, last, self.valid[-1]["eval_loss"], lowest["eval_loss"], int(lowest["step"]))
+        chosen = self.chosen["step"] if self.chosen and self.chosen["step"] < self.steps else None
+        at_end = self.valid[-1]["eval_loss"]
+        kept = next((entry["eval_loss"] for entry in self.valid if entry["step"] == chosen), at_end)
+        return Losses(first, last, at_end, lowest["eval_loss"], int(lowest["step"]), chosen, kept)
 
 
 def place_of(path: Path) -> tuple[str, str, str]:
@@ -166,6 +172,18 @@ def read_families(records: Sequence[Path]) -> dict[str, str]:
     """The family of each data set: the one that its records were made with, else the one that its name tells."""
     stated = {place_of(path)[0]: read_metadata(path).get("arguments", {}).get("family") for path in records}
     return {data_name: family or family_of(data_name) for data_name, family in stated.items()}
+
+
+def read_class_ids(records: Sequence[Path]) -> dict[str, dict[str, str]]:
+    """By data set, the identifier of each class name (normalised) of which the records state one."""
+    found: dict[str, dict[str, str]] = {}
+    for path in by_place(records):
+        ids = found.setdefault(place_of(path)[0], {})
+        for names, stated in iter_columns(path, RECORDS, ["classes", "class_ids"]):
+            ids.update(
+                (normalise(name), class_id) for name, class_id in zip(names, stated, strict=False) if class_id
+            )
+    return found
 
 
 def read_rejects(paths: Sequence[Path]) -> list[dict[str, Any]]:

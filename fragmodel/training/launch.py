@@ -20,7 +20,7 @@ from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.slurm_job import OWNER, claim, requeue
 from fragmodel.training.watch import watched
-from fragmodel.versions import ENVIRONMENT_FILE, TRAINING, versions_of
+from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, TRAINING, hardware, versions_of
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -90,7 +90,7 @@ def launch(
         "resume_from_checkpoint": True if last_step(folder) else None,
     }
     command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
-    with held(folder.with_suffix(".lock"), f"{folder}: is being trained"):
+    with held(folder / ".lock", f"{folder}: is being trained"):
         run_program(command, training, folder)
     finish(folder)
     collect(folder, model, log)
@@ -120,10 +120,10 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
 
 
 def _note_environment(folder: Path) -> None:
-    """Add the versions that train from here on to those of the attempts before."""
+    """Add the versions, and the machine, that train from here on to those of the attempts before."""
     path = folder / ENVIRONMENT_FILE
     noted = read_json(path, list) if path.is_file() else []
-    if (here := versions_of(TRAINING)) not in noted:
+    if (here := {**versions_of(TRAINING), HARDWARE: hardware()}) not in noted:
         write_noted(path, json.dumps([*noted, here], indent=2))
 
 
@@ -283,10 +283,11 @@ def collect(folder: Path, model: Path, log: Path) -> None:
     """Copy the finished model and its log out of the run's folder."""
     if model.exists():
         shutil.rmtree(model)
-    names = f"checkpoint-* runs log.jsonl {SETTINGS} .{SETTINGS}.* {FINISHED} {OWNER} training_args.bin"
+    names = f"checkpoint-* runs log.jsonl .* {SETTINGS} {FINISHED} {OWNER} training_args.bin"
     unwanted = shutil.ignore_patterns(*names.split())
     shutil.copytree(folder, model, ignore=unwanted)
-    write_noted(log, (folder / "log.jsonl").read_text(encoding="utf-8"))
+    for source, target in ((folder / ENVIRONMENT_FILE, model / ENVIRONMENT_FILE), (folder / "log.jsonl", log)):
+        write_noted(target, source.read_text(encoding="utf-8"))
 
 
 def _weights_of(folder: Path) -> list[Path]:

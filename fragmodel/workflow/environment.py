@@ -1,13 +1,15 @@
 """The packages that made a run, beside those that are installed now."""
 
+import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.tables import read_metadata
-from fragmodel.versions import ENVIRONMENT_FILE, versions_of
+from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, versions_of
 
 _TABLES = {
     "splits": "splits/*.parquet",
@@ -54,7 +56,39 @@ def _recorded(results: Path) -> Iterator[tuple[str, dict[str, str]]]:
             except (OSError, UserError):
                 continue  # who needs the table tells what is wrong with it
     for stage in ("alignment", "training"):
-        path = results / stage / "model" / ENVIRONMENT_FILE
-        if path.is_file():
-            for versions in read_json(path, list):
-                yield stage, versions
+        for entry in _entries(results, stage):
+            yield stage, {name: version for name, version in entry.items() if name != HARDWARE}
+
+
+def _entries(results: Path, stage: str) -> list[dict[str, str]]:
+    """The environments that took part in a training; none where there was no such stage."""
+    path = results / stage / "model" / ENVIRONMENT_FILE
+    return read_json(path, list) if path.is_file() else []
+
+
+def describe_making(results: Path) -> dict[str, Any]:
+    """When and where a run was made: ``date`` of its metrics (UTC), ``hardware`` of the training, ``commit`` of the
+    code that makes the page, each where it is known.
+    """
+    made: dict[str, Any] = {}
+    if (metrics := results / "metrics.json").is_file():
+        made["date"] = datetime.fromtimestamp(metrics.stat().st_mtime, UTC).date().isoformat()
+    if machines := dict.fromkeys(
+        entry[HARDWARE] for entry in _entries(results, "training") if HARDWARE in entry
+    ):
+        made["hardware"] = list(machines)
+    if commit := _commit(Path(__file__).parents[2]):
+        made["commit"] = commit
+    return made
+
+
+def _commit(repository: Path) -> str:
+    """The commit of a clone, with a sign where files differ from it; "" for code that is no clone."""
+    if not (repository / ".git").exists():
+        return ""
+    command = ["git", "-C", str(repository), "describe", "--always", "--dirty=, changed", "--abbrev=12"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return asked.stdout.strip()

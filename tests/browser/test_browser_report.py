@@ -81,14 +81,25 @@ def test_no_errors_no_requests_no_foreign_script(browser, report):
 @pytest.mark.parametrize("dark", [False, True])
 def test_every_figure_is_visible_and_nothing_leaves_the_page(browser, report, width, dark):
     browser.open(report, width=width, dark=dark)
+    assert browser("return document.documentElement.scrollWidth") <= width
+    assert browser(OVERLAPS) == []
+    # With everything unfolded and all examples shown.
+    browser('document.querySelectorAll("details").forEach((item) => (item.open = true))')
+    browser('document.getElementById("more").click()')
     assert browser('return document.querySelectorAll("figure svg").length') > 25
     assert browser(BAD_FIGURES) == []
     assert browser("return document.documentElement.scrollWidth") <= width
-    assert browser(OVERLAPS) == []
-    # Also with everything unfolded and all examples shown.
+
+
+def test_what_matters_comes_first_and_details_are_folded(browser, report):
+    browser.open(report)
+    tops = browser(
+        'return ["summary", "examples", "results"].map((id) => document.getElementById(id).getBoundingClientRect().top)'
+    )
+    assert tops == sorted(tops) and tops[1] < 1500
+    folded = browser("return document.documentElement.scrollHeight")
     browser('document.querySelectorAll("details").forEach((item) => (item.open = true))')
-    browser('document.getElementById("more").click()')
-    assert browser("return document.documentElement.scrollWidth") <= width
+    assert folded < 0.6 * browser("return document.documentElement.scrollHeight")
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -175,10 +186,10 @@ def test_example_is_drawn_to_scale(browser, report):
     browser(CHOOSE, "task", "grounding_single")
     drawn = browser(
         """
-        const lane = document.querySelector("#cards article:not([hidden]) .tracks.truth");
+        const lane = document.querySelector("#cards article:not([hidden]) .truth .tracks");
         const line = lane.querySelector(".protein").getBoundingClientRect();
         const box = lane.querySelector(".box");
-        const [first, last] = box.textContent.match(/(\\d+)–(\\d+)$/).slice(1).map(Number);
+        const [first, last = first] = box.textContent.match(/(\\d+)(?:–(\\d+))?$/).slice(1).filter(Boolean).map(Number);
         const meta = lane.closest("article").querySelector(".meta").textContent;
         const residues = Number(meta.match(/([\\d\\u202f]+) residues/)[1].replace(/\\D/g, ""));
         return { line: line.width, left: box.x.baseVal.value, width: box.width.baseVal.value, first, last, residues };

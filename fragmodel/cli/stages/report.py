@@ -34,17 +34,18 @@ def report(
         Path | None, typer.Option(help="Log of the alignment, where there was one.")
     ] = None,
     alignment_metrics: Annotated[Path | None, typer.Option(help="Metrics of the alignment.")] = None,
+    benchmarks: Annotated[Path | None, typer.Option(help="Folder of the benchmarks of the jobs.")] = None,
 ) -> None:
     """Make the report of a run from its files."""
     import json
 
     from fragmodel.model.sources import describe_run
     from fragmodel.report.page import make_report
-    from fragmodel.workflow.environment import recorded_packages
+    from fragmodel.workflow.environment import describe_making, recorded_packages
 
     settings = json.loads(config)
     run = describe_run(settings, encoder=encoder, decoder=decoder, model=model)
-    run["packages"] = recorded_packages(output.parent)
+    run |= {"packages": recorded_packages(output.parent), **describe_making(output.parent)}
     make_report(
         records=records,
         rejects=[rejects.joinpath(*path.parts[-3:]) for path in records],
@@ -59,4 +60,5 @@ def report(
         examples=settings["report"]["examples"],
         run=run,
         alignment=(alignment_log, alignment_metrics) if alignment_log and alignment_metrics else None,
+        benchmarks=benchmarks,
     )

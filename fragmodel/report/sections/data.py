@@ -22,6 +22,7 @@ def data_section(
     names = sorted({part.data_name for part in splits})
     pictures = []
     classes: dict[str, Counter[str]] = {}
+    known: dict[str, tuple[int, int, int]] = {}
     for name in names:
         parts = _one_task([part for part in splits if part.data_name == name])
         lengths = {part.split: part.fragment_lengths for part in parts if len(part.fragment_lengths)}
@@ -34,12 +35,14 @@ def data_section(
                 )
             )
         classes[name] = sum((part.classes for part in parts), Counter())
+        known[name] = _known_classes(parts)
     leakage = _leakage(gallery, audit)
     return {
         "lengths": pictures,
         "proteins": _protein_lengths(gallery, splits),
         "classes": [_class_figure(gallery, name, counts) for name, counts in classes.items() if counts],
         "common": {name: (len(counts), _by_count(counts)[:8]) for name, counts in classes.items()},
+        "known": known,
         "splits": SPLITS,
         "split_rows": _split_rows(splits),
         "rejects": rejects,
@@ -79,6 +82,15 @@ def data_section(
             ),
         },
     }  # fmt: skip
+
+
+def _known_classes(parts: Sequence[SplitSummary]) -> tuple[int, int, int]:
+    """Classes of the training records, of the test records, and of both."""
+    train, test = (
+        {name for part in parts if part.split == split for name in part.classes}
+        for split in ("train", "test")
+    )
+    return len(train), len(test), len(train & test)
 
 
 def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -1,12 +1,20 @@
-"""The last section: models, versions and settings of the run."""
+"""The last section: models, versions, time and settings of the run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fragmodel.report.benchmarks import Stage
 
-def run_section(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What was run, and its configuration as a list of (key path, text)."""
-    return {**run, "settings": list(_flatten(run.get("config", {})))}
+
+def run_section(run: Mapping[str, Any], stages: Sequence[Stage] = ()) -> dict[str, Any]:
+    """What was run, its stages with time and memory, and its configuration as a list of (key path, text)."""
+    header = ["stage", "jobs", "seconds", "megabytes"]
+    return {
+        **run,
+        "stages": list(stages),
+        "settings": list(_flatten(run.get("config", {}))),
+        "csv": {"stages": (header, [list(stage) for stage in stages])} if stages else {},
+    }
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -45,7 +45,8 @@ def task_section(
             f"{d}: " + ", ".join(f"{labels.system(s)} {found.metric.text(c.value)}" for s, c in cells.items())
             for d, cells in groups.items()
         )
-        figure = plots.comparison(found.metric, groups)
+        few = {row.data_name: "too few proteins" for row in table.rows if row.too_few}
+        figure = plots.comparison(found.metric, groups, few)
         drawn = any(cells[MODEL].low is not None for cells in groups.values() if MODEL in cells)
         title = f"{found.metric.marked_label}{' with 95 % intervals of the model' if drawn else ''}"
         overview.append(

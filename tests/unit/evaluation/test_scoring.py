@@ -258,7 +258,7 @@ def test_parts_by_length_and_identity(references, predictions, tmp_path):
     assert parts["clean"]["model"]["accuracy"] == 0  # c3 alone, which has no prediction
     assert parts["clean"]["baselines"]["majority"]["accuracy"] == 1
     clean = run(predictions, references, tmp_path, clean_only=True, **options)["D"]["referring_class"]
-    assert clean["n"] == 1
+    assert (clean["n"], clean["clean_below"]) == (1, 0.3)
     assert clean["baselines"]["majority"] == parts["clean"]["baselines"]["majority"]
     with pytest.raises(UserError, match="every test record has a relative of 20% identity"):
         run(predictions, references, tmp_path, clean_only=True, identity_threshold=0.2, **options)

@@ -190,6 +190,7 @@ def test_forms_say_what_training_answers(tiny: TinyModels, tmp_path) -> None:
     found = forms_of([make_dataset(rows, tokenizer).records])
     assert found["VenusX_Dom"]["none"] == ["grounding_single"]
     assert "absent" in found["VenusX_Dom"]["classes"]
+    assert found["VenusX_Dom"]["ids"]["kinase"] == ["IPR000719"]
     write_forms(tmp_path, found)
     assert read_forms(tmp_path) == found == json.loads((tmp_path / "answers.json").read_text())
     assert read_forms(tmp_path / "elsewhere") == {}

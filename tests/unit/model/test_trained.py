@@ -1,6 +1,7 @@
 """Trained weights on disk: all of them, and nothing that does not fit."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,23 @@ def test_damaged_folders_are_refused(tiny: TinyModels, untied_folder: Path, tmp_
     (tmp_path / SPEC_FILE).write_text(tiny.spec().model_dump_json().replace("lora_rank", "lora_tank"))
     with pytest.raises(UserError, match="lora_rank: Field required"):
         read_spec(tmp_path)
+
+
+def test_the_folder_says_what_it_is(tiny: TinyModels, tmp_path: Path) -> None:
+    spec = tiny.spec()
+    model, tokenizer = build_model(spec, include_encoder=False)
+    forms = {"Mine_Dom": {"classes": ["kinase", "zinc finger"], "ids": {}, "none": ["grounding_group"]}}
+    before = os.umask(0o027)
+    try:
+        save_trained(model, tokenizer, spec, tmp_path / "model", forms=forms)
+    finally:
+        os.umask(before)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "Mine_Dom: 2 classes; may answer `none` in grounding_group" in card
+    assert f"rank {spec.lora_rank} (alpha {spec.lora_alpha})" in card and spec.llama_path in card
+    assert "[More Information Needed]" not in card  # peft's form
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "model").iterdir()}
+    assert set(modes.values()) == {"0o640"}, modes
 
 
 def test_spec_round_trips(tiny: TinyModels, untied_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from fragmodel.prediction.class_ids import ClassIds
 from fragmodel.prediction.model import Answer, FragModel, Question
 
 
@@ -10,6 +11,7 @@ class StubModel(FragModel):
 
     def __init__(self, window: int = 40, batch_size: int = 2, fail_after: int | None = None) -> None:
         self.parts = SimpleNamespace()
+        self.class_ids = ClassIds({"VenusX_Dom": {"ids": {"Run of W; 100 %": ["IPR000001", "W"]}}}, {})
         self.families = ("domain", "motif")
         self.window, self.batch_size, self.fail_after = window, batch_size, fail_after
         self.asked: list[Question] = []

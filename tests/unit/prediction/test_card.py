@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fragmodel.errors import UserError
-from fragmodel.prediction.card import headline_rows, read_metrics
+from fragmodel.prediction.card import clean_below, headline_rows, read_metrics
 
 WRONG = json.dumps(
     {"A": {"function": {"n": 1, "model": {}, "baselines": {}, "against": {"majority": {"p": 0.5}}}}}
@@ -53,3 +53,9 @@ def test_metrics_are_read_whole(tmp_path):
     assert read_metrics(tmp_path / "metrics.json") == metrics
     with pytest.raises(UserError, match="no such file"):
         read_metrics(tmp_path / "absent.json")
+
+
+def test_what_was_left_out_of_the_evaluation_is_known():
+    part = {"n": 4, "model": {}, "baselines": {}}
+    assert clean_below({"A": {"function": part}}) is None
+    assert clean_below({"A": {"function": part}, "B": {"function": part | {"clean_below": 0.3}}}) == 0.3

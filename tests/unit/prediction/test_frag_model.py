@@ -16,10 +16,11 @@ from fragmodel.errors import UserError
 from fragmodel.evaluation.generate import generate
 from fragmodel.model.loading import Parts
 from fragmodel.model.trained import save_trained
+from fragmodel.prediction.class_ids import ClassIds
 from fragmodel.prediction.export import export_model
 from fragmodel.prediction.merged_model import merge
 from fragmodel.prediction.model import FragModel
-from fragmodel.prediction.results import Annotation
+from fragmodel.prediction.results import Absence, Annotation
 
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDG"
 METRICS = {
@@ -124,8 +125,36 @@ def test_places_move_with_their_windows(model, monkeypatch):
 def test_an_answer_that_there_is_nothing_is_no_place_and_no_fault(model):
     question = model.grounding_questions(SEQUENCE, "grounding_group")[0]
     said = type(model.answer([question])[0])
-    found = model.ground([question], [said("none", True)])
+    found = model.ground([question], [said("none", True, 0.125)])
     assert (found.annotations, found.faults, found.texts) == ((), (), ("none",))
+    assert found.absences == (Absence("", question.family, 0.875),)
+
+
+def test_what_one_window_has_is_not_absent(model, monkeypatch):
+    monkeypatch.setattr(model, "window", 20)
+    questions = model.grounding_questions(SEQUENCE, "grounding_single", names=["kinase"])
+    said = type(model.answer(questions[:1])[0])
+    found = model.ground(questions, [said(text, True) for text in ("none", "none", "(0,4)", "none")])
+    assert len(found.annotations) == 1 and found.absences == ()
+
+
+def test_ids_are_those_of_the_training_records(model, monkeypatch):
+    forms = {
+        "VenusX_Dom": {"classes": ["Kinase"], "ids": {"Kinase": ["IPR000719"]}, "none": []},
+        "VenusX_Act": {"classes": ["Kinase"], "ids": {"Kinase": ["IPR008271"]}, "none": []},
+    }
+    ids = ClassIds(forms, {"domain": ["VenusX_Dom"], "active site": ["VenusX_Act"]})
+    monkeypatch.setattr(model, "class_ids", ids)
+    question = model.grounding_questions(SEQUENCE, "grounding_group", kinds=["active site"])[0]
+    said = type(model.answer([question])[0])
+    (place,) = model.ground([question], [said("kinase: (3,9)", True)]).annotations
+    assert place.class_ids == ("IPR008271",)
+    question = model.grounding_questions(SEQUENCE, "grounding_single", names=["kinase"])[0]
+    (place,) = model.ground([question], [said("(3,9)", True)]).annotations
+    assert place.class_ids == ("IPR000719", "IPR008271")  # of any family
+    question = model.referring_question("referring_class", SEQUENCE, (3, 9), family="domain")
+    assert model.refer(question, said("Kinase.", True)).class_ids == ("IPR000719",)
+    assert model.refer(question, said("helix", True)).class_ids == ()
 
 
 @pytest.mark.parametrize(

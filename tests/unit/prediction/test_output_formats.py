@@ -54,8 +54,31 @@ def test_how_sure_a_place_is_stands_in_every_format():
     written = {name: "".join(render(rows, name, referring=False)) for name in ("gff3", "bed", "tsv", "jsonl")}
     assert written["gff3"].split("\t")[5] == "0.1235"
     assert written["bed"].split("\t")[4] == "123"
-    assert written["tsv"].split("\t")[-1] == "0.1235\n"
+    assert written["tsv"].split("\t")[-2] == "0.1235"
     assert json.loads(written["jsonl"])["annotations"] == [place]
+
+
+def test_a_class_comes_with_its_ids():
+    place = {"class": "x", "family": "motif", "start": 0, "end": 4}
+    place["class_ids"] = ["IPR000719", "PF00069", "own;1"]
+    rows = [{"id": "P1", "length": 9, "annotations": [place], "texts": [], "faults": []}]
+    (feature,) = gffutils.iterators.DataIterator(
+        "".join(render(rows, "gff3", referring=False)), from_string=True
+    )
+    assert feature.attributes["Dbxref"] == ["InterPro:IPR000719", "Pfam:PF00069", "class:own;1"]
+    assert "".join(render(rows, "tsv", referring=False)).endswith("\tIPR000719,PF00069,own;1\n")
+    fragment = {
+        "name": "f",
+        "start": 0,
+        "end": 4,
+        "shown_start": 0,
+        "shown_end": 4,
+        "stopped": True,
+        "text": "x",
+    }
+    rows = [{"id": "P1", "length": 9, "fragments": [fragment | {"class_ids": ["IPR000719"]}]}]
+    header, line = (text.rstrip("\n").split("\t") for text in render(rows, "tsv", referring=True))
+    assert dict(zip(header, line, strict=True))["class_ids"] == "IPR000719"
 
 
 def test_a_place_without_a_class_has_no_empty_name():

@@ -54,12 +54,16 @@ def test_every_protein_in_order_and_long_ones_merged(model_dir, fasta, tmp_path)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("out.gff3", "##gff-version 3\n##sequence-region P 1 9\n"),
+        ("out.gff3", "##gff-version 3\n##sequence-region P 1 9\n# none: P domain\n# none: P motif\n"),
         ("out.bed", ""),
-        ("out.tsv", "id\tlength\tclass\tfamily\tstart\tend\tconfidence\n"),
+        (
+            "out.tsv",
+            "id\tlength\tclass\tfamily\tstart\tend\tconfidence\tclass_ids\n"
+            "P\t9\tnone\tdomain\t\t\t\t\nP\t9\tnone\tmotif\t\t\t\t\n",
+        ),
     ],
 )
-def test_an_answer_that_there_is_nothing_is_written_as_no_place(
+def test_an_answer_that_there_is_nothing_is_said_and_is_no_place(
     model_dir, tmp_path, monkeypatch, name, expected
 ):
     monkeypatch.setattr(StubModel, "_text", lambda self, question: "none")

@@ -3,7 +3,7 @@
 from report_run import HOSTILE
 
 from fragmodel.data.prompts import FRAGMENT, PROTEIN, SPAN_CLOSE, SPAN_OPEN
-from fragmodel.report.examples import RecordScore, choose, readable, tracks
+from fragmodel.report.examples import RecordScore, choose, readable
 
 
 def scores(*items):
@@ -34,12 +34,6 @@ def test_no_record_is_chosen_twice():
 def test_another_protein_goes_before_the_same_one_again():
     found = scores((0.0, "A", "p"), (0.1, "A", "p"), (0.2, "A", "q"), (0.9, "A", "r"))
     assert [item.score for kind, item in choose(found, 4) if kind == "worst"] == [0.0, 0.2]
-
-
-def test_tracks_count_along_the_whole_protein():
-    (track,) = tracks([("SH3", [[0, 10], [50, 51]])], start=100, whole=200)
-    # Residues 101 to 110 of 200, counted from 1: the sixth decade.
-    assert track.boxes == [(50.0, 5.0, "101–110"), (75.0, 0.5, "151–151")]
 
 
 def test_markers_become_readable():

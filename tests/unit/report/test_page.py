@@ -69,9 +69,17 @@ def test_headings_are_in_order(page):
 
 
 def test_nothing_comes_from_elsewhere(text, page):
-    for _, attrs in page.elements:
+    entries = ("https://www.uniprot.org/uniprotkb/", "https://www.ebi.ac.uk/interpro/entry/")
+    links = 0
+    for tag, attrs in page.elements:
         for name in ("src", "href", "xlink:href"):
-            assert attrs.get(name, "#").startswith(("#", "data:")), attrs
+            address = attrs.get(name, "#")
+            if tag == "a" and address.startswith(entries):  # followed by a reader alone
+                links += 1
+                assert attrs["rel"] == "noopener noreferrer"
+            else:
+                assert address.startswith(("#", "data:")), attrs
+    assert links > 10
     assert not re.search(r"@import|url\((?!#)", text)
 
 
@@ -181,6 +189,23 @@ def test_the_head_says_what_may_be_claimed_and_how_training_ended(run, text):
     assert "Trained for 200 steps on" in words and "Validation loss" in words
     assert "pairs of data set and task (paired permutation tests over proteins" in words
     assert "too few to compare." in words and "overfitted" not in words
+
+
+def test_time_and_memory_of_each_stage_and_where_it_was_made(tmp_path, run):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/training.tsv").write_text("s\tmax_rss\n3725\t2048.5\n")
+    outputs = {"output": tmp_path / "r.html", "figures_dir": tmp_path / "f", "tables_dir": tmp_path / "t"}
+    made = run["run"] | {"date": "2026-11-30", "hardware": ["2 cores of a processor"], "commit": "abc123"}
+    make_report(**{**run, **outputs, "examples": 0, "run": made, "benchmarks": tmp_path / "benchmarks"})
+    words = " ".join(re.sub(r"<[^>]+>", " ", (tmp_path / "r.html").read_text()).split())
+    assert (
+        "Scored on 2026-11-30 (UTC). Trained on 2 cores of a processor. The code is that of commit abc123"
+        in words
+    )
+    assert "Training 1 1 h 02 min 2 048 MB" in words  # thin spaces, as all others
+    assert (
+        tmp_path / "t/stages.csv"
+    ).read_text() == "stage,jobs,seconds,megabytes\ntraining,1,3725.0,2048.5\n"
 
 
 def test_an_overfitted_run_says_so(tmp_path, run):

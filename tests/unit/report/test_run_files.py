@@ -99,6 +99,21 @@ def test_overfitting_is_a_validation_loss_of_one_and_a_half_training_losses(trai
     assert log.losses.warning() == warning and log.steps == 2
 
 
+def test_the_loss_of_the_model_is_that_of_the_step_that_was_chosen():
+    train = [{"step": step, "loss": 1.0} for step in (10, 20)]
+    valid = [{"step": 10, "eval_loss": 1.2}, {"step": 20, "eval_loss": 1.5}]
+    losses = run_files.Log(train, valid, [], chosen={"step": 10, "chosen": "eval_loss"}).losses
+    assert (losses.valid, losses.kept, losses.chosen_step) == (1.5, 1.2, 10)
+    assert losses.warning() == (
+        "The training ended overfitted: the last validation loss is 1.50, the training loss 1.00; it was 1.20 at "
+        "step 10. The model is that of step 10."
+    )
+    losses = run_files.Log(train, valid, [], chosen={"step": 20, "chosen": "eval_score"}).losses
+    assert (losses.kept, losses.chosen_step) == (1.5, None) and losses.warning().startswith(
+        "The model is overfitted"
+    )
+
+
 @pytest.mark.parametrize("line", ["{", "[1]", '{"loss": 2}'])
 def test_a_broken_log_line_is_named(tmp_path, line):
     path = tmp_path / "log.jsonl"

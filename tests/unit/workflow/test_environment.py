@@ -1,14 +1,17 @@
 """The packages that made a run are known, and a change of them is told."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from fragmodel.cli import app
 from fragmodel.tables import LEAKAGE, SPLIT_ASSIGNMENT, write_table
-from fragmodel.versions import SEARCH, versions_of
-from fragmodel.workflow.environment import recorded_packages
+from fragmodel.versions import SEARCH, hardware, versions_of
+from fragmodel.workflow.environment import describe_making, recorded_packages
 
 
 @pytest.fixture
@@ -20,7 +23,8 @@ def results(tmp_path):
     model = tmp_path / "training/model"
     model.mkdir(parents=True)
     now = versions_of(["torch", "peft"])
-    (model / "environment.json").write_text(json.dumps([{**now, "torch": "1.0"}, now]))
+    made = [{**now, "torch": "1.0", "hardware": "a machine"}, {**now, "hardware": "another"}, now]
+    (model / "environment.json").write_text(json.dumps(made))
     (tmp_path / "scores").mkdir()
     (tmp_path / "scores/records.parquet").write_text("damaged")
     return tmp_path
@@ -43,6 +47,31 @@ def test_doctor_tells_it_in_a_line(results, tmp_path, policy, said):
     )
     (line,) = [line for line in result.stdout.splitlines() if "packages" in line]
     assert "torch 1.0, " in line and "(training)" in line and said in line
+
+
+def test_when_and_where_a_run_was_made(results):
+    assert "date" not in describe_making(results)
+    (results / "metrics.json").write_text("{}")
+    os.utime(results / "metrics.json", (0, 86_400))
+    made = describe_making(results)
+    assert (made["date"], made["hardware"]) == ("1970-01-02", ["a machine", "another"])
+    clone = Path(__file__).parents[3]
+    if (clone / ".git").exists():
+        asked = ["git", "-C", str(clone), "rev-parse", "HEAD"]
+        head = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        assert head.startswith(made["commit"].removesuffix(", changed")) and len(made["commit"]) >= 12
+    else:
+        assert "commit" not in made
+
+
+def test_this_machine_in_words(tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nprintf 'NVIDIA H200\\nNVIDIA H200\\nNVIDIA L4\\n'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert hardware().startswith(f"{len(os.sched_getaffinity(0))} cores of ")
+    assert hardware().endswith(", 2 × NVIDIA H200, 1 × NVIDIA L4")
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho no driver\nexit 9\n")
+    assert "no driver" not in hardware() and "×" not in hardware()
 
 
 def test_a_package_that_is_missing_is_none(monkeypatch):

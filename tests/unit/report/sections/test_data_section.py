@@ -102,3 +102,14 @@ def test_no_data_no_pictures(tmp_path):
     section = data_section(style.Gallery(tmp_path), [], [], {})
     assert (section["proteins"], section["lengths"], section["leakage"]["pictures"]) == (None, [], [])
     assert not list(tmp_path.iterdir())
+
+
+def test_classes_of_the_test_split_that_training_has(tmp_path):
+    splits = [
+        split("referring_class", "train", [3], {"x": 2, "y": 1}),
+        split("referring_class", "valid", [3], {"z": 1}),
+        split("referring_class", "test", [3], {"x": 1, "z": 4}),
+    ]
+    with style.drawing():
+        section = data_section(style.Gallery(tmp_path), splits, [], {})
+    assert section["known"] == {"A": (2, 2, 1)}

@@ -15,8 +15,9 @@ def test_a_picture_for_each_quantity_that_was_logged(tmp_path):
         well_formed=[{"step": 10, "well_formed": 0.75}],
     )
     with style.drawing():
-        pictures = training_section(style.Gallery(tmp_path), log)["pictures"]
-    assert {picture.name: picture.alt for picture in pictures} == {
+        section = training_section(style.Gallery(tmp_path), log)
+    assert [picture.name for picture in section["more"]] == ["training-learning_rate"]
+    assert {picture.name: picture.alt for key in ("pictures", "more") for picture in section[key]} == {
         "training-loss": "Loss: 3 at step 5, 1.25 at step 10. In validation 1.5 at step 10.",
         "training-learning_rate": "Learning rate: 0.0001 at step 5, 5e-05 at step 10.",
         "training-well_formed": "Well-formed answers: 0.75 at step 10, 0.75 at step 10.",

@@ -1,0 +1,59 @@
+"""From the answers of a model to what they say of a protein."""
+
+from collections.abc import Sequence
+
+from fragmodel.data.grammar import says_none
+from fragmodel.evaluation.parse import OK, parse_spans
+from fragmodel.prediction.class_ids import ClassIds
+from fragmodel.prediction.overlaps import merge
+from fragmodel.prediction.questions import Answer, Question
+from fragmodel.prediction.results import Absence, Annotation, Grounding, Reference
+from fragmodel.vocabulary import Span
+
+
+def read_places(questions: Sequence[Question], answers: Sequence[Answer], class_ids: ClassIds) -> Grounding:
+    """Read the answers about one protein's windows and merge what they say (:func:`merge`)."""
+    by_window: dict[Span, list[Annotation]] = {}
+    faults = []
+    asked: dict[tuple[str, str], list[Answer]] = {}
+    for question, answer in zip(questions, answers, strict=True):
+        asked.setdefault((question.class_name, question.family), []).append(answer)
+        parsed = parse_spans(answer.text, len(question.sequence))
+        if parsed.status != OK:
+            faults.append(parsed.status)
+        shift = question.window.start
+        places = [(question.class_name or name, span) for name, spans in parsed.groups for span in spans]
+        sure = answer.places if len(answer.places) == len(places) else [None] * len(places)
+        by_window.setdefault(question.window, []).extend(
+            Annotation(
+                name,
+                Span(span.start + shift, span.end + shift),
+                question.family,
+                confidence,
+                class_ids.of(name, question.family),
+            )
+            for (name, span), confidence in zip(places, sure, strict=True)
+        )
+    absences = (Absence(*key, _surely(given)) for key, given in asked.items() if _all_none(given))
+    texts = tuple(answer.text for answer in answers)
+    return Grounding(tuple(merge(by_window.values())), texts, tuple(faults), tuple(absences))
+
+
+def read_reference(question: Question, answer: Answer, class_ids: ClassIds) -> Reference:
+    """An answer in words with the fragment, or the protein, that it is about."""
+    span, shown = question.whole, question.span or Span(0, question.window.length)
+    assert span is not None
+    shift = question.window.start
+    shown = Span(shown.start + shift, shown.end + shift)
+    ids = class_ids.of(answer.text, question.family) if question.task == "referring_class" else ()
+    return Reference(answer.text, span, shown, answer.stopped, answer.confidence, ids)
+
+
+def _all_none(answers: Sequence[Answer]) -> bool:
+    return all(says_none(answer.text) for answer in answers)
+
+
+def _surely(answers: Sequence[Answer]) -> float | None:
+    """How probable it is that no window has anything, as the window tells that most probably has."""
+    present = [answer.confidence for answer in answers if answer.confidence is not None]
+    return 1 - max(present) if len(present) == len(answers) else None
