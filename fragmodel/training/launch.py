@@ -284,9 +284,11 @@ def collect(folder: Path, model: Path, log: Path) -> None:
     if model.exists():
         shutil.rmtree(model)
     names = f"checkpoint-* runs log.jsonl .* {SETTINGS} {FINISHED} {OWNER} training_args.bin"
-    unwanted = shutil.ignore_patterns(*names.split())
-    shutil.copytree(folder, model, ignore=unwanted)
-    for source, target in ((folder / ENVIRONMENT_FILE, model / ENVIRONMENT_FILE), (folder / "log.jsonl", log)):
+    shutil.copytree(folder, model, ignore=shutil.ignore_patterns(*names.split()))
+    for source, target in (
+        *((path, path) for path in model.glob(ENVIRONMENT_FILE)),
+        (folder / "log.jsonl", log),
+    ):
         write_noted(target, source.read_text(encoding="utf-8"))
 
 
