@@ -18,6 +18,7 @@ NAMES = (
     "train",
     "train_gpu",
     "generate",
+    "grammar",
     "alignment",
     "baselines",
 )

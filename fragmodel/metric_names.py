@@ -66,6 +66,12 @@ _METRICS = {
         Metric("detection_recall", "Detection recall"),
         Metric("detection_auroc", "Detection AUROC"),
         Metric("residue_mcc_all", "Residue MCC, absent too", lowest=-1),
+        Metric("residue_aupr", "Residue AUPR"),
+        Metric("ece", "Calibration error (ECE)", higher_is_better=False),
+        Metric("confidence_auroc", "Confidence AUROC"),
+        Metric("aurc", "Risk over coverage (AURC)", higher_is_better=False),
+        Metric("right_at_50", "Right among the surest 50 %"),
+        Metric("right_at_80", "Right among the surest 80 %"),
         Metric("parse_failure_rate", "Unreadable answers", higher_is_better=False),
         Metric("out_of_range_rate", "Out-of-range answers", higher_is_better=False),
         Metric("reversed_rate", "Reversed spans", higher_is_better=False),
@@ -97,6 +103,8 @@ DETECTION = (
     "detection_auroc",
     "residue_mcc_all",
 )
+# How well confidences tell right from wrong: of classes, and of places; empty for systems that state none.
+CONFIDENCE = ("ece", "confidence_auroc", "aurc", "right_at_50", "right_at_80", "residue_aupr")
 _TEXT = ("rouge_l", "bleu_4", "chrf", "similarity", "retrieval_top1", "exact_match")
 # What the report and the model card show of a task; the first, its primary metric, decides comparisons.
 HEADLINE: dict[TaskType, tuple[str, ...]] = {

@@ -20,6 +20,7 @@ EMBEDDING = ("torch", "transformers", "fair-esm")
 TRAINING = ("torch", "transformers", "peft", "accelerate")
 ANSWERS = ("torch", "transformers", "peft")
 BASELINES = (MMSEQS, "biopython", "torch", "scikit-learn", "pyhmmer")
+CALIBRATION = ("scikit-learn",)
 SCORES = ("scikit-learn", "sacrebleu", "rouge-score", "torch")
 
 

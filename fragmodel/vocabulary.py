@@ -42,6 +42,7 @@ LORA_STARTS = r"default|gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*"
 STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
 MODEL_TYPE = "esm2_llama_instruct"  # of the joined model, as transformers calls it
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
+WITHOUT_EVIDENCE = "model_without_evidence"  # the same, asked without evidence
 ENCODER_TYPES = (
     "esm",
     "esmc",
@@ -52,6 +53,7 @@ MODEL_TYPE = "esm2_llama_instruct"  # of the joined model
 SPEC_FILE = "fragmodel.json"  # in a folder of trained weights: how they go together
 RUN_LOCK = ".lock"  # in the folder of a run: the Snakemake at work there holds it
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from
+RELATIVES_FILE = "relatives.parquet"  # in a model's folder: the training proteins that evidence comes from
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024
 )

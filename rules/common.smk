@@ -26,8 +26,17 @@ from fragmodel.config.run import parse_config
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
-from fragmodel.vocabulary import DESCRIBING_TASKS, RUN_LOCK, SPLITS, STAND_IN
-from fragmodel.versions import ANSWERS, BASELINES, EMBEDDING, SCORES, SEARCH, TRAINING, versions_of
+from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, RUN_LOCK, SPLITS, STAND_IN
+from fragmodel.versions import (
+    ANSWERS,
+    BASELINES,
+    CALIBRATION,
+    EMBEDDING,
+    SCORES,
+    SEARCH,
+    TRAINING,
+    versions_of,
+)
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import (
@@ -48,7 +57,7 @@ try:
         refuse_duplicates(Path(path))
     run = parse_config(config)
     if workflow.is_main_process:
-        # A workflow that uses this one as a module may make the raw files.
+        # A workflow that uses this one as a module may make the input files.
         is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
         for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
             print(f"note: {note.subject}: {note.text}", file=sys.stderr)
@@ -78,6 +87,8 @@ if force := workflow.dag_settings:
     }
     tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
 STORE = run.embeddings.mode == "store"
+# Splits whose questions the model is asked.
+WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
 # Stand-ins are too small to keep more cores busy.
 CORES = 2 if run.models.encoder == run.models.decoder == STAND_IN else 8
 # The data set class also reads raw files, for those who train without the workflow; here it is given tables.
@@ -107,6 +118,11 @@ def records_of(data_name=None, split=None, table="data"):
         for each in SPLITS
         if split in (None, each)
     ]
+
+
+def questions_of(data_name=None, split=None):
+    """Records as the model is asked them: with evidence, where the run has any."""
+    return records_of(data_name, split, table="questions" if run.evidence.enabled else "data")
 
 
 def describing(split=None):

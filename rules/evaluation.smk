@@ -5,7 +5,34 @@
 TRAINED = ancient(run.evaluation.model) if run.evaluation.model else rules.train_model.output.model
 
 
+# How the model is asked: with all that its questions have, and where they have evidence, without it.
+ASKED = ["predictions"] + ["without_evidence"] * (run.evidence.enabled and run.evidence.compare)
+
+
 ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in paths]
+
+
+# The params with which the model answers records: of the test, and of validation.
+ANSWERING = dict(
+    store=option("--store", *([run.embeddings.store] if STORE else [])),
+    manifests=option_of("--manifest", "manifests"),
+    packages=packages(ANSWERS),
+    contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
+    settings=(
+        f"--max-new-tokens {run.evaluation.max_new_tokens} --batch-size {run.evaluation.batch_size}"
+        f" --{'constrained' if run.evaluation.constrained else 'free'} --classes {run.evaluation.classes}"
+    ),
+    # A model that another run trained may have another encoder.
+    check_encoder=lambda wildcards, input: option(
+        "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
+    ),
+    code=code_digest(
+        "fragmodel.evaluation.generate.generate",
+        "fragmodel.embeddings.manifest.embedded",
+        without=RAW_READING,
+        command="fragmodel.cli.stages.evaluation.generate",
+    ),
+)
 
 
 rule generate:
@@ -13,7 +40,7 @@ rule generate:
         model=TRAINED,
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
-        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        records=lambda wildcards: questions_of(wildcards.data_name, run.evaluation.split),
         manifests=rules.train_model.input.manifests,
     output:
         predictions=results(f"predictions/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
@@ -29,30 +56,99 @@ rule generate:
         mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
         runtime=minutes(480),
     params:
-        store=option("--store", *([run.embeddings.store] if STORE else [])),
-        manifests=option_of("--manifest", "manifests"),
-        packages=packages(ANSWERS),
-        contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
-        max_new_tokens=run.evaluation.max_new_tokens,
-        constrained="constrained" if run.evaluation.constrained else "free",
-        classes=run.evaluation.classes,
-        batch_size=run.evaluation.batch_size,
+        **ANSWERING,
+        evidence="",
         shards=run.evaluation.shards,
-        # A model that another run trained may have another encoder.
-        check_encoder=lambda wildcards, input: option(
-            "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
-        ),
-        code=code_digest(
-            "fragmodel.evaluation.generate.generate",
-            "fragmodel.embeddings.manifest.embedded",
-            without=RAW_READING,
-            command="fragmodel.cli.stages.evaluation.generate",
-        ),
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
-        " {params.store} {params.manifests} {params.check_encoder} --max-new-tokens {params.max_new_tokens}"
-        " --{params.constrained} --classes {params.classes}"
-        " --batch-size {params.batch_size} --shard {wildcards.shard} --shards {params.shards}"
+        " {params.store} {params.manifests} {params.check_encoder} {params.settings} {params.evidence}"
+        " --shard {wildcards.shard} --shards {params.shards}"
+
+
+# Confidences are calibrated on the validation records, in tasks whose answers have any.
+CALIBRATED = [
+    path
+    for path in questions_of(split="valid")
+    if Path(path).parent.name in ("referring_class", *GROUNDING_TASKS)
+]
+CALIBRATES = bool(CALIBRATED and run.evaluation.calibration_records and run.evaluation.split != "valid")
+
+
+rule answer_validation:
+    input:
+        model=TRAINED,
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
+        records=CALIBRATED,
+        manifests=rules.train_model.input.manifests,
+    output:
+        answers=results("calibration/answers.parquet"),
+    log:
+        results("logs/calibration/answers.log"),
+    benchmark:
+        results("benchmarks/calibration/answers.tsv")
+    conda:
+        "../environment.yaml"
+    threads: CORES
+    resources:
+        gpu=run.evaluation.gpus,
+        mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
+        runtime=minutes(240),
+    params:
+        **ANSWERING,
+        records=run.evaluation.calibration_records,
+    shell:
+        "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.answers:q}"
+        " {params.store} {params.manifests} {params.check_encoder} {params.settings}"
+        " --at-most {params.records}"
+
+
+rule calibrate:
+    input:
+        answers=rules.answer_validation.output.answers,
+        records=CALIBRATED,
+        train=records_of(split="train"),
+    output:
+        calibration=results("calibration.json"),
+    log:
+        results("logs/calibration/fit.log"),
+    benchmark:
+        results("benchmarks/calibration/fit.tsv")
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=memory(1500, factor=5),
+        runtime=minutes(60),
+    params:
+        packages=packages(CALIBRATION),
+        records=option_of("--records", "records"),
+        train=option_of("--train", "train"),
+        code=code_digest(
+            "fragmodel.evaluation.calibrate.calibrate", command="fragmodel.cli.stages.evaluation.calibrate"
+        ),
+    shell:
+        "exec python -m fragmodel --log {log:q} calibrate {input.answers:q} {params.records} {params.train}"
+        " --output {output.calibration:q}"
+
+
+# The same questions as to a protein without known relatives.
+use rule generate as generate_without_evidence with:
+    input:
+        model=TRAINED,
+        encoder=rules.encoder.output.folder,
+        decoder=rules.decoder.output.folder,
+        records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
+        manifests=rules.train_model.input.manifests,
+    output:
+        predictions=results(
+            f"without_evidence/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"
+        ),
+    log:
+        results("logs/without_evidence/{data_name}/shard-{shard}.log"),
+    benchmark:
+        results("benchmarks/without_evidence/{data_name}/shard-{shard}.tsv")
+    params:
+        evidence="--without-evidence",
 
 
 rule baselines:
@@ -99,7 +195,8 @@ rule baselines:
 rule score:
     input:
         predictions=[
-            results(f"predictions/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            results(f"{asked}/{name}/shard-{shard}-of-{run.evaluation.shards}.parquet")
+            for asked in ASKED
             for name in run.datasets
             for shard in range(run.evaluation.shards)
         ],
@@ -107,6 +204,7 @@ rule score:
         train=records_of(split="train"),
         references=records_of(split=run.evaluation.split),
         leakage=rules.audit_leakage.output.table,
+        calibration=rules.calibrate.output.calibration if CALIBRATES else [],
     output:
         metrics=results("metrics.json"),
         table=results("scores/records.parquet"),
@@ -127,6 +225,7 @@ rule score:
         clean_only="--clean-only" if run.evaluation.clean_only else "",
         bertscore=option("--bertscore", *([run.evaluation.bertscore] if run.evaluation.bertscore else [])),
         references=option_of("--references", "references"),
+        calibration=option_of("--calibration", "calibration"),
         train=option_of("--train", "train"),
         seed=run.seed,
         code=code_digest(
@@ -138,4 +237,4 @@ rule score:
         "exec python -m fragmodel --log {log:q} score {input.predictions:q} {input.baselines:q} {params.references} {params.train}"
         " --leakage {input.leakage:q} --output {output.metrics:q} --table {output.table:q}"
         " --bootstrap-samples {params.bootstrap_samples} --identity-threshold {params.identity_threshold}"
-        " {params.clean_only} {params.bertscore} --seed {params.seed}"
+        " {params.clean_only} {params.bertscore} {params.calibration} --seed {params.seed}"

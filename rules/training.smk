@@ -5,8 +5,9 @@ rule train_model:
     input:
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
-        train=records_of(split="train"),
-        valid=records_of(split="valid"),
+        train=questions_of(split="train"),
+        valid=questions_of(split="valid"),
+        relatives=rules.evidence.output.relatives if run.evidence.enabled else [],
         manifests=(
             expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else []
         ),
@@ -43,6 +44,7 @@ rule train_model:
         train=option_of("--train", "train"),
         valid=option_of("--valid", "valid"),
         aligned=option_of("--aligned", "aligned"),
+        relatives=option_of("--relatives", "relatives"),
         weights=option(
             "--weight", *(dataset.weight for dataset in run.datasets.values() for _ in dataset.tasks)
         ),
@@ -64,6 +66,6 @@ rule train_model:
         ),
     shell:
         "exec python -m fragmodel --log {log:q} train --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
-        " {params.weights} {params.store} {params.manifests} {params.aligned} --checkpoints {params.checkpoints:q}"
+        " {params.weights} {params.store} {params.manifests} {params.aligned} {params.relatives} --checkpoints {params.checkpoints:q}"
         " --model {output.model:q} --training-log {output.log:q} --adapter {params.adapter:q}"
         " --lora {params.lora:q} --training {params.training:q} --seed {params.seed} --code {params.code}"

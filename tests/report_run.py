@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fragmodel.data.grammar import NONE, grounding_answer
+from fragmodel.data.grammar import NONE, grounding_answer, read_places
 from fragmodel.data.records import Fragment, Protein
 from fragmodel.data.tasks import Made, Settings, make_records
 from fragmodel.evaluation.score import score
@@ -115,18 +115,31 @@ def _absent(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _prediction(
     system: str, row: dict[str, Any], rows: list[dict[str, Any]], rng: random.Random
 ) -> dict[str, Any]:
+    text = _answer(row, rows, SKILL[system], rng)
     return {
         "system": system,
         "record_id": row["record_id"],
         "data_name": row["data_name"],
         "task_type": row["task_type"],
         "prompt": row["conversation"][-1]["content"],
-        "text": _answer(row, rows, SKILL[system], rng),
+        "text": text,
         "reference": row["answer"],
         "stopped": True,
         "tokens": 12,
         "seconds": 0.1,
+        **(_confidences(row, text) if system == "model" else {}),
     }
+
+
+def _confidences(row: dict[str, Any], text: str) -> dict[str, Any]:
+    """Too sure of most, and a little surer of what is right."""
+    own = random.Random(row["record_id"])
+    sure = [
+        round(min(1.0, own.uniform(0.2, 0.9) + 0.2 * (text == row["answer"])), 3) for _ in read_places(text)
+    ]
+    if row["position_grd"] is not None:
+        return {"place_confidences": sure}
+    return {"confidence": own.uniform(0.4, 1)} if row["task_type"] == "referring_class" else {}
 
 
 def _answer(row: dict[str, Any], rows: list[dict[str, Any]], skill: float, rng: random.Random) -> str:

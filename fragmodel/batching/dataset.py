@@ -13,6 +13,7 @@ from fragmodel.batching.token_cache import TokenCache, cached_tokens
 from fragmodel.data.ingest import iter_records
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
+from fragmodel.evidence.block import as_without_relatives
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import RECORDS, Record, read_table, record_at, to_table
@@ -58,15 +59,19 @@ class FragRefDataset(Dataset):
             chat.tokenise(answers.to_pylist())
 
     @classmethod
-    def from_files(cls, files: Sequence[Path], chat: ChatEncoder, **options: Any) -> "FragRefDataset":
+    def from_files(
+        cls, files: Sequence[Path], chat: ChatEncoder, *, without_evidence: bool = False, **options: Any
+    ) -> "FragRefDataset":
         """Read Parquet files of the records contract, in the order given.
 
         Where they have many records, the ids of their texts are kept beside them
-        (:mod:`fragmodel.batching.token_cache`).
+        (:mod:`fragmodel.batching.token_cache`). ``without_evidence``: they are asked as if no relative were known.
         """
         tables = [read_table(path, RECORDS) for path in files]
+        if without_evidence:
+            tables = [as_without_relatives(table) for table in tables]
         records, tokens = pa.concat_tables(tables), []
-        if len(records) >= token_cache.FEWEST_RECORDS:
+        if len(records) >= token_cache.FEWEST_RECORDS and not without_evidence:
             tokens = [
                 cached_tokens(path, _texts(table), chat) for path, table in zip(files, tables, strict=True)
             ]

@@ -20,6 +20,13 @@ def export(
     adapter_only: Annotated[
         bool, typer.Option("--adapter-only", help="Leave encoder and decoder out; the card names them.")
     ] = False,
+    without_relatives: Annotated[
+        bool,
+        typer.Option(
+            "--without-relatives",
+            help="Leave the training proteins out that evidence comes from; the card says so.",
+        ),
+    ] = False,
 ) -> None:
     """Make a folder that others can load: weights, tokenizer, base model, generation settings and model card."""
     from fragmodel.prediction.export import export_model
@@ -32,5 +39,6 @@ def export(
         title=title,
         license_name=license_name,
         adapter_only=adapter_only,
+        with_relatives=not without_relatives,
     )
     print(f"{output}: README.md is its model card")

@@ -87,6 +87,7 @@ def predict(
 
     from fragmodel.embeddings.shards import check_dtype
     from fragmodel.prediction.model import FragModel
+    from fragmodel.prediction.provenance import calibration_of
     from fragmodel.prediction.run import make_task
     from fragmodel.prediction.run import predict as run
 
@@ -121,4 +122,8 @@ def predict(
         done += f", {counts['unreadable']} answers without a readable place"
         if min_confidence:
             done += f", {counts['left_out']} places left out (--min-confidence {min_confidence:g})"
+    if task is not PredictTask.referring_desc and constrained:
+        calibration = calibration_of(model)
+        calibrated = calibration is not None and calibration.calibrates(task.value)
+        done += f"; confidences are {'' if calibrated else 'not '}calibrated"
     print(done, file=sys.stderr)

@@ -40,6 +40,9 @@ def score(
     similarity: Annotated[
         bool, typer.Option(help="Sentence-embedding similarity and retrieval (all-MiniLM-L6-v2).")
     ] = True,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A run's calibration.json: calibrates the model's confidences.")
+    ] = None,
     bertscore: Annotated[
         Path | None, typer.Option(help="Folder of a transformers encoder: adds BERTScore with it.")
     ] = None,
@@ -66,6 +69,7 @@ def score(
         task=task,
         encode=minilm if similarity else None,
         bertscore=bertscore,
+        calibration=calibration,
     )
     for data_name, tasks in result.items():
         for task_type, summary in tasks.items():

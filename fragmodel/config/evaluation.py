@@ -25,6 +25,9 @@ it. Descriptions are free text in any case."""
 places are free text, too)."""
     batch_size: Positive = 32
     """Records generated together."""
+    calibration_records: Annotated[int, Field(ge=0)] = 200
+    """Validation records of each data set and task, at most, from whose answers confidences are calibrated; 0 leaves \
+them as they are, and so does `split: valid`."""
     shards: Positive = 1
     """Jobs among which the batches of each data set are dealt; a lost job repeats its own shard only."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 0

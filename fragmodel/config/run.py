@@ -14,6 +14,7 @@ from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.datasets import DatasetConfig, IngestConfig
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
+from fragmodel.config.evidence import EvidenceConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
 from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
@@ -39,6 +40,8 @@ class RunConfig(Section):
     """Encoder and decoder."""
     ingest: IngestConfig = IngestConfig()
     """Validation and windows."""
+    evidence: EvidenceConfig = EvidenceConfig()
+    """Evidence from annotated relatives."""
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     """Encoder states."""
     alignment: AlignmentConfig = AlignmentConfig()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
@@ -20,7 +21,7 @@ from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
 from fragmodel.tables import PREDICTIONS, write_table
 from fragmodel.versions import ANSWERS, versions_of
-from fragmodel.vocabulary import MODEL
+from fragmodel.vocabulary import MODEL, WITHOUT_EVIDENCE
 
 
 def generate(
@@ -33,18 +34,22 @@ def generate(
     encoder: Path | None = None,
     constrained: bool = True,
     classes: Literal["closed", "open"] = "closed",
+    without_evidence: bool = False,
     max_new_tokens: int = 128,
     batch_size: int = 32,
     shard: int = 0,
     shards: int = 1,
+    at_most: int | None = None,
     device: str = "auto",
 ) -> int:
     """Write a prediction for each record of ``records`` (Parquet, any number of tasks); returns their number.
 
     Greedy decoding, among valid answers where it is ``constrained``: places of the window, classes of the training
-    records (``classes`` open: any, as free text). Rows come in the order of the records. Without a store the encoder
-    runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th batch: since whole batches are dealt
-    out, an answer does not depend on the number of shards, and the shards together hold every record once. Raises
+    records (``classes`` open: any, as free text). ``without_evidence``: the records have none, and are asked as if no
+    relative were known; the answers are then those of another system. Rows come in the order of the records. Without a
+    store the encoder runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th batch: since whole
+    batches are dealt out, an answer does not depend on the number of shards, and the shards together hold every record
+    once. ``at_most`` so many records of each data set and task are answered, spread evenly over its file. Raises
     :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -60,13 +65,15 @@ def generate(
     model = (parts.model if store else with_its_encoder(parts)).to(device)
     chat = ChatEncoder(tokenizer, model.config.perceiver_latent_size)
     states = EmbeddingStore(store, fingerprint) if store else None
-    dataset = FragRefDataset.from_files(records, chat, store=states, prompts_only=True)
+    dataset = FragRefDataset.from_files(
+        records, chat, store=states, prompts_only=True, without_evidence=without_evidence
+    )
     bounds = (
         Constraints(tokenizer, read_forms(model_dir), closed=classes == "closed") if constrained else None
     )
     rows: dict[int, dict[str, Any]] = {}
     order = sorted(
-        range(len(dataset)), key=lambda i: len(dataset.records["sequence"][i].as_py()), reverse=True
+        _spread(dataset, at_most), key=lambda i: len(dataset.records["sequence"][i].as_py()), reverse=True
     )
     batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)][shard::shards]
     end = tokenizer.eos_token_id
@@ -87,7 +94,7 @@ def generate(
         seconds = (time.perf_counter() - started) / len(indices)
         for index, record, answer in zip(indices, records_asked, answers, strict=True):
             rows[index] = {
-                "system": MODEL,
+                "system": WITHOUT_EVIDENCE if without_evidence else MODEL,
                 "record_id": record.record_id,
                 "data_name": record.data_name,
                 "task_type": record.task_type,
@@ -97,6 +104,7 @@ def generate(
                 "stopped": answer.stopped,
                 "tokens": len(answer.tokens),
                 **confidences(record.task_type, answer, chat),
+                "residue_scores": None,
                 "seconds": seconds,
             }
     metadata = {
@@ -105,12 +113,30 @@ def generate(
         "max_new_tokens": max_new_tokens,
         "constrained": constrained,
         "classes": classes,
+        "without_evidence": without_evidence,
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,
+        "at_most": at_most,
         "environment": versions_of(ANSWERS),
     }
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
+
+
+def _spread(dataset: FragRefDataset, at_most: int | None) -> list[int]:
+    """The numbers of the records to answer, in order."""
+    if at_most is None:
+        return list(range(len(dataset)))
+    places: dict[tuple[str, str], list[int]] = {}
+    columns = (dataset.records[name].to_pylist() for name in ("data_name", "task_type"))
+    for number, key in enumerate(zip(*columns, strict=True)):
+        places.setdefault(key, []).append(number)
+    kept = [
+        numbers[place]
+        for numbers in places.values()
+        for place in np.linspace(0, len(numbers) - 1, min(at_most, len(numbers))).astype(int)
+    ]
+    return sorted(kept)
 
 
 def _check_encoder(model_dir: Path, own: PreTrainedModel | None, encoder: Path) -> None:

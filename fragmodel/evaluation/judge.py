@@ -9,9 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from fragmodel.evaluation import parse
+from fragmodel.evaluation.answers import Sureness
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
 from fragmodel.evaluation.metrics.classification import ClassScores
-from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScores
+from fragmodel.evaluation.metrics.grounding import GroundingScores
+from fragmodel.evaluation.metrics.places import GroundingItem
 from fragmodel.evaluation.metrics.text import TextScores
 from fragmodel.evaluation.parse import ClassNames, ParsedSpans, normalise
 from fragmodel.evaluation.references import Reference, as_reference
@@ -48,6 +50,8 @@ class Judged:
     groups: list[
         list[tuple[str, list[Span]]]
     ]  # predicted spans by class; a class without spans in classification
+    places: list[Sequence[float]] | None = None  # confidence of each predicted span, where stated
+    place_hits: list[list[bool | None]] | None = None  # whether each is right, None where ignored
 
 
 @dataclass(slots=True)
@@ -76,17 +80,18 @@ def judge(
     texts: Sequence[str | None],
     names: ClassNames,
     comparers: Sequence[Comparer],
-    confidences: Sequence[float | None] | None = None,
+    sureness: Sequence[Sureness] = (),
 ) -> Judged:
     """Score one system's ``texts`` (``None`` for a missing one) against ``references`` of one task.
 
-    ``names`` are the classes that an answer may name; ``comparers`` add metrics of free text. ``confidences`` say how
-    sure the system is that there is something to find.
+    ``names`` are the classes that an answer may name; ``comparers`` add metrics of free text. ``sureness`` is the
+    system's own of each answer.
     """
+    sureness = sureness or [Sureness()] * len(texts)
     if task in GROUNDING_TASKS:
-        return _judge_grounding(task, references, texts, confidences or [None] * len(texts))
+        return _judge_grounding(task, references, texts, sureness)
     if task == "referring_class":
-        return _judge_class(references, texts, names)
+        return _judge_class(references, texts, names, sureness)
     return _judge_text(references, texts, comparers)
 
 
@@ -112,23 +117,47 @@ def _judge_grounding(
     task: str,
     references: Sequence[Reference],
     texts: Sequence[str | None],
-    confidences: Sequence[float | None],
+    sureness: Sequence[Sureness],
 ) -> Judged:
     answers = [
         ParsedSpans(parse.MISSING) if text is None else parse.parse_spans(text, reference.length)
         for reference, text in zip(references, texts, strict=True)
     ]
     items = [
-        GroundingItem(
-            reference.groups, answer.groups, answer.status, reference.length, reference.ignored, confidence
-        )
-        for reference, answer, confidence in zip(references, answers, confidences, strict=True)
+        as_item(reference, answer, sure)
+        for reference, answer, sure in zip(references, answers, sureness, strict=True)
     ]
     scores = GroundingScores(items, grouped=task == "grounding_group")
-    return Judged(scores, [answer.status for answer in answers], [answer.groups for answer in answers])
+    return Judged(
+        scores,
+        [answer.status for answer in answers],
+        [answer.groups for answer in answers],
+        [item.places for item in items],
+        scores.place_hits,
+    )
 
 
-def _judge_class(references: Sequence[Reference], texts: Sequence[str | None], names: ClassNames) -> Judged:
+def as_item(reference: Reference, answer: ParsedSpans, sure: Sureness) -> GroundingItem:
+    """What grounding is scored by. Confidences that do not go with the places that were read are left out."""
+    places = sure.places if len(sure.places) == len(answer.spans) else ()
+    return GroundingItem(
+        reference.groups,
+        answer.groups,
+        answer.status,
+        reference.length,
+        reference.ignored,
+        sure.answer,
+        places,
+        sure.residues,
+    )
+
+
+def _judge_class(
+    references: Sequence[Reference],
+    texts: Sequence[str | None],
+    names: ClassNames,
+    sureness: Sequence[Sureness],
+) -> Judged:
     predicted = [None if text is None else names.find(text) for text in texts]
     exact = [
         text is not None and normalise(text) in (normalise(reference.class_name), normalise(reference.answer))
@@ -139,7 +168,9 @@ def _judge_class(references: Sequence[Reference], texts: Sequence[str | None], n
         for text, found in zip(texts, predicted, strict=True)
     ]
     groups = [[(name, [])] if name else [] for name in predicted]
-    return Judged(ClassScores([r.class_name for r in references], predicted, exact), statuses, groups)
+    true = [reference.class_name for reference in references]
+    scores = ClassScores(true, predicted, exact, [sure.answer for sure in sureness])
+    return Judged(scores, statuses, groups)
 
 
 def _judge_text(

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from fragmodel.digests import write_noted
+from fragmodel.evaluation.answers import Answers, Sureness, read_answers
+from fragmodel.evaluation.calibration import Calibration, read_calibration
 from fragmodel.evaluation.claims import against
 from fragmodel.evaluation.judge import Comparer, Judged, Knowledge, judge, read_knowledge
 from fragmodel.evaluation.metrics.bootstrap import estimate
 from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
 from fragmodel.evaluation.parse import MISSING, ClassNames
-from fragmodel.evaluation.references import Answers, Key, Reference, read_answers, read_references
+from fragmodel.evaluation.references import Key, Reference, read_references
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.tables import SCORED, write_table
@@ -37,10 +39,11 @@ def score(
     task: str | None = None,
     encode: Encode | None = minilm,
     bertscore: Path | None = None,
+    calibration: Path | None = None,
 ) -> dict[str, Any]:
     """Score every system of ``predictions`` on every data set and task of ``references``.
 
-    Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "against",
+    Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "against", "calibration",
     "missing", "subsets", "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value",
     "low", "high"}`` where it has an interval, else a number. ``against`` tests the model against each baseline, see
     :mod:`fragmodel.evaluation.claims`; ``clean_below`` is the threshold of ``clean_only``. A record without a
@@ -61,10 +64,13 @@ def score(
         task: score this task type only.
         encode: sentence encoder of the similarity and retrieval metrics; ``None`` leaves them out.
         bertscore: folder of a transformers encoder; adds BERTScore with it.
+        calibration: what :func:`fragmodel.evaluation.calibrate.calibrate` wrote; the confidences of its system are
+            calibrated by it.
 
     Raises:
         UserError: a file lacks a column, a prediction is unknown, ambiguous or given twice, or no record is left.
     """
+    calibrated = read_calibration(calibration) if calibration else None
     records = read_references(references, task)
     answers = read_answers(predictions, records, task)
     knowledge = read_knowledge(train)
@@ -81,12 +87,13 @@ def score(
         judged = {}
         for system in answers.systems_for(reference.key for reference in group):
             texts = [answers.texts[system].get(reference.key) for reference in group]
-            sure = [answers.confidences.get((system, reference.key)) for reference in group]
+            sure = _sureness(answers, system, group, calibrated)
             judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []), sure)
-            rows.extend(_scored_rows(system, group, answers, judged[system]))
+            rows.extend(_scored_rows(system, group, answers, judged[system], sure))
         masks = subsets(group, identities, identity_threshold)
         summary = _summary(judged, group, masks, bootstrap_samples, seed)
         summary["against"] = _against(task_type, judged, group, seed)
+        summary["calibration"] = _calibrations(task_type, judged, calibrated)
         if clean_only:
             summary["clean_below"] = identity_threshold
         result.setdefault(data_name, {})[task_type] = summary
@@ -101,6 +108,29 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_noted(
         path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     )
+
+
+def _sureness(
+    answers: Answers, system: str, group: Sequence[Reference], calibration: Calibration | None
+) -> list[Sureness]:
+    """How sure a system is of each answer, calibrated where there is a calibration of it."""
+    found = [answers.sureness.get((system, reference.key), Sureness()) for reference in group]
+    if calibration is None or calibration.system != system or not group:
+        return found
+    return [calibration.applied(group[0].key.task_type, sure) for sure in found]
+
+
+def _calibrations(
+    task_type: TaskType, judged: Mapping[str, Judged], calibration: Calibration | None
+) -> dict[str, Any]:
+    """For each system with confidences of classes or places what calibrated them; None where nothing did."""
+    stating = [
+        name for name, item in judged.items() if "ece" in item.scores.values(np.ones((1, len(item.statuses))))
+    ]
+    return {
+        name: calibration.told(task_type) if calibration and calibration.system == name else None
+        for name in stating
+    }
 
 
 def _by_task(records: Mapping[Key, Reference]) -> dict[tuple[str, str], list[Reference]]:
@@ -179,7 +209,11 @@ def _against(
 
 
 def _scored_rows(
-    system: str, group: Sequence[Reference], answers: Answers, judged: Judged
+    system: str,
+    group: Sequence[Reference],
+    answers: Answers,
+    judged: Judged,
+    sureness: Sequence[Sureness],
 ) -> Iterator[dict[str, Any]]:
     metrics = judged.scores.per_record()
     for index, reference in enumerate(group):
@@ -194,6 +228,9 @@ def _scored_rows(
             "parse_status": judged.statuses[index],
             "predicted_classes": [name for name, _ in spans],
             "predicted_spans": [[list(span) for span in places] for _, places in spans],
+            "confidence": sureness[index].answer,
+            "place_confidences": list(judged.places[index]) if judged.places else None,
+            "place_right": judged.place_hits[index] if judged.place_hits else None,
             "seconds": answers.seconds.get((system, key)),
             "metrics": {
                 name: float(values[index]) for name, values in metrics.items() if np.isfinite(values[index])

@@ -1,7 +1,8 @@
 """The search for related sequences, by MMseqs2 or, where it is not installed, by Biopython.
 
-Both report local alignments with an E-value up to :data:`MAX_E_VALUE`. Beside them a sequence is always a hit of
-itself, with identity 1, whatever the search says (its filters pass over short and repetitive sequences).
+Both report local alignments with an E-value up to a limit, by default :data:`MAX_E_VALUE`. Beside them a sequence is
+always a hit of itself, with identity 1, whatever the search says (its filters pass over short and repetitive
+sequences).
 """
 
 import heapq
@@ -83,6 +84,7 @@ def search(
     *,
     best: int | None = None,
     blocks: bool = False,
+    max_e_value: float = MAX_E_VALUE,
     threads: int = 1,
 ) -> Iterator[Hit]:
     """Hits query by query, in the order of ``queries``; those of a query by falling bits, then by target.
@@ -95,6 +97,7 @@ def search(
         targets: the same, each only once.
         best: hits of a query to keep, all by default.
         blocks: whether the hits name the aligned residues.
+        max_e_value: hits that are less certain are left out.
         threads: threads of MMseqs2; the fallback has one.
 
     Raises:
@@ -107,7 +110,7 @@ def search(
     if not queries or not targets:
         return
     run = _mmseqs if tool() == MMSEQS else _biopython
-    for query, found in enumerate(run(queries, targets, blocks, threads)):
+    for query, found in enumerate(run(queries, targets, blocks, max_e_value, threads)):
         if (same := place.get(queries[query])) is not None:
             found = _with_itself(found, query, targets, same, blocks)
         yield from heapq.nsmallest(best, found, key=_rank) if best is not None else sorted(found, key=_rank)
@@ -136,7 +139,7 @@ def _with_itself(
 
 
 def _mmseqs(
-    queries: Sequence[str], targets: Sequence[str], blocks: bool, threads: int
+    queries: Sequence[str], targets: Sequence[str], blocks: bool, max_e_value: float, threads: int
 ) -> Iterator[Iterator[Hit]]:
     """MMseqs2 (Steinegger & Söding 2017) at its highest usual sensitivity."""
     with temporary_folder("fragmodel-mmseqs") as folder:
@@ -147,7 +150,7 @@ def _mmseqs(
             "mmseqs", "easy-search", "queries.fasta", "targets.fasta", "hits.tsv", "tmp",
             "--format-output", f"{_FIELDS},{_PATH_FIELDS}" if blocks else _FIELDS,
             "--dbtype", "1",  # else it takes sequences of A, C, G and T for nucleotides
-            "--alignment-mode", "3", "-s", "7.5", "-e", str(MAX_E_VALUE), "--max-seqs", str(_ALIGNED),
+            "--alignment-mode", "3", "-s", "7.5", "-e", str(max_e_value), "--max-seqs", str(_ALIGNED),
             "--threads", str(threads), "-v", "1",
         ]  # fmt: skip
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -207,7 +210,7 @@ def _blocks(query: int, target: int, cigar: str) -> Iterator[Block]:
 
 
 def _biopython(
-    queries: Sequence[str], targets: Sequence[str], blocks: bool, threads: int
+    queries: Sequence[str], targets: Sequence[str], blocks: bool, max_e_value: float, threads: int
 ) -> Iterator[Iterator[Hit]]:
     """Smith-Waterman (BLOSUM62) against the targets that share most words with the query."""
     del threads
@@ -220,7 +223,8 @@ def _biopython(
     for query, sequence in enumerate(queries):
         shared = Counter(target for word in _words(sequence) for target in index.get(word, ()))
         candidates = heapq.nsmallest(_CANDIDATES, shared, key=lambda target: (-shared[target], target))
-        yield _align(query, sequence, {target: targets[target] for target in candidates}, residues, blocks)
+        found = _align(query, sequence, {target: targets[target] for target in candidates}, residues, blocks)
+        yield (hit for hit in found if hit.e_value <= max_e_value)
 
 
 def _align(
@@ -231,8 +235,6 @@ def _align(
         theirs = _standard(other)
         bits = _bits(aligner.score(ours, theirs))
         e_value = _e_value(bits, len(ours), residues)
-        if e_value > MAX_E_VALUE:
-            continue
         alignment = aligner.align(ours, theirs)[0]
         runs = zip(*alignment.aligned.tolist(), strict=True)
         path = [Block(start, other_start, end - start) for (start, end), (other_start, _) in runs]

@@ -21,14 +21,14 @@ from fragmodel.vocabulary import DECODER_TYPES, ENCODER_TYPES, MODEL_TYPE, SPEC_
 def preflight(run: RunConfig, *, made_elsewhere: bool = False) -> Iterator[Finding]:
     """What is wrong with a run that starts in this folder (``missing``), and what its user should know (``note``).
 
-    ``made_elsewhere``: rules of another workflow may make the raw files that are not there.
+    ``made_elsewhere``: rules of another workflow may make the input files that are not there.
     """
     yield from _encoder(run)
-    if run.evaluation.model:
-        yield from _trained(Path(run.evaluation.model))
+    if (model := run.evaluation.model) and (Path(model).exists() or not made_elsewhere):
+        yield from _trained(Path(model))
     yield from _decoder(run)
     for path in [path for paths in run.evaluation.annotations.values() for path in paths]:
-        if not Path(path).exists():
+        if not (Path(path).exists() or made_elsewhere):
             yield Finding("evaluation.annotations", "missing", f"{path}: no such file")
     if (folder := run.evaluation.bertscore) and not Path(folder).is_dir():
         yield Finding("evaluation.bertscore", "missing", f"{folder}: no such folder")

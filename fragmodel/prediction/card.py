@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragmodel.digests import read_json
 from fragmodel.errors import UserError
+from fragmodel.evaluation.calibration import TASKS, Calibration
 from fragmodel.evaluation.claims import standings, told
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
@@ -29,11 +30,14 @@ def model_card(
     weights_digest: str,
     window: int,
     has_base: bool,
+    relatives: bool | None = None,
+    calibration: Calibration | None = None,
 ) -> str:
     """The card as Markdown with the front matter of a hub.
 
     ``data`` is :func:`fragmodel.prediction.provenance.trained_on`, ``metrics`` the run's metrics.json (may be empty),
-    ``parts`` the names of encoder and decoder, ``window`` the longest window in residues.
+    ``parts`` the names of encoder and decoder, ``window`` the longest window in residues, ``relatives``
+    whether the proteins that evidence comes from go with the model (None: it was trained without).
     """
     page = Environment(loader=PackageLoader("fragmodel.prediction"), undefined=StrictUndefined)
     return page.get_template("model_card.md").render(
@@ -49,6 +53,10 @@ def model_card(
         clean_below=clean_below(metrics),
         window=window,
         has_base=has_base,
+        relatives=relatives,
+        calibrated={
+            task: calibration.told(task) for task in TASKS if calibration and calibration.calibrates(task)
+        },
         weights_digest=weights_digest,
         encoder=parts["encoder"],
         decoder=parts["decoder"],

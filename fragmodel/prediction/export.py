@@ -11,12 +11,14 @@ from transformers import GenerationConfig
 from fragmodel.digests import note_digests, read_json
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
+from fragmodel.evaluation.calibration import CALIBRATION_FILE
 from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.model.answer_forms import read_forms
 from fragmodel.model.loading import BASE, locate_spec
 from fragmodel.model.trained import WEIGHTS_FILE, load_adapter_weights, read_spec, save_trained
 from fragmodel.prediction.card import model_card, read_metrics
-from fragmodel.prediction.provenance import DATA_FILE, trained_on, window_length
+from fragmodel.prediction.evidence import carry_relatives
+from fragmodel.prediction.provenance import DATA_FILE, calibration_of, trained_on, window_length
 from fragmodel.vocabulary import SOURCE_FILE
 
 
@@ -28,13 +30,15 @@ def export_model(
     title: str | None = None,
     license_name: str = "other",
     adapter_only: bool = False,
+    with_relatives: bool = True,
 ) -> None:
     """Write the folder ``output``, whole or not at all.
 
     It holds the trained weights and the tokenizer (with its chat template) as the run wrote them,
-    ``generation_config.json``, ``training_data.json``, the card ``README.md`` and, unless ``adapter_only``, ``base/``:
-    encoder and decoder as one model for ``AutoModelForCausalLM``. Raises :class:`UserError` when ``output`` exists or
-    ``model_dir`` is no whole model folder.
+    ``generation_config.json``, ``training_data.json``, ``calibration.json`` where there is one, the relatives that
+    evidence is found in (their proteins only ``with_relatives``), the card ``README.md`` and, unless ``adapter_only``,
+    ``base/``: encoder and decoder as one model for ``AutoModelForCausalLM``. Raises :class:`UserError` when ``output``
+    exists or ``model_dir`` is no whole model folder.
     """
     if output.exists():
         raise UserError(f"--output {output}: exists already; remove it or name another folder")
@@ -63,6 +67,10 @@ def export_model(
         data = trained_on(model_dir)
         if data:
             write_text(made / DATA_FILE, json.dumps(data, indent=2) + "\n")
+        relatives = carry_relatives(model_dir, made, with_proteins=with_relatives)
+        calibration = calibration_of(model_dir)
+        if calibration:
+            write_text(made / CALIBRATION_FILE, calibration.as_json())
         card = model_card(
             spec,
             data,
@@ -73,6 +81,8 @@ def export_model(
             weights_digest=file_digest(made / WEIGHTS_FILE),
             window=window_length(model_dir),
             has_base=not adapter_only,
+            relatives=relatives,
+            calibration=calibration,
         )
         write_text(made / "README.md", card)
         if not adapter_only:

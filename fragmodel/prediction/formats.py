@@ -1,9 +1,10 @@
 """Results as lines of GFF3, BED, TSV or JSON Lines, each with its own coordinates.
 
-A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, class_ids, family, start, end) with
-``none`` (class, family), ``texts`` and ``faults``, or ``fragments`` (referring: name, start, end, shown_start,
-shown_end, stopped, text, class_ids; `function` has the whole protein in the place of a fragment). Its positions, like
-those of JSON Lines and BED, are 0-based and half-open; GFF3 and TSV count from 1 and include the end.
+A row is a protein: ``id``, ``length``, ``calibrated`` (the confidences) and either ``annotations`` (grounding: class,
+class_ids, family, start, end) with ``none`` (class, family), ``texts``, ``faults`` and ``evidence``, or ``fragments``
+(referring: name, start, end, shown_start, shown_end, stopped, text, class_ids, evidence; `function` has the whole
+protein in the place of a fragment). Its positions, like those of JSON Lines and BED, are 0-based and half-open; GFF3
+and TSV count from 1 and include the end.
 """
 
 import json
@@ -75,7 +76,11 @@ def render(rows: Iterable[Row], name: str, referring: bool) -> Iterator[str]:
 
 def _gff3(rows: Iterable[Row]) -> Iterator[str]:
     yield "##gff-version 3\n"
+    told = False  # whether the confidences are calibrated
     for row in rows:
+        if row["annotations"] and "calibrated" in row and not told:
+            told = True
+            yield f"#!confidence {'calibrated' if row['calibrated'] else 'uncalibrated'}\n"
         # Characters that the specification allows unescaped in a sequence id.
         uid = quote(row["id"], safe=".:^*$@!+_?-|")
         yield f"##sequence-region {uid} 1 {row['length']}\n"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from fragmodel.digests import note_digests
 from fragmodel.errors import UserError
+from fragmodel.evaluation.calibration import CALIBRATION_FILE
 from fragmodel.files import make_shared, write_text
 from fragmodel.model.answer_forms import read_forms, write_forms
 from fragmodel.model.loading import is_merged, load_trained
-from fragmodel.prediction.provenance import DATA_FILE, trained_on
+from fragmodel.prediction.evidence import carry_relatives
+from fragmodel.prediction.provenance import DATA_FILE, calibration_of, trained_on
 
 
 def merge(model_dir: Path, output: Path) -> None:
@@ -19,8 +21,8 @@ def merge(model_dir: Path, output: Path) -> None:
     ``import fragmodel``. Weights are safetensors. The folder appears whole or not at
     all.
 
-    ``training_data.json`` goes with it. Raises :class:`UserError` when ``output`` exists or ``model_dir`` holds no
-    trained model with adapters.
+    ``training_data.json`` and ``calibration.json`` go with it. Raises :class:`UserError` when ``output`` exists or
+    ``model_dir`` holds no trained model with adapters.
     """
     if output.exists():
         raise UserError(f"--output {output}: exists already; name a new folder")
@@ -37,6 +39,9 @@ def merge(model_dir: Path, output: Path) -> None:
             write_text(whole / DATA_FILE, json.dumps(data, indent=2) + "\n")
         if forms := read_forms(model_dir):
             write_forms(whole, forms)
+        carry_relatives(model_dir, whole)
+        if calibration := calibration_of(model_dir):
+            write_text(whole / CALIBRATION_FILE, calibration.as_json())
         make_shared(whole)
         note_digests(whole)
         whole.replace(output)

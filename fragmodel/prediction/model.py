@@ -13,13 +13,24 @@ from fragmodel.embeddings.extract import check_lengths, resolve_device
 from fragmodel.embeddings.forward import encoder_pass
 from fragmodel.embeddings.shards import decode_states, encode_states
 from fragmodel.errors import UserError
+from fragmodel.evaluation.answers import Sureness
+from fragmodel.evaluation.calibration import Calibration
+from fragmodel.evidence.block import with_evidence
+from fragmodel.evidence.find import Line
 from fragmodel.model.answer_forms import Constraints, Forms, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.class_ids import ClassIds
+from fragmodel.prediction.evidence import Evidence
 from fragmodel.prediction.overlaps import tile
-from fragmodel.prediction.provenance import DATA_NAMES, data_names, families, window_length
+from fragmodel.prediction.provenance import (
+    DATA_NAMES,
+    calibration_of,
+    data_names,
+    families,
+    window_length,
+)
 from fragmodel.prediction.questions import Answer, Question
 from fragmodel.prediction.reading import read_places, read_reference
 from fragmodel.prediction.results import Grounding, Reference
@@ -47,8 +58,12 @@ class FragModel:
         forms: Forms | None = None,
         constrained: bool = True,
         data_names: Mapping[str, Sequence[str]] | None = None,
+        relatives: Evidence | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """``forms`` are what the model has learnt to answer, by the ``data_names`` of each family."""
+        self._evidence = relatives
+        self.calibration = calibration
         self.parts = parts
         self._bounds = Constraints(parts.tokenizer, forms or {}) if constrained else None
         self._data_names = data_names or {}
@@ -99,7 +114,13 @@ class FragModel:
             forms=read_forms(Path(folder)),
             constrained=constrained,
             data_names=data_names(Path(folder)),
+            relatives=Evidence.of(Path(folder)),
+            calibration=calibration_of(Path(folder)),
         )
+
+    def calibrates(self, task: TaskType) -> bool:
+        """Whether the confidences of a task's answers are calibrated, rather than the model's own probabilities."""
+        return self.calibration is not None and self.calibration.calibrates(task)
 
     def describe(self, sequence: str, span: tuple[int, int], *, family: str | None = None) -> Reference:
         """A description of the fragment ``sequence[span[0]:span[1]]``.
@@ -175,12 +196,14 @@ class FragModel:
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answers in the order of the questions, which are asked in batches of like length."""
+        lines = self._evidence.about(questions) if self._evidence else [[] for _ in questions]
         order = sorted(range(len(questions)), key=lambda i: (-len(questions[i].sequence), i))
         answers: dict[int, Answer] = {}
         for first in range(0, len(order), self.batch_size):
             batch = order[first : first + self.batch_size]
             try:
-                answers |= zip(batch, self._answer([questions[i] for i in batch]), strict=True)
+                said = self._answer([questions[i] for i in batch], [lines[i] for i in batch])
+                answers |= zip(batch, said, strict=True)
             except torch.OutOfMemoryError:
                 raise UserError(OUT_OF_MEMORY) from None
         return [answers[i] for i in range(len(questions))]
@@ -198,11 +221,13 @@ class FragModel:
 
     def ground(self, questions: Sequence[Question], answers: Sequence[Answer]) -> Grounding:
         """What the answers about one protein's windows say."""
-        return read_places(questions, answers, self.class_ids)
+        calibrated = bool(questions) and self.calibrates(questions[0].task)
+        return read_places(questions, answers, self.class_ids, calibrated=calibrated)
 
     def refer(self, question: Question, answer: Answer) -> Reference:
         """An answer in words with the fragment, or the protein, that it is about."""
-        return read_reference(question, answer, self.class_ids)
+        calibrated = self.calibrates(question.task)
+        return read_reference(question, answer, self.class_ids, calibrated=calibrated)
 
     def _refer(self, task: TaskType, sequence: str, span: tuple[int, int], family: str | None) -> Reference:
         question = self.referring_question(task, sequence, Span(*span), family=family)
@@ -214,15 +239,18 @@ class FragModel:
             raise UserError(f"family '{family}' is not known; use one of {', '.join(sorted(allowed))}")
         return family
 
-    def _answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
+    def _answer(self, questions: Sequence[Question], lines: Sequence[list[Line]]) -> Iterable[Answer]:
         items = []
-        for question, states in zip(questions, self.encode([q.sequence for q in questions]), strict=True):
+        states_of = self.encode([question.sequence for question in questions])
+        for question, states, known in zip(questions, states_of, lines, strict=True):
             turns = conversation(
                 question.task,
                 DATA_NAMES.get(question.family, "fragment"),
                 len(question.sequence),
                 question.class_name,
             )
+            if self._evidence is not None:
+                turns = with_evidence(turns, known)
             items.append(
                 {
                     "sequence": question.sequence,
@@ -239,12 +267,16 @@ class FragModel:
             max_new_tokens=self.max_new_tokens,
             constraints=[self._bound(question) for question in questions],
         )
-        for question, answer in zip(questions, answers, strict=True):
-            sure = confidences(question.task, answer, self.chat)
-            # Of places that nothing bound to the window a probability says little.
-            places = tuple(sure["place_confidences"] or ()) if self._bounds else ()
-            confidence = sure["confidence"] if self._bounds else None
-            yield Answer(self.chat.decode(answer.tokens), answer.stopped, confidence, places)
+        for question, answer, known in zip(questions, answers, lines, strict=True):
+            sure = Sureness()
+            if self._bounds:  # of places that nothing bound to the window a probability says little
+                stated = confidences(question.task, answer, self.chat)
+                sure = Sureness(stated["confidence"], tuple(stated["place_confidences"] or ()))
+            if self.calibration is not None:
+                sure = self.calibration.applied(question.task, sure)
+            yield Answer(
+                self.chat.decode(answer.tokens), answer.stopped, sure.answer, sure.places, tuple(known)
+            )
 
     def _bound(self, question: Question) -> Constraint | None:
         if self._bounds is None:

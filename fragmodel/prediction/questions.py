@@ -1,7 +1,8 @@
-"""What is asked of a model and what it answers, typed."""
+"""What is asked of a model about one window of a protein, and what it answers."""
 
 from dataclasses import dataclass
 
+from fragmodel.evidence.find import Line
 from fragmodel.vocabulary import Span, TaskType
 
 
@@ -29,3 +30,4 @@ class Answer:
     stopped: bool
     confidence: float | None = None
     places: tuple[float, ...] = ()
+    evidence: tuple[Line, ...] = ()  # what the question said of relatives

@@ -11,7 +11,9 @@ from fragmodel.prediction.results import Absence, Annotation, Grounding, Referen
 from fragmodel.vocabulary import Span
 
 
-def read_places(questions: Sequence[Question], answers: Sequence[Answer], class_ids: ClassIds) -> Grounding:
+def read_places(
+    questions: Sequence[Question], answers: Sequence[Answer], class_ids: ClassIds, *, calibrated: bool
+) -> Grounding:
     """Read the answers about one protein's windows and merge what they say (:func:`merge`)."""
     by_window: dict[Span, list[Annotation]] = {}
     faults = []
@@ -36,17 +38,18 @@ def read_places(questions: Sequence[Question], answers: Sequence[Answer], class_
         )
     absences = (Absence(*key, _surely(given)) for key, given in asked.items() if _all_none(given))
     texts = tuple(answer.text for answer in answers)
-    return Grounding(tuple(merge(by_window.values())), texts, tuple(faults), tuple(absences))
+    return Grounding(tuple(merge(by_window.values())), texts, tuple(faults), calibrated, tuple(absences))
 
 
-def read_reference(question: Question, answer: Answer, class_ids: ClassIds) -> Reference:
+def read_reference(question: Question, answer: Answer, class_ids: ClassIds, *, calibrated: bool) -> Reference:
     """An answer in words with the fragment, or the protein, that it is about."""
     span, shown = question.whole, question.span or Span(0, question.window.length)
     assert span is not None
     shift = question.window.start
     shown = Span(shown.start + shift, shown.end + shift)
+    calibrated = answer.confidence is not None and calibrated
     ids = class_ids.of(answer.text, question.family) if question.task == "referring_class" else ()
-    return Reference(answer.text, span, shown, answer.stopped, answer.confidence, ids)
+    return Reference(answer.text, span, shown, answer.stopped, answer.confidence, calibrated, ids)
 
 
 def _all_none(answers: Sequence[Answer]) -> bool:

@@ -12,7 +12,7 @@ class Annotation:
     class_name: str
     span: Span
     family: str = "fragment"  # the kind that was asked for: domain, active site, …
-    confidence: float | None = None  # 0 to 1, how probable the model finds the place; not calibrated
+    confidence: float | None = None  # 0 to 1, how sure the model is that the place is right
     class_ids: tuple[str, ...] = ()  # identifiers of the class, such as InterPro accessions
 
 
@@ -22,9 +22,7 @@ class Absence:
 
     class_name: str  # "" where a family was asked for
     family: str
-    confidence: float | None = (
-        None  # 0 to 1, how probable the model finds that there is nothing; not calibrated
-    )
+    confidence: float | None = None  # 0 to 1, how sure the model is that there is nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class Grounding:
     annotations: tuple[Annotation, ...]
     texts: tuple[str, ...]  # the answers as generated, one a question
     faults: tuple[str, ...] = ()  # what could not be read in them, see fragmodel.evaluation.parse
+    calibrated: bool = False  # of the confidences: 0.8 means right in four cases of five; else they rank only
     absences: tuple[Absence, ...] = ()
 
 
@@ -45,5 +44,6 @@ class Reference:
     span: Span  # what was asked about
     shown: Span  # the part of it that the model saw: all, unless it is longer than a window
     stopped: bool  # False: the text was cut at the longest allowed answer
-    confidence: float | None = None  # of a class: 0 to 1, how probable the model finds it; not calibrated
+    confidence: float | None = None  # of a class: 0 to 1, how sure the model is of it
+    calibrated: bool = False  # of the confidence, as in Grounding
     class_ids: tuple[str, ...] = ()  # of a class: its identifiers, such as InterPro accessions

@@ -11,10 +11,12 @@ from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
 from fragmodel.files import atomic_path, file_digest
 from fragmodel.model.loading import check_folder, folder_digest
+from fragmodel.prediction.evidence import as_rows
 from fragmodel.prediction.formats import Row, choose_format, render
 from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragments
 from fragmodel.prediction.journal import Journal
 from fragmodel.prediction.model import FragModel, Question
+from fragmodel.prediction.provenance import calibration_of
 from fragmodel.prediction.standard_input import seekable
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span, TaskType
 
@@ -78,12 +80,14 @@ class Task:
             kept = [p for p in places if p["confidence"] is None or p["confidence"] >= self.min_confidence]
             return row | {
                 "annotations": kept,
+                "calibrated": found.calibrated,
                 "left_out": len(places) - len(kept),
                 "none": [
                     {"class": a.class_name, "family": a.family, "confidence": a.confidence}
                     for a in found.absences
                 ],
                 "texts": list(found.texts),
+                "evidence": [as_rows(answer.evidence) for answer in answers],
                 "faults": list(found.faults),
             }
         fragments = []
@@ -100,9 +104,10 @@ class Task:
                     "confidence": said.confidence,
                     "class_ids": list(said.class_ids),
                     "text": said.text,
+                    "evidence": as_rows(answer.evidence),
                 }
             )
-        return row | {"fragments": fragments}
+        return row | {"fragments": fragments, "calibrated": model.calibrates(self.task)}
 
     def _of(self, protein: FastaRecord) -> list[NamedSpan]:
         if self.task == "function":
@@ -184,8 +189,10 @@ def predict(
                 sys.stdout.write(line)
             sys.stdout.flush()
             return counts
+        calibration = calibration_of(model_dir)
         identity = {
             "model": folder_digest(model_dir),
+            "calibration": calibration.as_json() if calibration else "",
             "fasta": file_digest(source),
             "task": repr(task),
             **(settings or {}),

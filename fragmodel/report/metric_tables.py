@@ -70,6 +70,13 @@ class TaskTable:
         metrics = [metric_names.metric(key) for key in metric_names.DETECTION if key in found]
         return TaskTable(self.task, metrics, metrics, rows, {})
 
+    def confidence(self) -> "TaskTable":
+        """The metrics of confidences, of the systems that state any."""
+        rows = [row for row in self.rows if not row.cells.keys().isdisjoint(metric_names.CONFIDENCE)]
+        found = {key for row in rows for key in row.cells}
+        metrics = [metric_names.metric(key) for key in metric_names.CONFIDENCE if key in found]
+        return TaskTable(self.task, metrics, metrics, rows, {})
+
     def groups(self) -> dict[str, list[Row]]:
         """Rows by data set."""
         found: dict[str, list[Row]] = {}

@@ -3,10 +3,12 @@
 
 from fragmodel.tables.contracts import (
     EMBEDDED,
+    EVIDENCE,
     LEAKAGE,
     PREDICTIONS,
     RECORDS,
     REJECTS,
+    RELATIVES,
     SCORED,
     SEQUENCES,
     SHARD_INDEX,

@@ -84,11 +84,56 @@ EMBEDDED = _schema(
     maker="rule embed_shard",
 )
 
+RELATIVES = _schema(
+    "relatives",
+    1,
+    _required("uid", pa.string()),
+    _required("kind", pa.string()),  # of its fragments: domain, active site, …
+    _required("sequence", pa.string()),  # a window of the protein
+    _required(
+        "fragments",  # within the window
+        pa.list_(
+            pa.struct(
+                [
+                    ("class_name", pa.string()),
+                    ("start", pa.int32()),
+                    ("end", pa.int32()),
+                    ("description", pa.string()),
+                ]
+            )
+        ),
+    ),
+    _required("function", pa.string()),  # empty where none is known
+    maker="rule evidence",
+)
+
+EVIDENCE = _schema(
+    "evidence",
+    1,
+    _required("record_id", pa.string()),
+    _required("data_name", pa.string()),
+    _required("task_type", pa.string()),
+    _required("split", pa.string()),
+    _required("rank", pa.int32()),  # of the line in the question, from 1
+    _required("uid", pa.string()),  # the training protein that it comes from
+    _required("identity", pa.float64()),  # of the alignment's columns, 0 to 1
+    _required("coverage", pa.float64()),  # part of the window that the alignment spans
+    _required("e_value", pa.float64()),
+    _required("text", pa.string()),  # the answer that it suggests
+    # The relative's fragments at their places in the window, aligned with each other.
+    _required("classes", pa.list_(pa.string())),
+    _required("spans", pa.list_(SPAN)),
+    pa.field(
+        "overlap", pa.float64()
+    ),  # IoU of the fragment that is referred to with the relative's; referring tasks
+    maker="rule evidence",
+)
+
 SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what RECORDS and WINDOWS share
 
 PREDICTIONS = _schema(
     "predictions",
-    3,
+    4,
     _required("system", pa.string()),  # "model" or the name of a baseline
     _required("record_id", pa.string()),
     _required("data_name", pa.string()),
@@ -102,12 +147,14 @@ PREDICTIONS = _schema(
     # How sure the system is: that the class is right, or that there is something to find; null where it does not say.
     pa.field("confidence", pa.float64()),
     pa.field("place_confidences", pa.list_(pa.float64())),  # of each place of the answer, in order
+    # Of each residue of the window, the higher the surer that it is asked for; null where a system has places only.
+    pa.field("residue_scores", pa.list_(pa.float32())),
     maker="rule generate or baselines",
 )
 
 SCORED = _schema(
     "scored",
-    2,
+    3,
     _required("record_id", pa.string()),
     _required("uid", pa.string()),
     _required("data_name", pa.string()),
@@ -119,6 +166,13 @@ SCORED = _schema(
     _required("parse_status", pa.string()),  # "ok", or what was wrong with the answer
     pa.field("predicted_classes", pa.list_(pa.string())),
     pa.field("predicted_spans", SPAN_GROUPS),  # aligned with predicted_classes
+    # As in the predictions, calibrated where there is a calibration of the system and task.
+    pa.field("confidence", pa.float64()),
+    pa.field(
+        "place_confidences", pa.list_(pa.float64())
+    ),  # of all predicted_spans in order, null where unknown
+    # Which of them are right, at IoU 0.5; null where ignored. Null as a whole in tasks without places.
+    pa.field("place_right", pa.list_(pa.bool_())),
     pa.field("seconds", pa.float64()),  # share of its batch's wall time, where the predictions state it
     _required("metrics", pa.map_(pa.string(), pa.float64())),  # of this record alone
     maker="rule score",

@@ -18,9 +18,11 @@ from fragmodel.errors import UserError
 from fragmodel.files import file_digest, held, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
+from fragmodel.training.program_arguments import as_flags, program_arguments
 from fragmodel.training.slurm_job import OWNER, claim, requeue
 from fragmodel.training.watch import watched
 from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, TRAINING, hardware, versions_of
+from fragmodel.vocabulary import RELATIVES_FILE
 
 FINISHED = "finished"
 SETTINGS = "settings.json"
@@ -47,13 +49,15 @@ def launch(
     code: str,
     anew: bool,
     aligned: Path | None = None,
+    relatives: Path | None = None,
 ) -> None:
     """Train, or go on where an earlier attempt at the very same run stopped.
 
     Checkpoints lie in a folder of ``checkpoints`` that is this run's alone (:func:`own_folder`): a changed setting
     never resumes old weights. The finished model and its log are copied to ``model`` and ``log``. A run that has
     finished there is not repeated, unless ``anew``: its job may have outlived the Snakemake that waited for it.
-    ``aligned`` is a folder of aligned adapters to start from. Raises :class:`UserError` when training fails.
+    ``aligned`` is a folder of aligned adapters to start from; ``relatives`` what evidence is found in, which goes
+    with the model. Raises :class:`UserError` when training fails.
     """
     settings = {
         "encoder": str(encoder),
@@ -72,11 +76,11 @@ def launch(
         settings["aligned"] = [file_digest(path) for path in _weights_of(aligned)]
     folder, finished = own_folder(checkpoints, settings | {"code": code}, anew)
     if finished:
-        collect(folder, model, log)
+        collect(folder, model, log, relatives)
         return
     remove_partial(folder)
     filled = [path for path in valid if _rows(path)]
-    arguments = _arguments(adapter, lora, training, seed, bool(filled))
+    arguments = program_arguments(adapter, lora, training, seed, bool(filled))
     arguments |= {
         "esm_path": encoder,
         "llama_path": decoder,
@@ -89,11 +93,11 @@ def launch(
         "load_model_checkpoint_path": aligned,
         "resume_from_checkpoint": True if last_step(folder) else None,
     }
-    command = launch_command([PROGRAM, training.loop], training, _as_flags(arguments))
+    command = launch_command([PROGRAM, training.loop], training, as_flags(arguments))
     with held(folder / ".lock", f"{folder}: is being trained"):
         run_program(command, training, folder)
     finish(folder)
-    collect(folder, model, log)
+    collect(folder, model, log, relatives)
 
 
 def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple[Path, bool]:
@@ -176,71 +180,6 @@ def launch_command(program: Sequence[str], training: LearningConfig, flags: Sequ
     ]
 
 
-def _arguments(
-    adapter: AdapterConfig, lora: LoraConfig, training: TrainingConfig, seed: int, evaluate: bool
-) -> dict[str, Any]:
-    return {
-        **adapter.model_dump(),
-        "lora_rank": lora.rank,
-        "lora_alpha": lora.alpha,
-        "lora_dropout": lora.dropout,
-        "target_modules": lora.target_modules,
-        "use_dora": lora.use_dora or None,
-        "use_rslora": lora.use_rslora or None,
-        "init_lora_weights": lora.init_lora_weights if lora.init_lora_weights != "default" else None,
-        "loraplus_lr_ratio": lora.loraplus_lr_ratio,
-        "torch_dtype": training.precision,
-        "decoder_bits": training.decoder_bits,
-        "optim": training.optimizer,
-        "bf16": training.precision == "bfloat16" or None,
-        "fp16": training.precision == "float16" or None,
-        "max_steps": training.max_steps,
-        "num_train_epochs": training.epochs,
-        "learning_rate": training.learning_rate,
-        "lr_scheduler_type": training.lr_scheduler,
-        "warmup_steps": training.warmup_fraction,
-        "weight_decay": training.weight_decay,
-        "max_grad_norm": training.max_grad_norm,
-        "per_device_train_batch_size": training.batch_size,
-        "per_device_eval_batch_size": training.batch_size,
-        "gradient_accumulation_steps": training.gradient_accumulation,
-        "micro_batch_tokens": training.micro_batch_tokens,
-        "fsdp": "full_shard" if training.parallel == "fsdp" and training.all_processes > 1 else None,
-        "gradient_checkpointing": training.gradient_checkpointing or None,
-        "dataloader_num_workers": training.workers,
-        "save_strategy": "steps",
-        "save_steps": training.checkpoint_steps,
-        "save_total_limit": training.keep_checkpoints,
-        **(_validation(training) if evaluate else {"eval_strategy": "no"}),
-        "logging_steps": training.log_steps,
-        "max_text_tokens": training.max_text_tokens,
-        "seed": seed,
-    }
-
-
-def _validation(training: TrainingConfig) -> dict[str, Any]:
-    """A validation at each checkpoint, and what follows from it."""
-    chosen = training.select != "last"
-    return {
-        "eval_strategy": "steps",
-        "eval_steps": training.checkpoint_steps,
-        "max_eval_samples": training.validation_records,
-        "probe_records": training.probe_records if training.parallel != "fsdp" else 0,
-        "load_best_model_at_end": chosen or None,
-        "metric_for_best_model": training.select if chosen else None,
-        "early_stopping_patience": training.patience if chosen else 0,
-    }
-
-
-def _as_flags(arguments: dict[str, Any]) -> list[str]:
-    flags = []
-    for name, value in arguments.items():
-        if value is None or value == []:
-            continue
-        flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-    return flags
-
-
 def run_program(command: Sequence[str], training: LearningConfig, folder: Path) -> None:
     """Run a training program, its output in this job's log; signals are passed on to it.
 
@@ -279,17 +218,19 @@ def _environment(training: LearningConfig) -> dict[str, str]:
     return environment
 
 
-def collect(folder: Path, model: Path, log: Path) -> None:
-    """Copy the finished model and its log out of the run's folder."""
+def collect(folder: Path, model: Path, log: Path, relatives: Path | None = None) -> None:
+    """Copy the finished model and its log out of the run's folder, and ``relatives`` beside the weights."""
     if model.exists():
         shutil.rmtree(model)
-    names = f"checkpoint-* runs log.jsonl .* {SETTINGS} {FINISHED} {OWNER} training_args.bin"
-    shutil.copytree(folder, model, ignore=shutil.ignore_patterns(*names.split()))
-    for source, target in (
-        *((path, path) for path in model.glob(ENVIRONMENT_FILE)),
-        (folder / "log.jsonl", log),
-    ):
-        write_noted(target, source.read_text(encoding="utf-8"))
+    unwanted = shutil.ignore_patterns(
+        "checkpoint-*", "runs", "log.jsonl", ".*", SETTINGS, FINISHED, OWNER, "training_args.bin"
+    )
+    shutil.copytree(folder, model, ignore=unwanted)
+    if relatives:
+        shutil.copyfile(relatives, model / RELATIVES_FILE)
+    if (versions := model / ENVIRONMENT_FILE).is_file():
+        write_noted(versions, versions.read_text(encoding="utf-8"))
+    write_noted(log, (folder / "log.jsonl").read_text(encoding="utf-8"))
 
 
 def _weights_of(folder: Path) -> list[Path]:

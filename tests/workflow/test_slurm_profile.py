@@ -1,13 +1,14 @@
 """What the Slurm profile would submit, as a dry run tells it: no Slurm is needed for that."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from workflow_copy import Workflow
+from workflow_copy import REPOSITORY, Workflow
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     folder = tmp_path_factory.mktemp("profile")
-    (folder / "raw.json").write_text("[]")
+    shutil.copy(REPOSITORY / "data/sample/VenusX_Dom/valid.json", folder / "raw.json")
     return Workflow(folder, {})
 
 

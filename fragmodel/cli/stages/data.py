@@ -1,4 +1,4 @@
-"""Stages of rules/data.smk: the deal of proteins to splits, and the audit of the splits."""
+"""Stages of rules/data.smk and evidence.smk: the deal of proteins to splits, their audit, evidence."""
 
 from pathlib import Path
 from typing import Annotated
@@ -44,3 +44,37 @@ def audit(
     audit_leakage(
         train, test, thresholds=identity or [], json_output=summary, table_output=table, threads=threads
     )
+
+
+@app.command(rich_help_panel=PANEL)
+def evidence(
+    records: Annotated[list[Path], typer.Option(help="Records of a split; repeat for all tables.")],
+    questions: Annotated[
+        list[Path], typer.Option(help="The same with evidence, to be written; as many, in the same order.")
+    ],
+    lines: Annotated[Path, typer.Option(help="Table of all lines of evidence.")],
+    relatives: Annotated[Path, typer.Option(help="Table of the proteins that they come from.")],
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="DATA_NAME=FAMILY where the name of a data set tells none; repeat for several."),
+    ] = None,
+    max_lines: Annotated[int, typer.Option(min=1, help="Lines in a question at most.")] = 3,
+    max_e_value: Annotated[float, typer.Option(min=0, help="Less certain relatives are left out.")] = 1.0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the search for relatives.")] = 1,
+) -> None:
+    """Put what the nearest training proteins suggest into the questions of the records."""
+    from fragmodel.evidence.stage import Tables, add_evidence
+    from fragmodel.vocabulary import family_of
+
+    kinds = dict(text.rpartition("=")[::2] for text in kind or [])
+    counts = add_evidence(
+        [Tables(old.stem, old, new) for old, new in zip(records, questions, strict=True)],
+        lines=lines,
+        relatives=relatives,
+        kind_of=lambda name: kinds.get(name) or family_of(name),
+        max_lines=max_lines,
+        max_e_value=max_e_value,
+        threads=threads,
+    )
+    for split, (asked, helped) in counts.items():
+        print(f"{split}: {asked} questions, {helped} with evidence")

@@ -31,10 +31,17 @@ def generate(
     classes: Annotated[
         str, typer.Option(help="Classes of answers: closed (those of training) or open.")
     ] = "closed",
+    without_evidence: Annotated[
+        bool, typer.Option("--without-evidence", help="Ask as if no relative were known, as another system.")
+    ] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
     batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
     shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
     shards: Annotated[int, typer.Option(min=1, help="Parts among which the batches are dealt.")] = 1,
+    at_most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Records of each data set and task, spread evenly. Default: all."),
+    ] = None,
 ) -> None:
     """Answer records with a trained model."""
     from fragmodel.embeddings.manifest import embedded
@@ -50,11 +57,29 @@ def generate(
             fingerprint=fingerprint,
             constrained=constrained,
             classes="open" if classes == "open" else "closed",
+            without_evidence=without_evidence,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             shard=shard,
             shards=shards,
+            at_most=at_most,
         )
+
+
+@app.command(rich_help_panel=PANEL)
+def calibrate(
+    answers: Annotated[Path, typer.Argument(help="The model's answers to validation records.")],
+    records: Annotated[list[Path], typer.Option(help="These records; repeat for several tables.")],
+    output: Annotated[Path, typer.Option(help="The calibration as JSON.")],
+    train: Annotated[
+        list[Path] | None, typer.Option(help="Records of training: the known classes; repeat for several.")
+    ] = None,
+) -> None:
+    """Learn from a model's answers how often it is right when it is so sure."""
+    from fragmodel.evaluation.calibrate import calibrate as run
+
+    for task, curve in run(answers, records, output, train=train or []).curves.items():
+        print(f"{task}: {curve.method}, {curve.right} of {curve.outcomes} right")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -32,6 +32,10 @@ def train(
     ] = None,
     manifest: Annotated[list[Path] | None, typer.Option(help="What the embedding jobs wrote.")] = None,
     aligned: Annotated[Path | None, typer.Option(help="Aligned adapters to start from.")] = None,
+    relatives: Annotated[
+        Path | None,
+        typer.Option(help="Table of the proteins that evidence comes from, to go with the model."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
 ) -> None:
     """Train, or go on where an interrupted training stopped."""
@@ -59,4 +63,5 @@ def train(
             code=code,
             anew=is_forced(),
             aligned=aligned,
+            relatives=relatives,
         )

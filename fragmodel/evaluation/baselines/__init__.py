@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fragmodel.errors import UserError
 from fragmodel.evaluation.baselines.alignment import Alignment
 from fragmodel.evaluation.baselines.imported import Imported
@@ -44,9 +46,9 @@ def run_baselines(
 ) -> None:
     """Answer the test records of a data set with each baseline and write them as a PREDICTIONS table.
 
-    The column ``system`` is the baseline's name; prompts are empty, tokens and seconds 0. The file's
-    metadata says which alignment tool was used (``alignment_tool``), and the average precision over residues of the
-    taggers (``residue_aupr``: system → task → value). Bytes are deterministic.
+    The column ``system`` is the baseline's name; prompts are empty, tokens and seconds 0; taggers state
+    ``residue_scores``. The file's metadata says which alignment tool was used (``alignment_tool``). Bytes are
+    deterministic.
 
     Args:
         train: RECORDS tables of the training split, all tasks.
@@ -103,12 +105,12 @@ def run_baselines(
         for name in [*(name for name in NAMES if name in names and name in systems), *sorted(annotations)]:
             for task in (task for task in TASK_TYPES if known.get(task) and asked.get(task)):
                 right = {reference.key: reference.answer for reference in asked[task]}
-                for key, text in systems[name](known[task], asked[task]).items():
-                    writer.write(_row(name, key, text, right[key]))
+                texts = systems[name](known[task], asked[task])
+                scores = getattr(systems[name], "residue_scores", {})
+                for key, text in texts.items():
+                    writer.write(_row(name, key, text, right[key], scores.get(key)))
         if "alignment" in names:
             metadata["alignment_tool"] = systems["alignment"].tool
-        if "linear_probe" in names and "linear_probe" in systems:
-            metadata["residue_aupr"] = {"linear_probe": systems["linear_probe"].residue_aupr}
 
 
 def _by_task(records: Mapping[Key, Reference]) -> dict[str, list[Reference]]:
@@ -118,7 +120,9 @@ def _by_task(records: Mapping[Key, Reference]) -> dict[str, list[Reference]]:
     return tasks
 
 
-def _row(system: str, key: Key, text: str, reference: str) -> dict[str, Any]:
+def _row(
+    system: str, key: Key, text: str, reference: str, residue_scores: np.ndarray | None
+) -> dict[str, Any]:
     return {
         "system": system,
         **key._asdict(),
@@ -130,4 +134,5 @@ def _row(system: str, key: Key, text: str, reference: str) -> dict[str, Any]:
         "seconds": 0.0,
         "confidence": None,
         "place_confidences": None,
+        "residue_scores": None if residue_scores is None else residue_scores.tolist(),
     }

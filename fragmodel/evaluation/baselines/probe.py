@@ -1,6 +1,5 @@
 """Supervised heads on the frozen encoder's states: what the embeddings tell without a language model."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -11,23 +10,21 @@ from fragmodel.evaluation.baselines.priors import Texts, most_common
 from fragmodel.evaluation.baselines.softmax import SoftmaxRegression
 from fragmodel.evaluation.baselines.states import Store, pooled
 from fragmodel.evaluation.baselines.tagging import ResidueTagger
-from fragmodel.evaluation.references import Reference
+from fragmodel.evaluation.references import Key, Reference
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS
-
-logger = logging.getLogger(__name__)
 
 
 class LinearProbe:
     """A linear head for each task.
 
     Referring: multinomial logistic regression on the mean state of the fragment; a description is the most frequent one
-    of the class in training. Grounding: a linear tagger of residues (:class:`ResidueTagger`), whose average precision
-    over residues is kept in ``residue_aupr`` (task → value). No function.
+    of the class in training. Grounding: a linear tagger of residues (:class:`ResidueTagger`), whose scores
+    of residues are kept in ``residue_scores`` by record. No function.
     """
 
     def __init__(self, store: Store, seed: int = 1) -> None:
         self._store, self._seed = store, seed
-        self.residue_aupr: dict[str, float] = {}
+        self.residue_scores: dict[Key, np.ndarray] = {}
 
     def __call__(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
         """An answer for each record of ``asked``."""
@@ -36,10 +33,7 @@ class LinearProbe:
             return self._classify(known, asked)
         if task not in GROUNDING_TASKS or not any(spans for record in known for _, spans in record.groups):
             return {}
-        texts, precision = ResidueTagger(self._store, known, seed=self._seed).answer(asked)
-        if precision is not None:
-            self.residue_aupr[task] = precision
-            logger.info("linear_probe: residue AUPR of %s: %.4f", task, precision)
+        texts, self.residue_scores = ResidueTagger(self._store, known, seed=self._seed).answer(asked)
         return texts
 
     def _classify(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from fragmodel.data.grammar import grounding_answer
 from fragmodel.evaluation.baselines.priors import Texts
@@ -12,7 +11,7 @@ from fragmodel.evaluation.baselines.segments import maximal_segments
 from fragmodel.evaluation.baselines.softmax import SoftmaxRegression
 from fragmodel.evaluation.baselines.states import Store, residue_states
 from fragmodel.evaluation.parse import normalise
-from fragmodel.evaluation.references import Reference
+from fragmodel.evaluation.references import Key, Reference
 from fragmodel.vocabulary import Span
 
 _SAMPLED = 1_000_000  # residues that the head is fitted on, at most about
@@ -62,37 +61,30 @@ class ResidueTagger:
         rows, labels = self._sample(windows, label, seed)
         self._head = SoftmaxRegression(rows, labels, len(self._names) + 1, seed=seed)
 
-    def answer(self, asked: Sequence[Reference]) -> tuple[Texts, float | None]:
-        """An answer for each record, and the average precision of telling annotated residues from others.
+    def answer(self, asked: Sequence[Reference]) -> tuple[Texts, dict[Key, np.ndarray]]:
+        """An answer for each record, and the score of each residue of its window, float32 [residues].
 
-        The residues of all windows count together, scored by the log-odds of any class against none; those of ignored
-        parts are left out. ``None`` without an annotated residue.
+        The score is the log-odds of the class that the question names, or of any class, against none.
         """
         records: dict[str, list[Reference]] = defaultdict(list)
         for record in asked:
             records[record.sequence].append(record)
         texts: Texts = {}
-        scores, truth = [], []
+        scores: dict[Key, np.ndarray] = {}
         for sequence, found in records.items():
             logits = self._head.logits(residue_states(self._store, sequence))
             odds = logits[:, 1:] - logits[:, :1]
             for record in found:
-                single = record.key.task_type == "grounding_single"
-                groups = self._place(record, odds) if single else self._places(odds)
+                if record.key.task_type == "grounding_single":
+                    groups, own = self._place(record, odds)
+                else:
+                    groups, own = self._places(odds), np.logaddexp.reduce(odds + self._prior[1:], axis=1)
                 texts[record.key] = grounding_answer(record.key.task_type, groups)
-            right, ignored = (np.zeros(len(sequence), dtype=bool) for _ in range(2))
-            for record in found:
-                for mask, named in ((right, record.groups), (ignored, record.ignored)):
-                    for start, end in (span for _, spans in named for span in spans):
-                        mask[start:end] = True
-            judged = right | ~ignored
-            scores.append(np.logaddexp.reduce(odds + self._prior[1:], axis=1)[judged])
-            truth.append(right[judged])
-        true = np.concatenate(truth)
-        return texts, float(average_precision_score(true, np.concatenate(scores))) if true.any() else None
+                scores[record.key] = own.astype(np.float32)
+        return texts, scores
 
-    def _place(self, record: Reference, odds: np.ndarray) -> list[tuple[str, list[Span]]]:
-        """Places of the class in question, at least one; of an unseen class those of any."""
+    def _place(self, record: Reference, odds: np.ndarray) -> tuple[list[tuple[str, list[Span]]], np.ndarray]:
+        """Places of the class in question, at least one, and the residues' log-odds; of an unseen class any's."""
         column = self._column.get(normalise(record.class_name))
         if column is None:
             scores = np.logaddexp.reduce(odds + self._prior[1:], axis=1)
@@ -101,7 +93,8 @@ class ResidueTagger:
             scores = odds[:, column - 1] + self._prior_inside[column]
             shortest, usual = self._shortest[column], self._usual[column]
         spans = _decoded(scores, shortest)
-        return [(record.class_name, spans or [_around(int(scores.argmax()), usual, len(scores))])]
+        spans = spans or [_around(int(scores.argmax()), usual, len(scores))]
+        return [(record.class_name, spans)], scores
 
     def _places(self, odds: np.ndarray) -> list[tuple[str, list[Span]]]:
         """Places of every class that is the most probable label of a residue; of the likeliest where none is."""

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
+from fragmodel.evaluation.metrics.confidence import Ranked, confidence_values
 from fragmodel.evaluation.metrics.ratios import divide, f1
 from fragmodel.evaluation.parse import normalise
 
@@ -16,10 +17,17 @@ class ClassScores:
     """True and predicted class of each record.
 
     ``predicted`` holds classes as :meth:`fragmodel.evaluation.parse.ClassNames.find` gives them, or ``None``
-    for answers that name no known class: these count as a class of their own that is never right.
+    for answers that name no known class: these count as a class of their own that is never right. ``confidences`` are
+    those of the answers, 0 to 1, where a system states any.
     """
 
-    def __init__(self, true: Sequence[str], predicted: Sequence[str | None], exact: Sequence[bool]) -> None:
+    def __init__(
+        self,
+        true: Sequence[str],
+        predicted: Sequence[str | None],
+        exact: Sequence[bool],
+        confidences: Sequence[float | None] = (),
+    ) -> None:
         self.true = [normalise(name) for name in true]
         self.predicted = [name or NO_CLASS for name in predicted]
         self._display = dict(zip(reversed(self.true), reversed(true), strict=True))  # as first written
@@ -34,6 +42,11 @@ class ClassScores:
             _one_hot([codes[label] for label in side], len(labels)) for side in (self.true, self.predicted)
         )
         self._correct = self._true * correct[:, None]
+        stated = [record for record, sure in enumerate(confidences) if sure is not None]
+        self._ranked: Ranked | None = None
+        if stated:
+            sure = np.array([confidences[record] for record in stated], dtype=np.float64)
+            self._ranked = Ranked(np.array(stated), sure, correct[stated] == 1, len(true))
 
     def values(self, weights: Weights) -> Values:
         """Metrics of each resample; macro averages run over the classes that have a true record in it."""
@@ -44,7 +57,7 @@ class ClassScores:
         def macro(scores: np.ndarray) -> np.ndarray:
             return divide((scores * (true > 0)).sum(axis=1), classes)
 
-        return {
+        result = {
             "exact_match": divide(exact, records),
             "accuracy": divide(correct, records),
             "macro_precision": macro(divide(hits, predicted)),
@@ -53,6 +66,7 @@ class ClassScores:
             "mcc": _correlation(records, correct, true, predicted),
             "unknown_rate": divide(unknown, records),
         }
+        return result | confidence_values(self._ranked, weights) if self._ranked is not None else result
 
     def per_record(self) -> Values:
         """Whether each record's answer is an exact match, correct, or names no known class."""

@@ -7,6 +7,7 @@ docs/metrics.md.
 import numpy as np
 
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
+from fragmodel.evaluation.metrics.confidence import auroc
 from fragmodel.evaluation.metrics.ratios import divide, matthews
 
 _LOWEST = -np.inf  # confidence of a record to which a system that states confidences says nothing
@@ -61,6 +62,4 @@ class DetectionScores:
         positive, negative = (
             np.add.reduceat(part[:, self._order], self._ties, axis=1) for part in (present, absent)
         )
-        below = np.cumsum(negative, axis=1) - negative
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        return divide((positive * (below + negative / 2)).sum(axis=1), pairs, empty=np.nan)
+        return auroc(positive, negative)

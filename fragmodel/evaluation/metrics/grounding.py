@@ -9,41 +9,31 @@ All of them are conditional on presence: they are computed on the records that h
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from fragmodel.evaluation import parse
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
+from fragmodel.evaluation.metrics.confidence import (
+    ClassPrecision,
+    Ranked,
+    average_precision,
+    confidence_values,
+)
 from fragmodel.evaluation.metrics.detection import DetectionScores
+from fragmodel.evaluation.metrics.places import (
+    GroundingItem,
+    label,
+    place_hits,
+    place_outcomes,
+    ranked_residues,
+)
 from fragmodel.evaluation.metrics.ratios import divide, f1, matthews
 from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps, without_ignored
-from fragmodel.vocabulary import Span
 
 PARSE_FAILURES = (parse.EMPTY, parse.NO_SPAN, parse.MISSING)
 _FAULTS = ("parse_failure", "out_of_range", "reversed")
-Groups = Sequence[tuple[str, Sequence[Span]]]
-
-
-@dataclass(frozen=True, slots=True)
-class GroundingItem:
-    """A record's true groups (class name, spans), what was read from the answer, and the window's length.
-
-    What an answer says of the ``ignored`` regions is neither right nor wrong.
-    """
-
-    true: Groups
-    predicted: Groups
-    status: str
-    length: int
-    ignored: Groups = ()
-    confidence: float | None = None  # that something is there, where the system states one
-
-    @property
-    def absent(self) -> bool:
-        """Whether there is nothing to find."""
-        return not any(spans for _, spans in self.true)
 
 
 class GroundingScores:
@@ -87,6 +77,13 @@ class GroundingScores:
         )
         self._classes = _ClassCounts(items, aware=grouped)
         self._grouped = grouped
+        self.place_hits = [place_hits(item, grouped) for item in items]
+        """Whether each predicted span of each record is right, see :func:`place_hits`."""
+        owners, sure, right = place_outcomes(items, self.place_hits)
+        self._places = Ranked(owners, sure, right, len(items)) if len(owners) else None
+        self._residues = ranked_residues(items)
+        if grouped:
+            self._class_precision = self._classes.ranked(items, self.place_hits)
 
     def values(self, weights: Weights) -> Values:
         """Metrics of each resample; those that are conditional on presence are nan in one without a present record."""
@@ -95,15 +92,17 @@ class GroundingScores:
         for prefix in self._prefixes:
             result[f"{prefix}iou_median"] = weighted_median(self._column(f"{prefix}iou"), present)
         if self._grouped:
-            result["ap_50"] = self._classes.average_precision(present)
+            result["ap_50"] = self._class_precision.mean(present, self._classes.true(present))
         some = present.any(axis=1)
         result = {name: np.where(some, value, np.nan) for name, value in result.items()}
         faults = divide((weights @ self._faults).T, weights.sum(axis=1))
-        return (
-            result
-            | {f"{name}_rate": share for name, share in zip(_FAULTS, faults, strict=True)}
-            | self._detection.values(weights)
-        )
+        result |= {f"{name}_rate": share for name, share in zip(_FAULTS, faults, strict=True)}
+        result |= self._detection.values(weights)
+        if self._places is not None:
+            result |= confidence_values(self._places, weights)
+        if self._residues is not None:
+            result["residue_aupr"] = average_precision(*self._residues.counts(weights))
+        return result
 
     def per_record(self) -> Values:
         """Metrics of each record alone; nan where they are conditional on presence and the record is absent."""
@@ -157,13 +156,6 @@ def _span_ratios(sums: Values) -> Values:
     }
 
 
-def label(groups: Groups, aware: bool) -> list[Labelled]:
-    """Spans with their normalised class, or all with the same label when not ``aware`` of classes."""
-    return [
-        Labelled(parse.normalise(name) if aware else "", span) for name, spans in groups for span in spans
-    ]
-
-
 def weighted_median(values: np.ndarray, weights: Weights) -> np.ndarray:
     """Median of ``values`` [records] repeated ``weights`` times, for each resample; nan without weight."""
     order = np.argsort(values, kind="stable")
@@ -211,14 +203,26 @@ class _ClassCounts:
             self.names.append(name)
         return self._codes[key]
 
-    def average_precision(self, weights: Weights) -> np.ndarray:
-        """Mean over the classes with a true span of precision × recall.
+    def ranked(self, items: Sequence[GroundingItem], hits: Sequence[Sequence[bool | None]]) -> ClassPrecision:
+        """The places of the records that have something to find, by class and confidence."""
+        rows = [
+            (record, self._code(name), sure, hit)
+            for record, item in enumerate(items)
+            if not item.absent
+            for name, sure, hit in zip(
+                [name for name, spans in item.predicted for _ in spans],
+                item.places or [np.nan] * len(hits[record]),
+                hits[record],
+                strict=True,
+            )
+            if hit is not None
+        ]
+        owners, classes, sure, right = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+        return ClassPrecision(owners.astype(np.int64), classes.astype(np.int64), sure, right.astype(bool))
 
-        That is the area under the precision-recall curve of predictions that all have the same confidence.
-        """
-        predicted, true, found = (weights @ matrix for matrix in self._sums)
-        area = divide(found, predicted) * divide(found, true)
-        return divide(area.sum(axis=1), (true > 0).sum(axis=1), empty=np.nan)
+    def true(self, weights: Weights) -> np.ndarray:
+        """True spans of each class, [resamples, classes]."""
+        return weights @ self._sums[1]
 
     def table(self) -> list[dict[str, str | float]]:
         predicted, true, found = (matrix.sum(axis=0).astype(float) for matrix in self._sums)

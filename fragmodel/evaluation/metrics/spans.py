@@ -39,26 +39,45 @@ def best_pairs(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def hits(iou: np.ndarray, threshold: float) -> int:
     """Largest number of one-to-one pairs with an IoU of at least ``threshold``."""
+    return int(hit_rows(iou, threshold).sum())
+
+
+def hit_rows(iou: np.ndarray, threshold: float, confidences: Sequence[float] = ()) -> np.ndarray:
+    """Which rows are in the largest set of such pairs, the surest where several sets are; bool [rows].
+
+    ``confidences`` of the rows lie between 0 and 1.
+    """
     enough = iou >= threshold
-    rows, columns = linear_sum_assignment(enough, maximize=True)
-    return int(enough[rows, columns].sum())
+    # All that confidences add stays below one pair.
+    bonus = np.asarray(confidences)[:, None] / (1 + len(iou)) if len(confidences) else 0.0
+    rows, columns = linear_sum_assignment(enough * (1 + bonus), maximize=True)
+    found = np.zeros(len(iou), dtype=bool)
+    found[rows] = enough[rows, columns]
+    return found
 
 
 def without_ignored(
     predicted: Sequence[Labelled], true: Sequence[Labelled], ignored: Sequence[Labelled]
 ) -> list[Labelled]:
-    """The predicted spans that count: all but those that lie, by half or more, in ignored regions of their label.
+    """The predicted spans that count, see :func:`counted_rows`."""
+    return [predicted[row] for row in counted_rows(predicted, true, ignored)]
+
+
+def counted_rows(
+    predicted: Sequence[Labelled], true: Sequence[Labelled], ignored: Sequence[Labelled]
+) -> list[int]:
+    """Numbers of the predicted spans that do not lie, by half or more, in ignored regions of their label.
 
     One that is paired with a true span (see :func:`best_pairs`) counts wherever it lies.
     """
     if not ignored:
-        return list(predicted)
+        return list(range(len(predicted)))
     paired = set(best_pairs(overlaps(predicted, true))[0])
     regions: dict[str, set[int]] = {}
     for label, span in ignored:
         regions.setdefault(label, set()).update(range(*span))
     return [
-        item
+        row
         for row, item in enumerate(predicted)
         if row in paired
         or 2 * len(regions.get(item.label, set()).intersection(range(*item.span))) < item.span.length

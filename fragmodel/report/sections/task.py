@@ -14,6 +14,7 @@ from fragmodel.report import labels, metric_tables, plots
 from fragmodel.report.examples import record_scores
 from fragmodel.report.metric_tables import TaskTable, Verdict
 from fragmodel.report.run_files import Truth, of_any_class
+from fragmodel.report.sections.confidence import confidence_section
 from fragmodel.report.sections.families import families_section
 from fragmodel.report.style import Gallery, Picture
 from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, MODEL, family_of
@@ -77,6 +78,7 @@ def task_section(
         "classes": [_per_class_figure(gallery, task, d, rows) for d, rows in classes.items()],
         "subsets": _pivot(subsets, task),
         "families": families,
+        "confidence": confidence_section(gallery, scored, metrics, task),
         "csv": {
             f"metrics-{task}": metric_tables.csv_rows(table),
             **families.get("csv", {}),

@@ -5,6 +5,7 @@ from tiny_models import build_model, grounding_record, referring_record
 
 from fragmodel.embeddings.extract import embed_sequences
 from fragmodel.errors import UserError
+from fragmodel.evaluation.calibrate import calibrate
 from fragmodel.evaluation.generate import generate
 from fragmodel.model.sources import make_encoder
 from fragmodel.model.trained import save_trained
@@ -13,6 +14,7 @@ from fragmodel.prediction.merged_model import merge
 from fragmodel.tables import PREDICTIONS, RECORDS, read_rows, write_table
 
 ROWS = [make(number) for number in range(5) for make in (referring_record, grounding_record)]
+TASKS = ("referring_class", "grounding_single")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,18 @@ def test_each_record_once_in_order_and_the_same_again(ask):
     assert [row["reference"] for row in rows] == [row["answer"] for row in ROWS]
     assert all(row["prompt"] for row in rows) and any(row["text"] for row in rows)
     assert ask() == rows
+
+
+def test_some_records_are_spread_evenly_and_none_may_be_there(ask, tmp_path):
+    some = ask(at_most=3)
+    of_task = [[row["record_id"] for row in ROWS if row["task_type"] == task] for task in TASKS]
+    assert {row["record_id"] for row in some} == {ids[n] for ids in of_task for n in (0, 2, 4)}
+    everything = {row["record_id"]: row["text"] for row in ask()}
+    assert all(everything[row["record_id"]] == row["text"] for row in some)
+    write_table(tmp_path / "records.parquet", RECORDS, [])
+    assert ask(at_most=3) == []
+    made = calibrate(tmp_path / "predictions.parquet", [tmp_path / "records.parquet"], tmp_path / "c.json")
+    assert made.curves == {}
 
 
 @pytest.mark.parametrize("shards", [2, 3, 7])  # with 7 there are fewer batches than shards

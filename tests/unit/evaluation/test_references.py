@@ -1,12 +1,16 @@
 """Predictions made elsewhere: an answer is read whole, or the file is refused."""
 
+import csv
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_tables import record, write_records
+from small_tables import grounding_record, record, write_records
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.references import read_answers, read_references
+from fragmodel.evaluation.answers import Sureness, read_answers
+from fragmodel.evaluation.references import read_references
 from fragmodel.evaluation.score import score
 from fragmodel.tables import SCORED, read_rows
 
@@ -95,3 +99,51 @@ def test_every_damaged_byte_of_a_parquet_file_ends_in_one_line(references, tmp_p
     path.write_bytes(whole[:-30])
     with pytest.raises(UserError, match="made: not a Parquet file, or a damaged one"):
         texts(path, references)
+
+
+def test_how_sure_a_system_is_is_read_from_both_kinds_of_file(tmp_path):
+    rows = [
+        grounding_record("g", "P1", {"A": [(2, 4)]}, "grounding_single", "MKVLA"),
+        record("c", "P1", "referring_class", classes=["A"], answer="A", ref=[0, 3], sequence="MKVLA"),
+    ]
+    references = read_references([write_records(tmp_path, rows)])
+    given = {
+        "record_id": ["g", "c"],
+        "text": ["(2,4)", "A"],
+        "confidence": [7.5, 0.5],
+        "place_confidences": [[0.25], None],
+        "residue_scores": [[-1.0, 0, 2, 2, 0], None],
+    }
+    pq.write_table(pa.table(given), tmp_path / "made.parquet")
+    lists = ("place_confidences", "residue_scores")
+    with (tmp_path / "made.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(given)
+        for row in zip(*given.values(), strict=True):
+            cells = zip(given, row, strict=True)
+            writer.writerow(
+                [json.dumps(value) if value and name in lists else value for name, value in cells]
+            )
+    for name in ("made.parquet", "made.csv"):
+        found = {
+            key.record_id: sure
+            for (_, key), sure in read_answers([tmp_path / name], references).sureness.items()
+        }
+        assert found["g"].answer == 7.5 and found["g"].places == (0.25,)
+        assert found["g"].residues.tolist() == [-1, 0, 2, 2, 0]
+        assert found["c"] == Sureness(0.5)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("place_confidences", "[1.5]", "place_confidences must be from 0 to 1"),
+        ("place_confidences", "0.5", r"place_confidences must be a list of numbers, such as \[0.9, 0.2\]"),
+        ("residue_scores", "[1, 2]", "2 residue_scores for a window of 5 residues"),
+    ],
+)
+def test_a_confidence_that_is_none_is_refused(tmp_path, column, value, message):
+    references = write_records(tmp_path, [grounding_record("g", "P1", {"A": [(2, 4)]}, sequence="MKVLA")])
+    (tmp_path / "made.tsv").write_text(f"record_id\ttext\t{column}\ng\tA: (2,4)\t{value}\n")
+    with pytest.raises(UserError, match=f"made.tsv: row 1: {message}"):
+        read_answers([tmp_path / "made.tsv"], read_references([references]))

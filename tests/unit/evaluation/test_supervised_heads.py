@@ -105,7 +105,7 @@ def tagged(folder, task, asked):
     ]
     probe = LinearProbe(LetterStore())
     texts = probe(ground(folder, known), ground(folder, asked))
-    return [parse_spans(text, 20).groups for text in texts.values()], probe.residue_aupr
+    return [parse_spans(text, 20).groups for text in texts.values()], list(probe.residue_scores.values())
 
 
 def test_places_of_the_class_in_question(tmp_path):
@@ -115,29 +115,13 @@ def test_places_of_the_class_in_question(tmp_path):
         grounding_record("b", "P", {"Coil": [(2, 5), (17, 20)]}, "grounding_single", window),
         grounding_record("c", "Q", {"Coil": [(0, 3)]}, "grounding_single", "A" * 20),
     ]
-    (wing, coil, nothing), precision = tagged(tmp_path, "grounding_single", asked)
+    (wing, coil, nothing), scores = tagged(tmp_path, "grounding_single", asked)
     assert (wing[0][1], coil[0][1]) == ([(8, 14)], [(2, 5), (17, 20)])
     assert [span.length for span in nothing[0][1]] == [3]  # a guess, as long as usual
-    # Of 40 residues 15 are annotated: 12 come first, the other 3 are tied with 25 others of the same letter.
-    (value,) = precision.values()
-    assert value == pytest.approx(
-        expected_precision(window + "A" * 20, {*range(2, 5), *range(8, 14), *range(17, 23)})
-    )
-
-
-def expected_precision(letters, positives):
-    """Average precision of the ranking W and C before G or A, ties together, by its definition."""
-    order = sorted(range(len(letters)), key=lambda place: letters[place] in "AG")
-    best = 0.0
-    for ranking in (("WC", "A", "G"), ("WC", "G", "A"), ("WC", "AG")):
-        value, hits, seen = 0.0, 0, 0
-        for group in ranking:
-            members = [place for place in order if letters[place] in group]
-            new = sum(place in positives for place in members)
-            seen, hits = seen + len(members), hits + new
-            value += new / len(positives) * hits / seen
-        best = max(best, value)
-    return best
+    for letter, own in zip("WC", scores, strict=False):  # of the class in question, not of any
+        assert set(np.argsort(-own)[: window.count(letter)]) == {
+            n for n, each in enumerate(window) if each == letter
+        }
 
 
 def test_classes_are_found_too(tmp_path):
@@ -147,6 +131,8 @@ def test_classes_are_found_too(tmp_path):
         grounding_record("b", "P", {"Coil": [(0, 3)]}, sequence="CCCAAAAAAAAAAAAAAAAC")
         | {"position_ignored": [{"class_name": "Coil", "start": 19, "end": 20}]},
     ]
-    (both, one), precision = tagged(tmp_path, "grounding_group", asked)
+    (both, one), scores = tagged(tmp_path, "grounding_group", asked)
     assert both == [("Coil", [(2, 5)]), ("Wing", [(8, 14)])] and one == [("Coil", [(0, 3)])]
-    assert precision == {"grounding_group": pytest.approx(1.0)}
+    for row, own in zip(asked, scores, strict=True):
+        letters = np.array(list(row["sequence"]))
+        assert own[np.isin(letters, ["W", "C"])].min() > own[np.isin(letters, ["A", "G"])].max()

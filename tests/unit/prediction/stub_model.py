@@ -10,7 +10,7 @@ class StubModel(FragModel):
     """Finds every run of W of its window as class "run of W; 100 %"; describes a fragment by its residues."""
 
     def __init__(self, window: int = 40, batch_size: int = 2, fail_after: int | None = None) -> None:
-        self.parts = SimpleNamespace()
+        self.parts, self.calibration = SimpleNamespace(), None
         self.class_ids = ClassIds({"VenusX_Dom": {"ids": {"Run of W; 100 %": ["IPR000001", "W"]}}}, {})
         self.families = ("domain", "motif")
         self.window, self.batch_size, self.fail_after = window, batch_size, fail_after

@@ -15,7 +15,7 @@ from fragmodel.digests import drop_digests
 from fragmodel.errors import UserError
 from fragmodel.training import loop, trainer
 from fragmodel.training.flags import INSTRUCT, TRAINER
-from fragmodel.training.launch import _arguments, _as_flags
+from fragmodel.training.program_arguments import as_flags, program_arguments
 from fragmodel.training.setup import prepare
 from fragmodel.vocabulary import LINEAR_LAYERS
 
@@ -94,7 +94,7 @@ def test_all_linear_stands_for_all(tiny: TinyModels, tmp_path: Path) -> None:
 
 def test_the_config_has_the_same(tiny: TinyModels, tmp_path: Path) -> None:
     lora = {"use_dora": True, "use_rslora": True, "init_lora_weights": "gaussian", "loraplus_lr_ratio": 16}
-    flags = _as_flags(_arguments(AdapterConfig(), LoraConfig(**lora), TrainingConfig(), 1, False))
+    flags = as_flags(program_arguments(AdapterConfig(), LoraConfig(**lora), TrainingConfig(), 1, False))
     arguments = small_run(tiny, tmp_path, *flags)
     spec = arguments.spec()
     assert arguments.lora.loraplus_lr_ratio == 16
