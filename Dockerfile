@@ -23,9 +23,12 @@ COPY workflow_scripts ./workflow_scripts
 COPY profiles ./profiles
 COPY data ./data
 
-# A run reads and writes in the folder that is mounted here, as an ordinary user.
-RUN useradd --create-home --uid 1000 fragmodel
+# A run reads and writes in the folder that is mounted here, as an ordinary user: `docker run --user` may be any, who then
+# has neither a name nor a home.
+ENV HOME=/tmp USER=fragmodel
+RUN useradd --uid 1000 fragmodel
 USER 1000
 WORKDIR /work
 ENTRYPOINT []
-CMD ["snakemake", "--snakefile", "/opt/fragmodel/Snakefile", "--cores", "all"]
+# An empty folder gets the shipped configuration with its sample, as snakedeploy would put it there, and runs that.
+CMD ["sh", "-c", "[ -e config.yaml ] || [ -e config ] || cp -rL /opt/fragmodel/config config; exec snakemake --snakefile /opt/fragmodel/Snakefile --cores all"]

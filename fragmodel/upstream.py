@@ -21,7 +21,7 @@ RELIED_ON: dict[str, str] = {
     "transformers.configuration_utils.PretrainedConfig._attn_implementation": "embeddings/encoders.py",
     "transformers.cache_utils.Cache": "model/modeling.py",
     "transformers.modeling_outputs.CausalLMOutputWithPast": "model/modeling.py",
-    "transformers.integrations.get_reporting_integration_callbacks": "training/loop.py",
+    "transformers.integrations.get_reporting_integration_callbacks": "training/loop.py (and arguments.py)",
     "transformers.trainer_callback.CallbackHandler": "training/loop.py",
     "transformers.trainer_pt_utils.safe_globals": "training/random_state.py",
     "transformers.trainer_utils.EvalLoopOutput": "training/trainer.py",

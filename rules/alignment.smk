@@ -39,7 +39,8 @@ rule align_adapters:
         decoder=rules.decoder.output.folder,
         train=describing("train"),
         valid=describing("valid"),
-        manifests=expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)),
+        manifests=MANIFESTS,
+        stores=STORES,
         texts=rules.embed_texts.output.manifest,
     output:
         model=directory(results("alignment/model")),
@@ -59,13 +60,13 @@ rule align_adapters:
         packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("alignment/checkpoints"),
-        store=run.embeddings.store,
+        store=store_option,
         train=option_of("--train", "train"),
         valid=option_of("--valid", "valid"),
         manifests=option_of("--manifest", "manifests"),
         adapter=slice_of(run.adapter),
-        alignment=slice_of(run.alignment),
-        seed=run.seed,
+        alignment=slice_of(run.alignment, "seed"),
+        seed=run.alignment.seed,
         code=code_digest(
             "fragmodel.alignment.program.main",
             "fragmodel.alignment.program.launch_alignment",
@@ -75,7 +76,7 @@ rule align_adapters:
         ),
     shell:
         "exec python -m fragmodel --log {log:q} align --encoder {input.encoder:q} --decoder {input.decoder:q} {params.train} {params.valid}"
-        " --store {params.store:q} {params.manifests} --texts {input.texts:q} --checkpoints {params.checkpoints:q}"
+        " {params.store} {params.manifests} --texts {input.texts:q} --checkpoints {params.checkpoints:q}"
         " --model {output.model:q} --training-log {output.log:q} --adapter {params.adapter:q}"
         " --alignment {params.alignment:q} --seed {params.seed} --code {params.code}"
 
@@ -86,7 +87,8 @@ rule score_alignment:
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         records=describing(),
-        manifests=rules.align_adapters.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
         texts=rules.embed_texts.output.manifest,
     output:
         metrics=results("alignment/metrics.json"),
@@ -102,11 +104,11 @@ rule score_alignment:
         mem_mb=memory(4000, factor=10, of=["records"]),
         runtime=minutes(120),
     params:
-        store=run.embeddings.store,
+        store=store_option,
         manifests=option_of("--manifest", "manifests"),
         adapter=slice_of(run.adapter),
-        alignment=slice_of(run.alignment),
-        seed=run.seed,
+        alignment=slice_of(run.alignment, "seed"),
+        seed=run.alignment.seed,
         code=code_digest(
             "fragmodel.alignment.evaluate.evaluate",
             "fragmodel.alignment.texts.fingerprint_in",
@@ -115,6 +117,6 @@ rule score_alignment:
         ),
     shell:
         "exec python -m fragmodel --log {log:q} score-alignment {input.records:q} --model {input.model:q} --encoder {input.encoder:q}"
-        " --decoder {input.decoder:q} --store {params.store:q} {params.manifests} --texts {input.texts:q}"
+        " --decoder {input.decoder:q} {params.store} {params.manifests} --texts {input.texts:q}"
         " --output {output.metrics:q} --adapter {params.adapter:q} --alignment {params.alignment:q}"
         " --seed {params.seed}"

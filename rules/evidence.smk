@@ -28,10 +28,11 @@ rule evidence:
         ),
         max_lines=run.evidence.max_lines,
         max_e_value=run.evidence.max_e_value,
+        pointers="--pointers" if run.evidence.pointers else "",
         code=code_digest(
             "fragmodel.evidence.stage.add_evidence", command="fragmodel.cli.stages.data.evidence"
         ),
     shell:
         "exec python -m fragmodel --log {log:q} evidence {params.records} {params.questions} {params.kinds}"
         " --lines {output.lines:q} --relatives {output.relatives:q} --max-lines {params.max_lines}"
-        " --max-e-value {params.max_e_value} --threads {threads}"
+        " --max-e-value {params.max_e_value} {params.pointers} --threads {threads}"

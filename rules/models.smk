@@ -8,7 +8,7 @@ rule encoder:
         results("logs/models/encoder.log"),
     benchmark:
         results("benchmarks/models/encoder.tsv")
-    localrule: needs_network(run.models.encoder)
+    localrule: stays(run.models.encoder)
     conda:
         "../environment.yaml"
     threads: 2
@@ -39,7 +39,7 @@ rule decoder:
         results("logs/models/decoder.log"),
     benchmark:
         results("benchmarks/models/decoder.tsv")
-    localrule: needs_network(run.models.decoder)
+    localrule: stays(run.models.decoder)
     conda:
         "../environment.yaml"
     threads: 2

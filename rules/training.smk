@@ -8,9 +8,8 @@ rule train_model:
         train=questions_of(split="train"),
         valid=questions_of(split="valid"),
         relatives=rules.evidence.output.relatives if run.evidence.enabled else [],
-        manifests=(
-            expand(rules.embed_shard.output.manifest, shard=range(run.embeddings.shards)) if STORE else []
-        ),
+        manifests=MANIFESTS,
+        stores=STORES,
         aligned=rules.align_adapters.output.model if run.alignment.enabled else [],
     output:
         model=directory(results("training/model")),
@@ -39,7 +38,7 @@ rule train_model:
         packages=packages(TRAINING),
         # Checkpoints must survive a failed job: they are named here only, never as an output.
         checkpoints=results("training/checkpoints"),
-        store=option("--store", *([run.embeddings.store] if STORE else [])),
+        store=store_option,
         manifests=option_of("--manifest", "manifests"),
         train=option_of("--train", "train"),
         valid=option_of("--valid", "valid"),
@@ -50,8 +49,8 @@ rule train_model:
         ),
         adapter=slice_of(run.adapter),
         lora=slice_of(run.lora),
-        training=slice_of(run.training),
-        seed=run.seed,
+        training=slice_of(run.training, "seed"),
+        seed=run.training.seed,
         code=code_digest(
             "fragmodel.embeddings.manifest.embedded",
             "fragmodel.training.launch.launch",

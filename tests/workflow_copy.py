@@ -1,5 +1,6 @@
 """A copy of the repository in which a test runs the real workflow."""
 
+import json
 import os
 import shlex
 import shutil
@@ -40,7 +41,7 @@ class Workflow:
 
     def configure(self, config: dict) -> None:
         self.config = config
-        (self.folder / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (self.folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake in the copy, with the copy's own package."""
@@ -77,3 +78,10 @@ class Workflow:
     @property
     def results(self) -> Path:
         return self.folder / "results"
+
+
+def choose_proteins(name: str, count: int) -> list[dict]:
+    """Short proteins of the sample with fragments of different classes, as they stand in the file."""
+    proteins = json.loads((REPOSITORY / f"data/sample/{name}/train.json").read_text())
+    several = [p for p in proteins if len({f["category"] for f in p["fragments"]}) > 1]
+    return sorted(several, key=lambda protein: len(protein["sequence"]))[:count]

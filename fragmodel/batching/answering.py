@@ -8,6 +8,7 @@ from torch import nn
 
 from fragmodel.batching.packing import PackedCollator, micro_batches
 from fragmodel.data.prompts import SPAN_CLOSE
+from fragmodel.evidence.block import resolved
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.decoding import Answered, greedy
@@ -32,17 +33,24 @@ def greedy_answers(
     return greedy(model, parts, max_new_tokens=max_new_tokens, end_ids=[end], constraints=constraints)
 
 
-def confidences(task: TaskType, answer: Answered, chat: ChatEncoder) -> dict[str, Any]:
-    """How sure the model is of an answer: ``confidence`` of the whole, ``place_confidences`` of each place in order.
+def read_answer(task: TaskType, answer: Answered, chat: ChatEncoder, question: str) -> dict[str, Any]:
+    """What an answer says: its ``text``, that of the line of evidence to which it points, and how sure the model is.
 
-    A probability under the model among valid answers, not calibrated. Of a class: that of its tokens. Of a place: that
-    of its tokens and of what leads to it (comma, class name), given all before it. Of a whole grounding answer: that
-    there is something to find; ``None`` where the model may not say that there is nothing, and of free text.
+    ``confidence`` is that of the whole, ``place_confidences`` that of each place in order: probabilities under the
+    model among valid answers, not calibrated. Of a class: that of its tokens. Of a place: that of its tokens and of
+    what leads to it (comma, class name), given all before it; of all places of a line that is pointed to, that of the
+    pointer. Of a whole grounding answer: that there is something to find; ``None`` where the model may not say that
+    there is nothing, and of free text.
     """
+    written = chat.decode(answer.tokens)
+    text = resolved(written, question)
+    whole = math.exp(sum(answer.log_probabilities))
     if task in GROUNDING_TASKS:
-        return {"confidence": answer.presence, "place_confidences": _of_places(answer, chat.ids[SPAN_CLOSE])}
-    sure = math.exp(sum(answer.log_probabilities)) if task == "referring_class" else None
-    return {"confidence": sure, "place_confidences": None}
+        pointed = text != written
+        places = [whole] * text.count(SPAN_CLOSE) if pointed else _of_places(answer, chat.ids[SPAN_CLOSE])
+        return {"text": text, "confidence": answer.presence, "place_confidences": places}
+    sure = whole if task == "referring_class" else None
+    return {"text": text, "confidence": sure, "place_confidences": None}
 
 
 def _of_places(answer: Answered, close: int) -> list[float]:

@@ -53,17 +53,19 @@ def check(path: Annotated[Path, typer.Argument(help="A run's YAML file.")] = Pat
 
     Paths are looked up in the current folder, as Snakemake does.
     """
-    from fragmodel.config.run import load_config
-    from fragmodel.planning.preflight import preflight, refuse_faults
+    from fragmodel.config.variants import load_runs
+    from fragmodel.planning.preflight import preflight_of_all, refuse_faults
     from fragmodel.vocabulary import told_family
 
-    run = load_config(path)
-    notes = refuse_faults(preflight(run))
+    runs = load_runs(path)
+    run = runs[0].config
+    notes = refuse_faults(preflight_of_all(each.config for each in runs))
     for name, dataset in run.datasets.items():
         print(f"{name}: {dataset.family or told_family(name) or 'proteins'}; {', '.join(dataset.tasks)}")
     for note in notes:
         print(f"note: {note.subject}: {note.text}")
-    print(f"{path}: valid, {len(run.datasets)} data sets")
+    several = f", {len(runs)} runs" if len(runs) > 1 else ""
+    print(f"{path}: valid, {len(run.datasets)} data sets{several}")
 
 
 def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, Any]) -> Iterator[str]:
@@ -84,8 +86,10 @@ def _section(section: dict[str, Any], path: str, title: str, parts: dict[str, An
         yield from _section(part, name, f"`{name.rstrip('.')}`", parts)
 
 
-def _values(schema: dict[str, Any]) -> str:
+def _values(schema: dict[str, Any] | bool) -> str:
     """What a key may hold, in words."""
+    if schema in (True, {}):
+        return "any value"
     if "anyOf" in schema:
         return " or ".join(_values(choice) for choice in schema["anyOf"])
     if "enum" in schema:

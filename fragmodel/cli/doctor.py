@@ -23,21 +23,23 @@ def doctor(
     import os
     import shutil
 
-    from fragmodel.config.run import load_config
+    from fragmodel.config.variants import load_runs
     from fragmodel.errors import UserError
     from fragmodel.planning.doctor import examine
     from fragmodel.planning.finding import Finding
-    from fragmodel.planning.preflight import preflight
+    from fragmodel.planning.preflight import preflight_of_all
     from fragmodel.workflow.environment import recorded_packages
 
     if profile not in ("auto", "slurm", "default"):
         raise UserError(f"--profile {profile}: must be slurm or default")
     slurm = profile == "slurm" or (profile == "auto" and shutil.which("sbatch") is not None)
     site = Path(os.environ.get("FRAGMODEL_SITE", "slurm/site.yaml")) if slurm else None
-    run = load_config(config)
-    findings = [*preflight(run), *examine(run, site_file=site, folder=Path.cwd())]
-    if changed := [package for package in recorded_packages(Path(run.results)) if package.changed]:
-        findings.append(Finding("packages", "note", _told(changed, run.packages)))
+    runs = [each.config for each in load_runs(config)]
+    machine = (found for run in runs for found in examine(run, site_file=site, folder=Path.cwd()))
+    findings = [*preflight_of_all(runs), *dict.fromkeys(machine)]
+    for run in runs:
+        if changed := [package for package in recorded_packages(Path(run.results)) if package.changed]:
+            findings.append(Finding("packages", "note", _told(changed, run.packages)))
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"{finding.state:7}  {finding.subject:{width}}  {finding.text}")

@@ -32,6 +32,10 @@ def embed(
             help="INPUT is a table of windows; write where the states of each lie. The workflow does so."
         ),
     ] = None,
+    states: Annotated[
+        Path | None,
+        typer.Option(help="With --manifest: a folder for a store of these windows alone, to hand on."),
+    ] = None,
     shard: Annotated[
         int, typer.Option(min=0, help="With --manifest: the part to embed, counted from 0.")
     ] = 0,
@@ -53,7 +57,8 @@ def embed(
         "tokens_per_batch": tokens_per_batch,
     }
     if manifest:
-        summary = embed_windows(input_file, manifest=manifest, shard=shard, shards=shards, **options)
+        parts = {"shard": shard, "shards": shards}
+        summary = embed_windows(input_file, manifest=manifest, states=states, **parts, **options)
     else:
         summary = embed_sequences(read_sequences(input_file), **options)
     print(

@@ -122,7 +122,7 @@ def predict(
         done += f", {counts['unreadable']} answers without a readable place"
         if min_confidence:
             done += f", {counts['left_out']} places left out (--min-confidence {min_confidence:g})"
-    if task is not PredictTask.referring_desc and constrained:
+    if constrained and task not in (PredictTask.referring_desc, PredictTask.function):
         calibration = calibration_of(model)
         calibrated = calibration is not None and calibration.calibrates(task.value)
         done += f"; confidences are {'' if calibrated else 'not '}calibrated"

@@ -5,7 +5,7 @@ documentation and the error messages. Unknown keys are errors.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import ValidationError, field_validator, model_validator
@@ -15,6 +15,7 @@ from fragmodel.config.datasets import DatasetConfig, IngestConfig
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.evaluation import EvaluationConfig, ReportConfig
 from fragmodel.config.evidence import EvidenceConfig
+from fragmodel.config.experiment import ExperimentConfig
 from fragmodel.config.faults import explain
 from fragmodel.config.models import EmbeddingsConfig, ModelsConfig
 from fragmodel.config.section import Folder, Section, is_plain_path, with_texts
@@ -23,17 +24,24 @@ from fragmodel.errors import UserError
 from fragmodel.files import check_regular
 from fragmodel.vocabulary import DESCRIBING_TASKS, FAMILIES, lora_fault, told_family
 
+SectionType = TypeVar("SectionType", bound=Section)
+
 
 class RunConfig(Section):
     """A whole run: `config.yaml`."""
 
     results: Folder = "results"
     """Folder of everything that the run makes."""
+    shared: Folder | None = None
+    """Folder in which runs share the stages that do not depend on what is trained: each is made once for all that \
+have the same settings for it. Without it all lies in `results`."""
     seed: int = 1
     """Seed of every random choice."""
     packages: Literal["report", "rerun"] = "report"
     """What another version of a package that decides a stage's numbers (torch, transformers, MMseqs2 …) does: \
 `report` tells of it in the report and in `fragmodel doctor`, `rerun` repeats the stages that it concerns."""
+    container: str | None = None
+    """Image of all rules for `snakemake --sdm apptainer`: a file (`fragmodel.sif`) or an address (`docker://…`)."""
     datasets: dict[str, DatasetConfig]
     """Data sets by name; a word in the name tells the family (`VenusX_Dom`, `VenusX_Res_Act_MF50`, …)."""
     models: ModelsConfig = ModelsConfig()
@@ -56,18 +64,34 @@ class RunConfig(Section):
     """Evaluation."""
     report: ReportConfig = ReportConfig()
     """Report."""
+    experiment: ExperimentConfig = ExperimentConfig()
+    """Variants of the run, each with several seeds."""
 
     @model_validator(mode="before")
     @classmethod
     def _stores_in_results(cls, values: Any) -> Any:
-        """Stores that are not named lie in the run's folder."""
-        if not isinstance(values, dict) or not is_plain_path(values.get("results", "results")):
+        """Stores that are not named lie in the run's folder, or in that of all runs."""
+        folder = isinstance(values, dict) and (values.get("shared") or values.get("results", "results"))
+        if not is_plain_path(folder):
             return values  # faults that the fields' own checks tell
         values = dict(values)
         for section, name in (("embeddings", "store"), ("alignment", "texts")):
             given = values.get(section, {})
             if isinstance(given, dict) and given.get("store") is None:
-                values[section] = {**given, "store": f"{values.get('results', 'results')}/{name}"}
+                values[section] = {**given, "store": f"{folder}/{name}"}
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_seed(cls, values: Any) -> Any:
+        """Without a seed of their own, alignment and training take that of the run."""
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        for section in ("alignment", "training"):
+            given = values.get(section, {})
+            if isinstance(given, dict) and given.get("seed") is None:
+                values[section] = {**given, "seed": values.get("seed", 1)}
         return values
 
     @field_validator("datasets")
@@ -139,8 +163,22 @@ def parse_config(values: dict[str, Any], source: str = "config") -> RunConfig:
         raise UserError("\n".join([f"{source} is not valid:", *lines])) from None
 
 
+def parse_section(model: type[SectionType], values: Any, name: str) -> SectionType:
+    """Check the plain values of one section. Raises :class:`UserError` listing every fault by key path."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {name}.{explain(fault, model)}" for fault in error.errors()]
+        raise UserError("\n".join([f"{name} is not valid:", *lines])) from None
+
+
 def load_config(path: str | Path) -> RunConfig:
     """Read and check a YAML file."""
+    return parse_config(read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The plain values of a YAML file."""
     check_regular(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -152,7 +190,7 @@ def load_config(path: str | Path) -> RunConfig:
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values at the top level")
     refuse_duplicates(Path(path), text)
-    return parse_config(values, str(path))
+    return values
 
 
 def config_schema() -> dict[str, Any]:

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fragmodel.config.section import Fraction, Positive, Section
-from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS
+from fragmodel.vocabulary import ALL_LINEAR, LINEAR_LAYERS, LORA_STARTS
 
 
 class LearningConfig(Section):
     """What the stages that train share: how long, how fast, and on which machines."""
 
+    seed: int | None = None
+    """Seed of what is learnt: first weights, order of the records, dropout; the run's `seed` unless given."""
     max_steps: int = -1
     """Optimiser steps; -1 trains for `epochs`."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
@@ -73,7 +75,7 @@ class LoraConfig(Section):
     """DoRA: the update turns each row of a weight, and a trained factor gives its size. Slower."""
     use_rslora: bool = False
     """rsLoRA: the update is multiplied by alpha / √rank."""
-    init_lora_weights: str = "default"
+    init_lora_weights: Annotated[str, Field(json_schema_extra={"pattern": f"^({LORA_STARTS})$"})] = "default"
     """How the update begins: `default`, `gaussian` and `orthogonal` as no change; `pissa`, `pissa_niter_N` (N rounds \
 of a fast approximation) and `olora` as a part of the weights that is taken out of them. What is saved of these is \
 LoRA of twice the rank on the weights as they were."""
@@ -127,6 +129,8 @@ mean `score` of its answers to `probe_records` (each task by the metric that dec
     """Validation records of each validation, spread evenly over all; 0: all of them."""
     log_steps: Positive = 5
     """Steps between log entries."""
+    report_to: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
+    """Trackers that get the log entries while training runs; `[]` for none."""
     probe_records: Annotated[int, Field(ge=0)] = 8
     """Validation records that are answered at each checkpoint; the report draws how many answers have their form, and \
 their score. For `select: score` take 50 or more: of few, chance decides."""

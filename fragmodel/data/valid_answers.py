@@ -33,7 +33,9 @@ class ValidAnswers(NamedTuple):
     """Residues of the window; grounding."""
     names: tuple[bytes, ...] = ()
     """What a line may begin with, in ascending order: the classes, in a group with the colon and the space behind them,
-    and :data:`NONE` as it is where that may be the whole answer; the latter alone for a single class."""
+    and as they are those that may be the whole answer; the latter alone for a single class."""
+    whole: frozenset[bytes] = frozenset()
+    """Names that are an answer by themselves: :data:`NONE`, and pointers to lines of evidence."""
 
     @property
     def start(self) -> State:
@@ -72,10 +74,10 @@ class ValidAnswers(NamedTuple):
             first = ends
 
     def _after_name(self, name: bytes, number: int, used: tuple[int, ...]) -> tuple[int, State]:
-        if self.task == "referring_class" or name == _NONE:
+        if self.task == "referring_class" or name in self.whole:
             return END, ()
-        nothing = self.names.index(_NONE) if _NONE in self.names else number
-        return OPEN, ("bracket", None, tuple(sorted({*used, nothing, number})))
+        alone = (place for place, each in enumerate(self.names) if each in self.whole)
+        return OPEN, ("bracket", None, tuple(sorted({*used, *alone, number})))
 
     def _range(self, prefix: bytes) -> tuple[int, int]:
         """The names that begin with ``prefix``, as a range of numbers."""
@@ -126,18 +128,26 @@ class ValidAnswers(NamedTuple):
 
 
 def valid_answers(
-    task: TaskType, *, window: int = 0, classes: Sequence[str] = (), may_be_none: bool = False
+    task: TaskType,
+    *,
+    window: int = 0,
+    classes: Sequence[str] = (),
+    may_be_none: bool = False,
+    pointers: Sequence[str] = (),
 ) -> ValidAnswers | None:
-    """The automaton of a question; ``None`` where an answer is free text, or no class is known to choose among."""
+    """The automaton of a question; ``None`` where an answer is free text, or no class is known to choose among.
+
+    ``pointers`` are words that may stand for a whole answer.
+    """
     known = {plain(name) for name in classes} - {""}
     names = {f"{name}: " if task == "grounding_group" else name for name in known}
     if not (names if task in ("grounding_group", "referring_class") else task == "grounding_single"):
         return None
-    if task == "grounding_single":
-        names = set()
-    if may_be_none and task in GROUNDING_TASKS:
-        names.add(NONE)
-    return ValidAnswers(task, window, tuple(sorted(name.encode() for name in names)))
+    whole = {NONE} if may_be_none and task in GROUNDING_TASKS else set()
+    whole |= set(pointers)
+    names = whole | (names if task != "grounding_single" else set())
+    texts = (tuple(sorted(name.encode() for name in some)) for some in (names, whole))
+    return ValidAnswers(task, window, next(texts), frozenset(next(texts)))
 
 
 def _leads_into(digits: str, low: int, high: int) -> bool:

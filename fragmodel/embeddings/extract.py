@@ -19,6 +19,7 @@ from fragmodel.embeddings.encoders import (
     weights_digest,
 )
 from fragmodel.embeddings.forward import PackedEncoder, encoder_pass
+from fragmodel.embeddings.maintenance import hand_on
 from fragmodel.embeddings.padded import PaddedEncoder
 from fragmodel.embeddings.progress import Progress
 from fragmodel.embeddings.shards import bytes_per_row, check_dtype, encode_states, remove_shard, write_shard
@@ -62,6 +63,7 @@ def embed_windows(
     encoder: str | Path,
     store: Path,
     manifest: Path,
+    states: Path | None = None,
     shard: int = 0,
     shards: int = 1,
     dtype: str = "bfloat16",
@@ -74,7 +76,8 @@ def embed_windows(
 
     Windows are dealt by key, so that the jobs of one run share none. Only what the store lacks is computed; a job
     that is started again goes on where the last whole shard file ended. ``manifest`` (contract EMBEDDED) has a row
-    for each of the job's windows, sorted by key. Raises :class:`UserError` as :func:`embed_sequences` does.
+    for each of the job's windows, sorted by key. ``states`` becomes a store of the shard files that hold them, for jobs
+    that do not see ``store``. Raises :class:`UserError` as :func:`embed_sequences` does.
     """
     if not 0 <= shard < shards:
         raise UserError(f"shard {shard} of {shards} does not exist: shards count from 0")
@@ -97,6 +100,8 @@ def embed_windows(
         tokens_per_batch=tokens_per_batch,
     )
     filled = EmbeddingStore(store, summary.fingerprint)
+    if states is not None:
+        hand_on(filled, mine.values(), states)
     rows = (
         {"key": key, "fingerprint": summary.fingerprint, **filled.place(mine[key])._asdict()}
         for key in sorted(mine)

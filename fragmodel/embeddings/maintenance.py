@@ -1,7 +1,7 @@
 """Care of a store: what it holds, whether its bytes are whole, and what can go."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -14,7 +14,13 @@ from fragmodel.embeddings.shards import (
     read_index,
     remove_shard,
 )
-from fragmodel.embeddings.store import DESCRIPTION, list_fingerprints, read_description
+from fragmodel.embeddings.store import (
+    DESCRIPTION,
+    EmbeddingStore,
+    list_fingerprints,
+    read_description,
+    write_description,
+)
 from fragmodel.errors import UserError
 from fragmodel.files import PART_SUFFIX
 
@@ -50,6 +56,21 @@ def verify(root: Path) -> Iterator[tuple[Path, str, ShardFile | None]]:
         for shard in find_shards(folder):
             if fault := damage(shard):
                 yield folder, fault, shard
+
+
+def hand_on(store: EmbeddingStore, sequences: Iterable[str], root: Path) -> None:
+    """Make ``root`` a store of the shards that hold ``sequences``: hard links, or copies on another file system."""
+    files = {store.place(sequence).file for sequence in sequences}
+    folder = root / store.fingerprint
+    write_description(folder, store.description)
+    for shard in find_shards(store.folder):
+        if shard.data.name in files:
+            for path in (shard.data, shard.index):  # in this order: data without an index is not read
+                (folder / path.name).unlink(missing_ok=True)
+                try:
+                    (folder / path.name).hardlink_to(path)
+                except OSError:
+                    shutil.copy(path, folder / path.name)
 
 
 def collect_garbage(root: Path, *, older_than: float = 3600.0) -> list[Path]:

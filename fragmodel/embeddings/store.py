@@ -66,19 +66,22 @@ class Place(NamedTuple):
 class EmbeddingStore:
     """Read access to the states of one fingerprint.
 
-    ``root`` is the store's folder. Without a ``fingerprint`` the only one there is used; with several, a
-    :class:`UserError` lists them. Shards are memory-mapped when first read, so that any number of processes share
-    one copy in the page cache; a pickled store holds only its path and reopens lazily. Sequences that are added
-    later are seen by a newly opened store. Damaged indexes and cut shards are left out with a warning (and are in
-    ``damaged``): their sequences count as missing. States are checked when they are first read; a damaged shard is
-    removed then, so that its sequences are missing from there on, and :class:`DamagedEmbeddingError` raised.
+    ``root`` is the store's folder, or a folder of stores that jobs handed on. Without a ``fingerprint`` the only one
+    there is used; with several, a :class:`UserError` lists them. Shards are memory-mapped when first read, so that any
+    number of processes share one copy in the page cache; a pickled store holds only its path and reopens lazily.
+    Sequences that are added later are seen by a newly opened store. Damaged indexes and cut shards are left out with a
+    warning (and are in ``damaged``): their sequences count as missing. States are checked when they are first read; a
+    damaged shard is removed then, so that its sequences are missing from there on, and
+    :class:`DamagedEmbeddingError` raised.
     """
 
     def __init__(self, root: str | Path, fingerprint: str | None = None) -> None:
         self.root = Path(root)
         self.fingerprint = fingerprint or _only_fingerprint(self.root)
         self.folder = self.root / self.fingerprint
-        self.description = read_description(self.folder)
+        handed_on = sorted(self.root.glob(f"*/{self.fingerprint}/{DESCRIPTION}"))
+        self.folders = [self.folder] if self.folder.is_dir() else [path.parent for path in handed_on]
+        self.description = read_description((self.folders or [self.folder])[0])
         self._opened = False
 
     @property
@@ -206,7 +209,7 @@ class EmbeddingStore:
         self.damaged: list[ShardFile] = []
         columns: dict[str, list[np.ndarray]] = {"key": [], "first_row": [], "length": [], "shard": []}
         columns |= {"words": [], "unchecked": []}
-        for shard in find_shards(self.folder):
+        for shard in (shard for folder in self.folders for shard in find_shards(folder)):
             try:
                 index = read_index(shard)
             except UserError as error:

@@ -15,6 +15,7 @@ import numpy as np
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.evaluation.metrics.paired import SIGNIFICANCE, holm, paired
 from fragmodel.metric_names import primary
+from fragmodel.vocabulary import OURS
 
 
 class Standing(StrEnum):
@@ -53,7 +54,7 @@ def standings(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[Co
     tested: dict[Contest, float] = {}
     for data_name, tasks in metrics.items():
         for task, summary in tasks.items():
-            pairs = list(summary.get("against", {}).values())
+            pairs = [pair for name, pair in summary.get("against", {}).items() if name not in OURS]
             contest = Contest(data_name, task)
             if not pairs:
                 continue

@@ -29,7 +29,9 @@ class Comparison(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class ScoredRow:
+    """A record's protein, and its scores by metric."""
+
     uid: str
     metrics: dict[str, float]
 
@@ -58,7 +60,7 @@ def compare(
     Raises:
         UserError: no table, no row of the system, or no record in common.
     """
-    rows_a, rows_b = _read(run_a, system_a), _read(run_b, system_b)
+    rows_a, rows_b = read_system(run_a, system_a), read_system(run_b, system_b)
     common = [key for key in rows_a if key in rows_b]
     if not common:
         raise UserError(f"{run_a} and {run_b} have no record in common; compare runs on the same test set")
@@ -73,7 +75,7 @@ def compare(
     return result
 
 
-def _paired(pairs: Sequence[tuple[_Row, _Row]], name: str, samples: int, seed: int) -> Paired:
+def _paired(pairs: Sequence[tuple[ScoredRow, ScoredRow]], name: str, samples: int, seed: int) -> Paired:
     both = [(a, b) for a, b in pairs if name in a.metrics and name in b.metrics]
     a, b = (np.array([pair[side].metrics[name] for pair in both]) for side in (0, 1))
     return paired(a, b, [row.uid for row, _ in both], samples=samples, seed=seed)
@@ -104,7 +106,8 @@ def _cells(row: Comparison) -> tuple[str, ...]:
     return (*place, f"{found.a:.4f}", f"{found.b:.4f}", f"{found.difference:+.4f}", *judged)
 
 
-def _read(run: Path, system: str) -> dict[Key, _Row]:
+def read_system(run: Path, system: str) -> dict[Key, ScoredRow]:
+    """Scores of a system in a results folder or a SCORED table. Raises :class:`UserError` where there are none."""
     run = Path(run)
     tables = sorted((run / "scores").glob("*.parquet")) if run.is_dir() else [run]
     if not tables:
@@ -113,7 +116,7 @@ def _read(run: Path, system: str) -> dict[Key, _Row]:
         )
     columns = [*Key._fields, "uid", "system", "metrics"]
     rows = {
-        Key(*key): _Row(uid, metrics)
+        Key(*key): ScoredRow(uid, metrics)
         for table in tables
         for *key, uid, name, metrics in iter_columns(table, SCORED, columns)
         if name == system

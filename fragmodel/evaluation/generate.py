@@ -10,16 +10,17 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from fragmodel.batching.answering import confidences, greedy_answers
+from fragmodel.batching.answering import greedy_answers, read_answer
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.embeddings.encoders import open_encoder, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
 from fragmodel.errors import UserError
+from fragmodel.evidence.block import resolved
 from fragmodel.files import file_digest
 from fragmodel.model.answer_forms import Constraints, read_forms
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.loading import folder_digest, load_parts, with_its_encoder
-from fragmodel.tables import PREDICTIONS, write_table
+from fragmodel.tables import PREDICTIONS, Record, write_table
 from fragmodel.versions import ANSWERS, versions_of
 from fragmodel.vocabulary import MODEL, WITHOUT_EVIDENCE
 
@@ -87,7 +88,9 @@ def generate(
             end=end,
             max_new_tokens=max_new_tokens,
             constraints=[
-                bounds.of(record.task_type, len(record.sequence), (record.data_name,)) if bounds else None
+                bounds.of(record.task_type, len(record.sequence), (record.data_name,), _question(record))
+                if bounds
+                else None
                 for record in records_asked
             ],
         )
@@ -98,12 +101,11 @@ def generate(
                 "record_id": record.record_id,
                 "data_name": record.data_name,
                 "task_type": record.task_type,
-                "prompt": record.conversation[-1]["content"],
-                "text": chat.decode(answer.tokens),
-                "reference": record.answer,
+                "prompt": _question(record),
+                "reference": resolved(record.answer, _question(record)),
                 "stopped": answer.stopped,
                 "tokens": len(answer.tokens),
-                **confidences(record.task_type, answer, chat),
+                **read_answer(record.task_type, answer, chat, _question(record)),
                 "residue_scores": None,
                 "seconds": seconds,
             }
@@ -121,6 +123,10 @@ def generate(
         "environment": versions_of(ANSWERS),
     }
     return write_table(output, PREDICTIONS, (rows[index] for index in sorted(rows)), metadata)
+
+
+def _question(record: Record) -> str:
+    return record.conversation[-1]["content"]
 
 
 def _spread(dataset: FragRefDataset, at_most: int | None) -> list[int]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.data.grammar import read_groups
-from fragmodel.evidence.block import with_evidence
+from fragmodel.evidence.agreement import agreeing
+from fragmodel.evidence.block import pointer, with_evidence
 from fragmodel.evidence.find import Kept, Line, Question, find
 from fragmodel.evidence.library import Relative, read_library, write_library
 from fragmodel.evidence.transfer import Asked
@@ -34,6 +35,7 @@ def add_evidence(
     kind_of: Callable[[str], str],
     max_lines: int = 3,
     max_e_value: float = 1.0,
+    pointers: bool = False,
     threads: int = 1,
 ) -> dict[str, tuple[int, int]]:
     """Write each table anew with evidence in its questions.
@@ -50,6 +52,7 @@ def add_evidence(
         kind_of: the kind of fragments of a data set's name.
         max_lines: different suggestions that a question shows at most.
         max_e_value: relatives that are less certain are left out.
+        pointers: whether answers of training and validation that agree with a line point to it.
         threads: threads of MMseqs2.
 
     Returns the questions and those with evidence, by split. Bytes are deterministic.
@@ -59,6 +62,7 @@ def add_evidence(
         "tool": tool(),
         "max_lines": max_lines,
         "max_e_value": max_e_value,
+        "pointers": pointers,
         "records_sha256": [file_digest(each.records) for each in tables],
     }
     write_library(relatives, library, about)
@@ -85,7 +89,8 @@ def add_evidence(
             told = iter([said[number] for number in range(len(questions))])
             for each, rows in zip(of_split, records, strict=True):
                 of_table = [(record, next(told)) for record in rows]
-                changed = (_with_lines(record, some)._asdict() for record, some in of_table)
+                point = pointers and split in ("train", "valid")
+                changed = (_with_lines(record, some, point)._asdict() for record, some in of_table)
                 write_table(
                     each.questions, RECORDS, changed, {**read_metadata(each.records), "evidence": about}
                 )
@@ -142,8 +147,12 @@ def _read(path: Path) -> list[Record]:
     return [Record._make(row) for row in iter_columns(path, RECORDS, Record._fields)]
 
 
-def _with_lines(record: Record, lines: Sequence[Line]) -> Record:
-    return record._replace(conversation=with_evidence(record.conversation, lines))
+def _with_lines(record: Record, lines: Sequence[Line], point: bool) -> Record:
+    number = agreeing(record, lines) if point else None
+    return record._replace(
+        conversation=with_evidence(record.conversation, lines),
+        answer=pointer(number) if number else record.answer,
+    )
 
 
 def _rows(record: Record, split: str, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:

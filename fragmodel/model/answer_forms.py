@@ -16,6 +16,7 @@ from fragmodel.data.grammar import says_none
 from fragmodel.data.prompts import plain
 from fragmodel.data.valid_answers import valid_answers
 from fragmodel.errors import UserError
+from fragmodel.evidence.block import is_pointer, pointer, pointers
 from fragmodel.files import write_text
 from fragmodel.model.constraints import Constraint, Vocabulary
 from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
@@ -23,12 +24,14 @@ from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
 FORMS_FILE = "answers.json"
 Forms = dict[str, dict[str, Any]]
 """By data set: ``classes`` of its training records; ``ids``, the identifiers that they state of a class (InterPro
-accessions; most classes have one); and ``none``, the tasks some of whose answers say that there is nothing."""
+accessions; most classes have one); ``none``, the tasks some of whose answers say that there is nothing; and ``points``,
+whether some of its answers point to a line of evidence."""
 
 
 def forms_of(tables: Iterable[pa.Table]) -> Forms:
     """What the training records (tables of RECORDS) answer."""
     found: dict[str, tuple[dict[str, set[str]], set[str]]] = {}
+    pointing: set[str] = set()
     for table in tables:
         names = ("data_name", "task_type", "classes", "class_ids", "answer")
         columns = [table.column(name).to_pylist() for name in names]
@@ -38,11 +41,14 @@ def forms_of(tables: Iterable[pa.Table]) -> Forms:
                 ids.setdefault(plain(name), set()).add(class_id)
             if task in GROUNDING_TASKS and says_none(answer):
                 silent.add(task)
+            if is_pointer(answer):
+                pointing.add(data_name)
     return {
         data_name: {
             "classes": sorted(ids.keys() - {""}),
             "ids": {name: sorted(known - {""}) for name, known in sorted(ids.items()) if name and any(known)},
             "none": sorted(silent),
+            "points": data_name in pointing,
         }
         for data_name, (ids, silent) in sorted(found.items())
     }
@@ -71,17 +77,23 @@ class Constraints:
         self._vocabulary: Vocabulary | None = None
         self._made: dict[Any, Constraint | None] = {}
 
-    def of(self, task: TaskType, residues: int, data_names: tuple[str, ...]) -> Constraint | None:
+    def of(
+        self, task: TaskType, residues: int, data_names: tuple[str, ...], question: str = ""
+    ) -> Constraint | None:
         """That of a question about a window of ``residues``, to a model that knows the classes of ``data_names``.
 
-        None of them known: the classes of all data sets. ``None`` where all is valid.
+        None of them known: the classes of all data sets. An answer may point to a line of evidence in the ``question``
+        where the model has learnt to. ``None`` where all is valid.
         """
-        key = (task, residues if task in GROUNDING_TASKS else 0, data_names)
+        lines = pointers(question) if any(forms.get("points") for forms in self._forms.values()) else 0
+        key = (task, residues if task in GROUNDING_TASKS else 0, data_names, lines)
         if key not in self._made:
-            self._made[key] = self._make(task, residues, data_names)
+            self._made[key] = self._make(task, residues, data_names, lines)
         return self._made[key]
 
-    def _make(self, task: TaskType, residues: int, data_names: tuple[str, ...]) -> Constraint | None:
+    def _make(
+        self, task: TaskType, residues: int, data_names: tuple[str, ...], lines: int
+    ) -> Constraint | None:
         known: Mapping[str, dict[str, Any]] = {
             name: self._forms[name] for name in data_names if name in self._forms
         }
@@ -91,6 +103,7 @@ class Constraints:
             window=residues,
             classes=[name for forms in chosen for name in forms["classes"]] if self._closed else (),
             may_be_none=any(task in forms["none"] for forms in chosen),
+            pointers=[pointer(number) for number in range(1, lines + 1)],
         )
         if automaton is None:
             return None

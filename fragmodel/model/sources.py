@@ -71,7 +71,7 @@ def make_decoder(
 
         build_decoder(
             folder,
-            _dialogues(records),
+            _dialogues(records, seed),
             vocab_size=vocab_size,
             layers=layers,
             dim=dim,
@@ -162,10 +162,25 @@ def _write_source(
     note_digests(folder)
 
 
-def _dialogues(records: Sequence[Path]) -> list[tuple[list[dict[str, str]], str]]:
+def _dialogues(records: Sequence[Path], seed: int) -> list[tuple[list[dict[str, str]], str]]:
+    """The questions of the records, each with the answer to another of its data set and task.
+
+    A stand-in is to know words and forms, and how often an answer is right, not by heart which answer goes with which
+    question. An answer that points to a line of evidence stays where the line is.
+    """
+    import numpy as np
+
+    from fragmodel.evidence.block import is_pointer
     from fragmodel.tables import RECORDS, iter_columns
 
-    return [pair for path in records for pair in iter_columns(path, RECORDS, ["conversation", "answer"])]
+    dialogues = []
+    for number, path in enumerate(records):
+        pairs = list(iter_columns(path, RECORDS, ["conversation", "answer"]))
+        moved = [place for place, (_, answer) in enumerate(pairs) if not is_pointer(answer)]
+        order = np.random.default_rng([seed, number]).permutation(moved)
+        answers = dict(zip(moved, (pairs[place][1] for place in order), strict=True))
+        dialogues += [(turns, answers.get(place, answer)) for place, (turns, answer) in enumerate(pairs)]
+    return dialogues
 
 
 def _unpack_smollm2(folder: Path) -> None:

@@ -5,7 +5,7 @@ reading them (:mod:`fragmodel.planning.raw_files`).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +33,18 @@ def preflight(run: RunConfig, *, made_elsewhere: bool = False) -> Iterator[Findi
     if (folder := run.evaluation.bertscore) and not Path(folder).is_dir():
         yield Finding("evaluation.bertscore", "missing", f"{folder}: no such folder")
     yield from raw_findings(run, made_elsewhere=made_elsewhere)
+
+
+def preflight_of_all(runs: Iterable[RunConfig]) -> Iterator[Finding]:
+    """The findings of several runs, each once; what runs have in common is looked at once."""
+    seen: set[str] = set()
+    found: dict[Finding, None] = {}
+    for run in runs:
+        settings = run.model_dump_json(include={"seed", "datasets", "ingest", "models", "evaluation"})
+        if settings not in seen:
+            seen.add(settings)
+            found |= dict.fromkeys(preflight(run))
+    yield from found
 
 
 def refuse_faults(findings: Iterator[Finding]) -> list[Finding]:

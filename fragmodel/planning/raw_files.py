@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from fragmodel.config.datasets import DatasetConfig
 from fragmodel.config.run import RunConfig
+from fragmodel.config.stages import place_of
 from fragmodel.data.ingest import TaskTables, ingest_tasks
 from fragmodel.data.readers import open_sources
 from fragmodel.errors import UserError
@@ -102,7 +103,7 @@ def _opened(name: str, dataset: DatasetConfig, size: int) -> Iterator[Finding]:
 
 def _is_ingested(run: RunConfig, name: str, dataset: DatasetConfig, raw: list[Path]) -> bool:
     tables = [
-        Path(run.results, "data", name, task, f"{split}.parquet")
+        Path(place_of(run, f"data/{name}/{task}/{split}.parquet"))
         for task in dataset.tasks
         for split in SPLITS
     ]

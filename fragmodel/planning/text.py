@@ -64,9 +64,9 @@ def as_text(plan: Plan, run: RunConfig) -> Iterator[str]:
     for stage, hours in plan.gpu_hours.items():
         if hours:
             across = plan.gpus if stage == "training" else 1
-            more = f", {_hours_text(hours / across)} hours on {across} GPUs" if across > 1 else ""
+            more = f", {hours_text(hours / across)} hours on {across} GPUs" if across > 1 else ""
             steps = f" ({plan.steps:,} steps)" if stage == "training" else ""
-            yield f"  {_hours_text(hours):>8}  {stage}{steps}{more}"
+            yield f"  {hours_text(hours):>8}  {stage}{steps}{more}"
     yield ""
     yield "What this rests on: docs/plan.md"
 
@@ -127,5 +127,6 @@ def size_text(count: float) -> str:
     return f"{count:.3g} TB"
 
 
-def _hours_text(hours: float) -> str:
+def hours_text(hours: float) -> str:
+    """Hours with as many digits as they are worth."""
     return "< 0.01" if hours < 0.01 else f"{hours:,.2f}" if hours < 10 else f"{hours:,.0f}"

@@ -14,7 +14,7 @@ from fragmodel.evaluation.claims import standings, told
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
 from fragmodel.model.trained import ModelSpec
-from fragmodel.vocabulary import MODEL, STAND_IN
+from fragmodel.vocabulary import MODEL, OURS, STAND_IN
 
 _EXAMPLE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"
 
@@ -97,7 +97,9 @@ def _marked(metric: Metric) -> str:
 
 def _best(metric: Metric, baselines: Mapping[str, Any]) -> str:
     """Value and name of the best baseline; of equal ones the first by name."""
-    values = {name: _value(found.get(metric.key)) for name, found in sorted(baselines.items())}
+    values = {
+        name: _value(found.get(metric.key)) for name, found in sorted(baselines.items()) if name not in OURS
+    }
     known = {name: value for name, value in values.items() if value is not None}
     if not known:
         return "–"

@@ -1,10 +1,10 @@
 """Results as lines of GFF3, BED, TSV or JSON Lines, each with its own coordinates.
 
-A row is a protein: ``id``, ``length``, ``calibrated`` (the confidences) and either ``annotations`` (grounding: class,
-class_ids, family, start, end) with ``none`` (class, family), ``texts``, ``faults`` and ``evidence``, or ``fragments``
-(referring: name, start, end, shown_start, shown_end, stopped, text, class_ids, evidence; `function` has the whole
-protein in the place of a fragment). Its positions, like those of JSON Lines and BED, are 0-based and half-open; GFF3
-and TSV count from 1 and include the end.
+A row is a protein: ``id``, ``length`` and either ``annotations`` (grounding: class, class_ids, family, start, end) with
+``calibrated`` (their confidences), ``none`` (class, family), ``texts``, ``faults`` and ``evidence``, or ``fragments``
+(referring: name, start, end, shown_start, shown_end, stopped, calibrated, text, class_ids, evidence; `function` has the
+whole protein in the place of a fragment). Its positions, like those of JSON Lines and BED, are 0-based and half-open;
+GFF3 and TSV count from 1 and include the end.
 """
 
 import json

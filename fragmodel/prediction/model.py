@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fragmodel.batching.answering import confidences, greedy_answers
+from fragmodel.batching.answering import greedy_answers, read_answer
 from fragmodel.data.prompts import conversation
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
@@ -240,49 +240,44 @@ class FragModel:
         return family
 
     def _answer(self, questions: Sequence[Question], lines: Sequence[list[Line]]) -> Iterable[Answer]:
-        items = []
+        prompts = [self._turns(question, known) for question, known in zip(questions, lines, strict=True)]
+        texts = [turns[-1]["content"] for turns in prompts]
         states_of = self.encode([question.sequence for question in questions])
-        for question, states, known in zip(questions, states_of, lines, strict=True):
-            turns = conversation(
-                question.task,
-                DATA_NAMES.get(question.family, "fragment"),
-                len(question.sequence),
-                question.class_name,
-            )
-            if self._evidence is not None:
-                turns = with_evidence(turns, known)
-            items.append(
-                {
-                    "sequence": question.sequence,
-                    "input_ids": self.chat.prompt(turns, len(question.sequence)),
-                    "position_ref": question.span,
-                    "protein_hidden_states": states,
-                }
-            )
-        end = self.parts.tokenizer.eos_token_id
+        items = [
+            {
+                "sequence": question.sequence,
+                "input_ids": self.chat.prompt(turns, len(question.sequence)),
+                "position_ref": question.span,
+                "protein_hidden_states": states,
+            }
+            for question, turns, states in zip(questions, prompts, states_of, strict=True)
+        ]
         answers = greedy_answers(
             self.parts.model,
             items,
-            end=end,
+            end=self.parts.tokenizer.eos_token_id,
             max_new_tokens=self.max_new_tokens,
-            constraints=[self._bound(question) for question in questions],
+            constraints=[self._bound(*each) for each in zip(questions, texts, strict=True)],
         )
-        for question, answer, known in zip(questions, answers, lines, strict=True):
+        for question, text, answer, known in zip(questions, texts, answers, lines, strict=True):
+            said = read_answer(question.task, answer, self.chat, text)
             sure = Sureness()
             if self._bounds:  # of places that nothing bound to the window a probability says little
-                stated = confidences(question.task, answer, self.chat)
-                sure = Sureness(stated["confidence"], tuple(stated["place_confidences"] or ()))
+                sure = Sureness(said["confidence"], tuple(said["place_confidences"] or ()))
             if self.calibration is not None:
                 sure = self.calibration.applied(question.task, sure)
-            yield Answer(
-                self.chat.decode(answer.tokens), answer.stopped, sure.answer, sure.places, tuple(known)
-            )
+            yield Answer(said["text"], answer.stopped, sure.answer, sure.places, tuple(known))
 
-    def _bound(self, question: Question) -> Constraint | None:
+    def _turns(self, question: Question, lines: Sequence[Line]) -> list[dict[str, str]]:
+        data_name = DATA_NAMES.get(question.family, "fragment")
+        turns = conversation(question.task, data_name, len(question.sequence), question.class_name)
+        return turns if self._evidence is None else with_evidence(turns, lines)
+
+    def _bound(self, question: Question, text: str) -> Constraint | None:
         if self._bounds is None:
             return None
         names = tuple(self._data_names.get(question.family, ()))
-        return self._bounds.of(question.task, len(question.sequence), names)
+        return self._bounds.of(question.task, len(question.sequence), names, text)
 
 
 def _checked(sequence: str) -> str:

@@ -102,12 +102,13 @@ class Task:
                     "shown_end": said.shown.end,
                     "stopped": said.stopped,
                     "confidence": said.confidence,
+                    "calibrated": said.calibrated,
                     "class_ids": list(said.class_ids),
                     "text": said.text,
                     "evidence": as_rows(answer.evidence),
                 }
             )
-        return row | {"fragments": fragments, "calibrated": model.calibrates(self.task)}
+        return row | {"fragments": fragments}
 
     def _of(self, protein: FastaRecord) -> list[NamedSpan]:
         if self.task == "function":

@@ -194,7 +194,8 @@ def _answer(row: dict[str, Any], record: Record, class_ids: Mapping[str, str]) -
     # Places of the one class that was asked for come without its name.
     asked = record.classes[0] if task == "grounding_single" and record.classes else ""
     named = [(name or asked, spans) for name, spans in groups if spans]
-    found = tracks(named, start, record.full_length, class_ids)
+    sure = row["place_confidences"] or []
+    found = tracks(named, start, record.full_length, class_ids, sure if None not in sure else ())
     return Answer(
         system=row["system"],
         score=row["metrics"].get(RECORD_METRIC.get(task, "")),

@@ -2,7 +2,7 @@
 
 from fragmodel.evaluation import parse
 from fragmodel.metric_names import record_metric
-from fragmodel.vocabulary import MODEL
+from fragmodel.vocabulary import MODEL, WITHOUT_EVIDENCE
 
 TASKS = {
     "referring_desc": "Describe a fragment",
@@ -14,6 +14,7 @@ TASKS = {
 
 SYSTEMS = {
     MODEL: "Model",
+    WITHOUT_EVIDENCE: "Model without evidence",
     "majority": "Majority",
     "nearest_embedding": "Nearest embedding",
     "linear_probe": "Linear probe",

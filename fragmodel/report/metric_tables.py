@@ -11,7 +11,7 @@ from fragmodel.errors import UserError
 from fragmodel.evaluation.claims import Standing, standings
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import Metric
-from fragmodel.vocabulary import MODEL, TASK_TYPES
+from fragmodel.vocabulary import MODEL, OURS, TASK_TYPES, WITHOUT_EVIDENCE
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -100,6 +100,7 @@ class Verdict:
     task: str
     metric: Metric
     model: Means
+    without_evidence: Means | None  # the same model, asked without evidence
     baseline: Means | None  # the best by its mean over data sets
     baseline_name: str | None
     data_sets: int
@@ -189,15 +190,14 @@ def verdict(table: TaskTable) -> Verdict | None:
         return None
     sign = 1 if table.headline[0].higher_is_better else -1
     # A baseline that is missing on a data set cannot stand for all of them.
-    everywhere = set.intersection(*(set(rows) for rows in groups.values())) - {MODEL}
-    means = {
-        system: _means([rows[system] for rows in groups.values()], key) for system in (MODEL, *everywhere)
-    }
-    best = max(sorted(everywhere), key=lambda system: sign * means[system].data_sets, default=None)
+    everywhere = set.intersection(*(set(rows) for rows in groups.values()))
+    means = {system: _means([rows[system] for rows in groups.values()], key) for system in everywhere}
+    best = max(sorted(everywhere - OURS), key=lambda system: sign * means[system].data_sets, default=None)
     return Verdict(
         task=table.task,
         metric=table.headline[0],
         model=means[MODEL],
+        without_evidence=means.get(WITHOUT_EVIDENCE),
         baseline=means[best] if best else None,
         baseline_name=best,
         data_sets=len(groups),
@@ -225,7 +225,7 @@ def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
         cells = {
             system: Cell.read(v[metric.key]) for system, v in systems.items() if metric and metric.key in v
         }
-        others = sorted((cell.value, system) for system, cell in cells.items() if system != MODEL)
+        others = sorted((cell.value, system) for system, cell in cells.items() if system not in OURS)
         if MODEL in cells:
             best = (others[-1] if metric.higher_is_better else others[0]) if others else (None, None)
             rows.append(

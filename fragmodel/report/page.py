@@ -89,7 +89,7 @@ def make_report(
     for section in (*sections["tasks"], sections["alignment"], sections["data"], sections["run"]):
         for name, (header, rows) in section.get("csv", {}).items():
             write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
-    template = _environment(families.__getitem__).get_template("report.html")
+    template = environment(families.__getitem__).get_template("report.html")
     write_noted(output, template.render(title=title, evaluated=training_log is None, **sections))
 
 
@@ -101,7 +101,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def _environment(family_of: Callable[[str], str]) -> Environment:
+def environment(family_of: Callable[[str], str]) -> Environment:
+    """The templates; ``family_of`` gives the family of a data set by its name."""
     # All text from data is escaped, whatever the template's name.
     loader = PackageLoader("fragmodel.report")
     environment = Environment(

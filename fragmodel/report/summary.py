@@ -54,6 +54,8 @@ def _training(log: Log) -> list[str]:
 
 def _line(verdict: Verdict) -> str:
     line = f"{verdict.task:<17} {verdict.metric.label} {_means(verdict, verdict.model)}"
+    if verdict.without_evidence is not None:
+        line += f"; without evidence {_means(verdict, verdict.without_evidence)}"
     if verdict.baseline is not None:
         name = labels.system(verdict.baseline_name).lower()
         line += f"; best baseline {_means(verdict, verdict.baseline)} ({name})"

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 from fragmodel.evaluation.parse import normalise
 from fragmodel.report import labels
@@ -18,6 +19,7 @@ class Track:
     name: str
     boxes: list[tuple[float, float, str]]
     class_id: str = ""
+    sure: list[float] = field(default_factory=list)  # confidence of each box, 0 to 1, where stated
 
     @property
     def places(self) -> str:
@@ -30,11 +32,14 @@ def tracks(
     start: int,
     whole: int,
     class_ids: Mapping[str, str] | None = None,
+    sure: Sequence[float] = (),
 ) -> list[Track]:
     """A track for each class; ``groups`` hold spans within a window that begins at residue ``start`` of ``whole``.
 
-    ``class_ids`` are by class name as :func:`fragmodel.evaluation.parse.normalise` leaves it.
+    ``class_ids`` are by class name as :func:`fragmodel.evaluation.parse.normalise` leaves it, ``sure`` is the
+    confidence of each span, where stated.
     """
+    left = iter(sure)
     return [
         Track(
             labels.shorten(name, 80),
@@ -43,6 +48,7 @@ def tracks(
                 for first, last in spans
             ],
             (class_ids or {}).get(normalise(name), ""),
+            list(islice(left, len(spans))),
         )
         for name, spans in groups
     ]

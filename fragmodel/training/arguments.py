@@ -4,9 +4,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from transformers import HfArgumentParser, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 
 from fragmodel.errors import UserError
 from fragmodel.model.trained import ModelSpec
@@ -31,6 +33,7 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
                 f"--load_best_model_at_end needs a checkpoint at each validation: --save_steps {self.save_steps:g} and "
                 f"--eval_steps {self.eval_steps:g} must be the same"
             )
+        check_trackers(self.report_to)
         if self.n_gpu > 1:
             # The Trainer would cut each batch for them along its first dimension, where packed records lie.
             print(
@@ -38,6 +41,19 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
                 f"torchrun --nproc-per-node {self.n_gpu} {sys.argv[0]} …"
             )
             self._n_gpu = 1
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise :class:`UserError` for a tracker that transformers does not know, or whose package is not installed."""
+    for name in names:
+        # Asked here: transformers' object for mlflow, made in vain, ends with a traceback of its own.
+        if name in ("tensorboard", "wandb", "mlflow") and find_spec(name) is None:
+            raise UserError(f"--report_to {name} needs a package that is not installed: pip install {name}")
+        try:
+            for kind in get_reporting_integration_callbacks([name]):
+                kind()
+        except (ValueError, RuntimeError, ImportError) as error:
+            raise UserError(f"--report_to {name}: {' '.join(str(error).split())}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def launch(
         "decoder": str(decoder),
         "adapter": adapter.model_dump(),
         "lora": lora.model_dump(),
-        "training": training.model_dump(),
+        "training": training.model_dump(exclude={"report_to"}),  # who watches changes no model
         "weights": list(weights),
         "fingerprint": fingerprint,
         "seed": seed,

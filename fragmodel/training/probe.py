@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.grammar import Place, read_places, says_none
+from fragmodel.evidence.block import resolved
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import Record
@@ -41,7 +42,7 @@ class Probe:
         places = [(dataset, index) for dataset in asked for index in range(len(dataset))]
         chosen = places if len(places) <= count else [places[n * len(places) // count] for n in range(count)]
         self.items = [dataset[index] for dataset, index in chosen]
-        self.records = [dataset.record(index) for dataset, index in chosen]
+        self.records = [_resolved(dataset.record(index)) for dataset, index in chosen]
 
     def __call__(self, model: PreTrainedModel) -> dict[str, float]:
         """``well_formed`` where a record has a form, and ``score`` where it is asked for, each 0 to 1.
@@ -58,7 +59,10 @@ class Probe:
         end = self.tokenizer.eos_token_id
         answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
         model.train(was_training)
-        texts = [self.chat.decode(answer.tokens) for answer in answers]
+        texts = [
+            resolved(self.chat.decode(answer.tokens), record.conversation[-1]["content"])
+            for record, answer in zip(self.records, answers, strict=True)
+        ]
         pairs = zip(self.records, texts, strict=True)
         formed = [self._is_formed(r, text) for r, text in pairs if r.task_type not in DESCRIBING_TASKS]
         found = {"well_formed": sum(formed) / len(formed)} if formed else {}
@@ -78,6 +82,10 @@ class Probe:
 
 def _is_place_in(length: int, place: Place) -> bool:
     return place.markers == 2 and 0 <= place.span.start < place.span.end <= length
+
+
+def _resolved(record: Record) -> Record:
+    return record._replace(answer=resolved(record.answer, record.conversation[-1]["content"]))
 
 
 def _task(dataset: FragRefDataset) -> str:

@@ -43,6 +43,7 @@ def program_arguments(
         "save_total_limit": training.keep_checkpoints,
         **(_validation(training) if evaluate else {"eval_strategy": "no"}),
         "logging_steps": training.log_steps,
+        "report_to": training.report_to or "none",
         "max_text_tokens": training.max_text_tokens,
         "seed": seed,
     }

@@ -1,5 +1,7 @@
 """The image's recipe passes its linter and copies only files that exist; metadata files state the package's version."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -55,3 +57,21 @@ def test_citation_names_this_version():
     assert (citation["title"], str(citation["version"])) == (project["name"], project["version"])
     assert citation["license"] == project["license"]
     assert citation["cff-version"] == "1.2.0" and citation["message"] and citation["authors"]
+
+
+def test_the_default_command_works_in_an_empty_folder(tmp_path):
+    """The image's command, with this checkout for the one in the image, up to what it would run."""
+    shell, option, script = json.loads(re.search(r"^CMD (.*)$", DOCKERFILE.read_text(), re.MULTILINE)[1])
+    assert (shell, option) == ("sh", "-c")
+    script = script.replace("/opt/fragmodel", str(REPOSITORY)) + " --dry-run"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for _ in ("empty", "with the config of the first time"):
+        result = subprocess.run(
+            [shell, option, script], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        assert "train_model" in result.stdout
+        config = tmp_path / "config/config.yaml"
+        assert config.is_file() and not config.is_symlink()
+        config.write_text(config.read_text().replace("VenusX_Evo:", "VenusX_Own_Evo:"))
+    assert "ingest_VenusX_Own_Evo" in result.stdout

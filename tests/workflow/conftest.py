@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from workflow_copy import REPOSITORY, Workflow
+from workflow_copy import Workflow, choose_proteins
 
 from fragmodel.model.sources import make_encoder
 
@@ -35,13 +35,6 @@ def small_config(data: Path) -> dict:
         },
         "evaluation": {"max_new_tokens": 48, "bootstrap_samples": 50},
     }
-
-
-def choose_proteins(name: str, count: int) -> list[dict]:
-    """Short proteins of the sample with fragments of different classes, as they stand in the file."""
-    proteins = json.loads((REPOSITORY / f"data/sample/{name}/train.json").read_text())
-    several = [p for p in proteins if len({f["category"] for f in p["fragments"]}) > 1]
-    return sorted(several, key=lambda protein: len(protein["sequence"]))[:count]
 
 
 @pytest.fixture(scope="session")

@@ -62,3 +62,38 @@ def report(
         alignment=(alignment_log, alignment_metrics) if alignment_log and alignment_metrics else None,
         benchmarks=benchmarks,
     )
+
+
+@app.command(rich_help_panel=PANEL)
+def report_experiment(
+    experiment: Annotated[
+        str,
+        typer.Option(help="JSON: `runs` (variant, seed and files of each), `reference`, `changes`, `title`."),
+    ],
+    output: Annotated[Path, typer.Option(help="The page.")],
+    figures: Annotated[Path, typer.Option(help="Folder of its figures.")],
+    tables: Annotated[Path, typer.Option(help="Folder of its tables.")],
+    identity_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Records below this identity to training are clean.")
+    ] = 0.3,
+) -> None:
+    """Make the page that compares the variants of an experiment."""
+    import json
+
+    from fragmodel.report.experiment import RunFiles, make_experiment_page
+
+    known = json.loads(experiment)
+    files = ("page", "metrics", "scored", "leakage", "training_log", "benchmark")
+    make_experiment_page(
+        [
+            RunFiles(**run | {name: Path(run[name]) for name in files if run[name] is not None})
+            for run in known["runs"]
+        ],
+        reference=known["reference"],
+        changes=known["changes"],
+        threshold=identity_threshold,
+        title=known["title"],
+        output=output,
+        figures_dir=figures,
+        tables_dir=tables,
+    )

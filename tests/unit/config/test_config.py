@@ -27,7 +27,9 @@ def test_little_is_required():
     assert (run.lora.rank, run.lora.alpha, run.lora.dropout) == (32, 64, 0.1)  # as documented
 
 
-@pytest.mark.parametrize("path", ["config.yaml", "config/smollm2.yaml", "config/alignment.yaml"])
+@pytest.mark.parametrize(
+    "path", ["config.yaml", "config/smollm2.yaml", "config/alignment.yaml", "config/ablation.yaml"]
+)
 def test_shipped_configs_are_valid_and_their_files_there(path):
     run = load_config(REPOSITORY / path)
     files = [

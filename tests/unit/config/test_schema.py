@@ -17,7 +17,7 @@ VALUES = [
     "float32", "bfloat16", "a{b}", [], ["q_proj"], ["majority"], [0.5], ["1e-1"], [0], {}, {"unknown": 1}, [1, "a"],
 ]  # fmt: skip
 # Rules that tie several keys together are no part of a schema: configs keep clear of them.
-TIED = {"alignment.enabled", "training.parallel", "training.decoder_bits"} | {
+TIED = {"alignment.enabled", "lora.init_lora_weights", "training.parallel", "training.decoder_bits"} | {
     f"models.stand_in.{part}_{size}" for part in ("encoder", "decoder") for size in ("dim", "heads")
 }
 

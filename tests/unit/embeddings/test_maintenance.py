@@ -1,10 +1,12 @@
 import random
+import shutil
 
 import pytest
 from toy_store import make_store
 
 from fragmodel.embeddings.maintenance import (
     collect_garbage,
+    hand_on,
     remove_fingerprint,
     store_stats,
     verify,
@@ -86,3 +88,17 @@ def test_remove_fingerprint_leaves_the_others(tmp_path) -> None:
     assert EmbeddingStore(tmp_path).fingerprint == "b" * 32
     with pytest.raises(UserError, match="no store with the fingerprint a"):
         remove_fingerprint(tmp_path, "a" * 32)
+
+
+def test_what_jobs_hand_on_is_read_as_one_store(tmp_path) -> None:
+    states = make_store(tmp_path / "store", {"MKTAYIAKQR": 1, "AC": 2})
+    states |= make_store(tmp_path / "store", {"ACDEF": 3})
+    make_store(tmp_path / "store", {"WWW": 4})
+    store = EmbeddingStore(tmp_path / "store")
+    for part, sequence in (("shard-0", "AC"), ("shard-1", "ACDEF"), ("shard-1", "ACDEF")):  # also once more
+        hand_on(store, [sequence], tmp_path / "handed" / part)
+    shutil.rmtree(tmp_path / "store")
+    handed = EmbeddingStore(tmp_path / "handed", FOLDER)
+    assert list(verify(tmp_path / "handed/shard-0")) == []
+    assert {s: handed.get(s).tolist() for s in states} == {s: t.tolist() for s, t in states.items()}
+    assert "WWW" not in handed and len(handed) == 3

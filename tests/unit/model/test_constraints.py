@@ -9,7 +9,7 @@ from tiny_models import TinyModels, build_model, grounding_record, make_dataset,
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from fragmodel.batching.answering import confidences, greedy_answers
+from fragmodel.batching.answering import greedy_answers, read_answer
 from fragmodel.data.grammar import says_none
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
 from fragmodel.data.valid_answers import END, valid_answers
@@ -124,7 +124,7 @@ def test_a_model_that_was_never_trained_answers_validly(untrained, limit: int) -
     )
     for (task, residues), answer in zip(kinds, found, strict=True):
         text = chat.decode(answer.tokens)
-        sure = confidences(task, answer, chat)
+        sure = read_answer(task, answer, chat, "")
         if task == "referring_class":
             assert text in CLASSES
             assert 0 < sure["confidence"] <= 1

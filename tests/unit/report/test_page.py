@@ -244,3 +244,14 @@ def test_summary_leaves_free_text_out_of_well_formed_answers(run, page):
     share = sum(row["parse_status"] == "ok" for row in own) / len(own)
     values = [data for tag, data in page.texts if tag == "dd"]
     assert f"{100 * share:.0f}\u202f%" in values
+
+
+def test_confidences_are_shown_where_they_are_stated(page, text):
+    assert text.count("<h4>Confidences</h4>") == 3 and text.count("<strong>uncalibrated</strong>") == 3
+    shades = [
+        attrs["style"] for tag, attrs in page.elements if tag == "rect" and "--sure" in attrs.get("style", "")
+    ]
+    titles = re.findall(r"confidence (\d\.\d\d)</title>", text)
+    assert titles and len(shades) == len(titles)
+    for shade, sure in zip(shades, titles, strict=True):
+        assert float(re.fullmatch(r"--sure: (\d+)%", shade)[1]) == pytest.approx(10 + 80 * float(sure), abs=1)

@@ -14,6 +14,12 @@ def test_tracks_count_along_the_whole_protein():
     assert (track.places, track.class_id) == ("101–110, 151", "IPR001452")
 
 
+def test_each_box_has_its_confidence():
+    groups = [("a", [[0, 10], [50, 51]]), ("b", [[5, 9]])]
+    assert [track.sure for track in tracks(groups, 0, 200, sure=[0.9, 0.2, 0.5])] == [[0.9, 0.2], [0.5]]
+    assert [track.sure for track in tracks(groups, 0, 200)] == [[], []]
+
+
 def test_what_a_model_writes_is_shown_as_biologists_count():
     text = "SH3: (0,10), (193,194)\nSH2: (5, 2) and (a,b)"
     assert in_protein(text, 0) == "SH3: 1–10, 194\nSH2: 6–2 and (a,b)"

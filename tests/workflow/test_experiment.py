@@ -1,0 +1,170 @@
+"""Variants and seeds in one DAG: what they share is made once, and each stands for itself."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from workflow_copy import Workflow, choose_proteins
+
+from fragmodel.config.run import parse_config
+from fragmodel.config.variants import changed, flat
+from fragmodel.errors import UserError
+
+SHARED = {"ingest", "windows", "encoder", "decoder", "embed_shard", "audit_leakage", "baselines"}
+OWN = {"train_model", "generate", "score", "report"}
+
+
+def tiny_config(data: Path) -> dict:
+    """A run of two steps on a few real proteins, with two seeds."""
+    files = {split: str(data / "VenusX_Act.json") for split in ("train", "valid", "test")}
+    return {
+        "datasets": {"VenusX_Act": files | {"tasks": ["referring_class"]}},
+        "models": {
+            "stand_in": {
+                "encoder_layers": 1,
+                "encoder_dim": 16,
+                "encoder_heads": 2,
+                "decoder_layers": 1,
+                "decoder_dim": 32,
+                "decoder_heads": 2,
+                "decoder_epochs": 0,
+                "vocab_size": 300,
+            }
+        },
+        "adapter": {"intermediate_dim": 16, "num_perceiver_heads": 2, "num_perceiver_layers": 1},
+        "training": {"max_steps": 2, "batch_size": 2, "log_steps": 1, "checkpoint_steps": 1},
+        "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 20, "baselines": ["majority"]},
+        "experiment": {"seeds": [1, 2]},
+    }
+
+
+def by_rule(jobs: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Jobs by the rule's own name: the run that it is called after → number of jobs."""
+    found: dict[str, dict[str, int]] = {}
+    for name, count in jobs.items():
+        run, rule = re.fullmatch(r"(?:(\w+?_\d+)_)?(.+)", name).groups()
+        own = found.setdefault("ingest" if rule.startswith("ingest_") else rule, {})
+        own[run or ""] = own.get(run or "", 0) + count
+    return found
+
+
+def with_variants(workflow: Workflow, **variants: dict) -> None:
+    """Configure the workflow with these variants, in this order, and none else."""
+    experiment = workflow.config["experiment"] | {"variants": variants}
+    workflow.configure(workflow.config | {"experiment": experiment})
+
+
+@pytest.fixture(scope="module")
+def experiment(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Workflow, dict, subprocess.CompletedProcess]:
+    """An experiment of which one variant fails: the workflow, the jobs that were planned, and what Snakemake said."""
+    folder = tmp_path_factory.mktemp("experiment")
+    data = folder / "raw"
+    data.mkdir()
+    (data / "VenusX_Act.json").write_text(json.dumps(choose_proteins("VenusX_Act", 3)))
+    (folder / "no_weights").mkdir()
+    (folder / "no_weights" / "config.json").write_text('{"model_type": "llama"}')
+    workflow = Workflow(folder, tiny_config(data))
+    with_variants(workflow, plain={}, broken={"models.decoder": "no_weights"}, narrow={"lora.rank": 2})
+    planned = by_rule(workflow.planned())
+    return workflow, planned, workflow.snakemake("--keep-going", check=False)
+
+
+def test_what_runs_share_is_planned_once_and_the_rest_for_each(experiment):
+    _, planned, _ = experiment
+    for rule in SHARED - {"decoder", "ingest"}:
+        assert sum(planned[rule].values()) == 1, rule
+    assert sum(planned["ingest"].values()) == 3  # splits
+    assert len(planned["decoder"]) == 2  # of the two that differ in it
+    runs = {f"{variant}_{seed}" for variant in ("plain", "broken", "narrow") for seed in (1, 2)}
+    for rule in OWN:
+        assert planned[rule] == dict.fromkeys(runs, 1), rule
+    assert planned["compare_variants"] == {"": 1}
+
+
+def test_a_variant_that_fails_leaves_the_others_alone(experiment):
+    workflow, _, result = experiment
+    assert result.returncode != 0
+    made = {
+        path.parent.relative_to(workflow.results).as_posix()
+        for path in workflow.results.glob("*/*/report.html")
+    }
+    assert made == {f"{variant}/seed-{seed}" for variant in ("plain", "narrow") for seed in (1, 2)}
+    with_variants(workflow, plain={}, narrow={"lora.rank": 2})
+    assert by_rule(workflow.planned()) == {"compare_variants": {"": 1}}
+    workflow.snakemake()
+    assert "narrow beside plain" in (workflow.results / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_a_variant_that_is_added_or_comes_first_plans_its_own_jobs_alone(experiment):
+    workflow, _, _ = experiment
+    with_variants(workflow, fast={"training": {"learning_rate": 1e-2}}, narrow={"lora.rank": 2}, plain={})
+    planned = by_rule(workflow.planned())
+    assert set(planned) == OWN | {"compare_variants"}
+    assert all(set(planned[rule]) == {"fast_1", "fast_2"} for rule in OWN)
+
+
+def test_seeds_change_training_and_share_the_data(experiment):
+    workflow, _, _ = experiment
+    logs = [(workflow.results / f"plain/seed-{seed}/training/log.jsonl").read_text() for seed in (1, 2)]
+    assert logs[0] != logs[1]
+    assert len(list(workflow.results.glob("shared/data-*"))) == 1
+
+
+def test_a_run_that_was_preempted_equals_an_uninterrupted_one(experiment):
+    workflow, _, _ = experiment
+    with_variants(workflow, plain={}, narrow={"lora.rank": 2})
+    run = workflow.results / "narrow/seed-2/training"
+    weights = (run / "model/adapter_model.safetensors").read_bytes()
+    (folder,) = (run / "checkpoints").iterdir()
+    # As a kill after the first checkpoint leaves it: Snakemake removes the outputs, the run keeps its checkpoint.
+    shutil.rmtree(run / "model")
+    shutil.rmtree(folder / "checkpoint-2")
+    (folder / "finished").unlink()
+    planned = by_rule(workflow.planned())
+    assert planned["train_model"] == {"narrow_2": 1}
+    workflow.snakemake("--until", "narrow_2_train_model")
+    log = (workflow.results / "narrow/seed-2/logs/training.log").read_text(encoding="utf-8")
+    assert "checkpoint-1" in log
+    assert (run / "model/adapter_model.safetensors").read_bytes() == weights
+
+
+def test_settings_that_a_shared_stage_reads_give_it_another_folder(experiment):
+    """Each key of the config in turn; where two runs had the same files with different params it would be told."""
+    workflow, _, _ = experiment
+    base = {key: value for key, value in workflow.config.items() if key != "experiment"}
+    changes = [
+        change
+        for key, value in flat(parse_config(base).model_dump()).items()
+        if (change := other(base, key, value))
+    ]
+    assert len(changes) > 60
+    variants = {f"v{number}": change for number, change in enumerate(changes)}
+    experiment = {"variants": {"plain": {}, **variants}, "seeds": [1]}
+    workflow.configure(base | {"experiment": experiment})
+    assert "v1_train_model" in workflow.snakemake("--list-rules").stdout
+
+
+def other(base: dict, key: str, value: object) -> dict | None:
+    """A change of a key that makes a valid config with another value; None where none was found."""
+    if key.startswith(("experiment.", "results", "shared")):
+        return None
+    choices = [
+        "valid", "rerun", "int8", "float32", "bfloat16", "mean", "linear", "instruct", "score", "open", "all", "none",
+        "ddp", "paged_adamw_8bit", "nested_json", "in_loop", "gaussian", "domain", "elsewhere", 8, 7, 2, 0.5, 0.25,
+        True, False, ["majority", "alignment"], ["all-linear"], [0.4], ["grounding_single"], ["other.json"],
+        {"tool": ["a.tsv"]},
+    ]  # fmt: skip
+    for choice in choices:
+        change = {key: choice}
+        try:
+            parsed = flat(parse_config(changed(base, change)).model_dump())
+        except UserError:
+            continue
+        if parsed.get(key, choice) != value:
+            return change
+    return None
