@@ -18,6 +18,7 @@ from fragmodel.files import file_digest, write_text
 
 SUMS = "fragmodel.sha256"
 SWITCH = "FRAGMODEL_VERIFY"
+_ALONE = "FRAGMODEL_FILES_ALONE"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/]+)")
 
 
@@ -61,7 +62,13 @@ def write_noted(path: Path, text: str) -> None:
     sums = _sums_of(path)
     sums.unlink(missing_ok=True)  # a kill between the two leaves a file without a digest
     write_text(path, text)
-    write_text(sums, f"{file_digest(path)}  {path.name}\n")
+    if _ALONE not in os.environ:
+        write_text(sums, f"{file_digest(path)}  {path.name}\n")
+
+
+def files_travel_alone() -> None:
+    """Have jobs note no digests of single files: a storage keeps none, and its files would meet those of older ones."""
+    os.environ[_ALONE] = "yes"
 
 
 def fault_of(path: Path) -> str | None:

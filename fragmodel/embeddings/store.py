@@ -162,10 +162,9 @@ class EmbeddingStore:
                 f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
             )
         block = self._mapped(row)
-        if row in self._asked_for:
-            self._asked_for.remove(row)
-        else:
+        if row not in self._asked_for:
             read_ahead(block)
+        self._asked_for.discard(row)
         if self._unchecked[row]:
             if word_sum(block) != self._words[row]:
                 raise self._given_up(self._shards[self._shard_of[row]])
@@ -295,9 +294,7 @@ def _only_fingerprint(root: Path) -> str:
     if not found:
         raise UserError(f"{root}: no embedding store; fill one with `fragmodel embed`")
     if len(found) > 1:
-        lines = []
-        for name in found:
-            about = read_description(root / name)
-            lines.append(f"  {name}  {about['encoder']}, layer {about['layer']}, {about['dtype']}")
+        about = {name: read_description(root / name) for name in found}
+        lines = [f"  {name}  {a['encoder']}, layer {a['layer']}, {a['dtype']}" for name, a in about.items()]
         raise UserError("\n".join([f"{root}: holds several embedding stores; name one fingerprint:", *lines]))
     return found[0]

@@ -1,6 +1,7 @@
 """Folders of weights that are not as they were written are not loaded."""
 
 import json
+import os
 import random
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from fragmodel.digests import (
     drop_digests,
     fault_of,
     faults,
+    files_travel_alone,
     note_digests,
     read_json,
     write_noted,
@@ -94,6 +96,15 @@ def test_a_flipped_byte_of_a_json_file_is_noticed(tmp_path: Path, monkeypatch: p
     assert "damaged" in str(fault_of(path))
     write_noted(path, "{}")
     assert read_json(path) == {}
+
+
+def test_a_file_that_a_storage_keeps_has_no_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    path = tmp_path / "metrics.json"
+    write_noted(path, "{}")
+    files_travel_alone()
+    write_noted(path, "[]")
+    assert [each.name for each in tmp_path.iterdir()] == ["metrics.json"]
 
 
 @pytest.mark.parametrize(
