@@ -35,6 +35,10 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.filename is None and cannot_write(error):  # of a file that was open
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

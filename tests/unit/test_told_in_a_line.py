@@ -24,6 +24,7 @@ from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.sequences import read_sequences
 from fragmodel.embeddings.shards import encode_states, write_shard
 from fragmodel.errors import UserError, told
+from fragmodel.files import atomic_path
 from fragmodel.model.assemble import load_decoder
 from fragmodel.prediction.fragments import read_fragments
 from fragmodel.training.checkpoints import written_whole
@@ -82,6 +83,14 @@ def test_a_checkpoint_on_a_full_disk_says_what_it_needs_and_leaves_nothing(tmp_p
 def test_what_the_user_can_mend_is_told(error: Exception, says: str) -> None:
     assert says in str(told(error))
     assert told(ValueError("a defect")) is None and told(OSError(5, "I/O error")) is None
+
+
+def test_a_full_disk_is_told_with_the_file_that_was_open(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    with pytest.raises(OSError) as caught, atomic_path(path):
+        raise OSError(*FULL.args)
+    assert f"{path}: No space left on device; free space there" in str(told(caught.value))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
