@@ -2,7 +2,7 @@
 
 The model is that of :mod:`benchmarks.generate`, the questions are those for one class and for all classes of the
 sample. Neither side may end an answer, so that both write as many tokens: the free side has no token that ends it, the
-other a grammar whose answers go on while there is room for a place.
+other a grammar that always asks for another place.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.generate import BATCH, _items, _model
 from benchmarks.measure import row
-from fragmodel.data.valid_answers import END, State, ValidAnswers, valid_answers
+from fragmodel.data.valid_answers import State, ValidAnswers, valid_answers
 from fragmodel.vocabulary import Span
 
 NEW_TOKENS = 64  # an answer of some six places
@@ -21,11 +21,11 @@ ROUNDS = 3  # the fastest of each side counts
 
 
 class Unending(ValidAnswers):
-    """Valid answers that go on while another place is possible."""
+    """Valid answers without an end: behind the last place that the window has room for they begin anew."""
 
     def _after(self, span: Span, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
-        steps = list(super()._after(span, used))
-        yield from [step for step in steps if step[0] != END] or steps
+        low, high = self._bounds(span, None)
+        yield ord(","), ("space", span if low <= high else None, used)
 
 
 def run(quick: bool) -> list[dict]:

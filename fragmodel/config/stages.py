@@ -1,7 +1,7 @@
 """What the stages that runs may share depend on: where these settings are equal, so are the files.
 
 Runs with the key `shared` keep such a stage's files in a folder that is named after its settings. A key that is
-missing here would let a run read what other settings made: `tests/workflow/test_experiment.py` changes every key.
+missing here would let a run read what other settings made; `fragmodel/workflow/experiment.py` refuses what it can see.
 """
 
 import json

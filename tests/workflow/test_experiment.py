@@ -2,16 +2,11 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from workflow_copy import Workflow, choose_proteins
-
-from fragmodel.config.run import parse_config
-from fragmodel.config.variants import changed, flat
-from fragmodel.errors import UserError
 
 SHARED = {"ingest", "windows", "encoder", "decoder", "embed_shard", "audit_leakage", "baselines"}
 OWN = {"train_model", "generate", "score", "report"}
@@ -113,58 +108,3 @@ def test_seeds_change_training_and_share_the_data(experiment):
     logs = [(workflow.results / f"plain/seed-{seed}/training/log.jsonl").read_text() for seed in (1, 2)]
     assert logs[0] != logs[1]
     assert len(list(workflow.results.glob("shared/data-*"))) == 1
-
-
-def test_a_run_that_was_preempted_equals_an_uninterrupted_one(experiment):
-    workflow, _, _ = experiment
-    with_variants(workflow, plain={}, narrow={"lora.rank": 2})
-    run = workflow.results / "narrow/seed-2/training"
-    weights = (run / "model/adapter_model.safetensors").read_bytes()
-    (folder,) = (run / "checkpoints").iterdir()
-    # As a kill after the first checkpoint leaves it: Snakemake removes the outputs, the run keeps its checkpoint.
-    shutil.rmtree(run / "model")
-    shutil.rmtree(folder / "checkpoint-2")
-    (folder / "finished").unlink()
-    planned = by_rule(workflow.planned())
-    assert planned["train_model"] == {"narrow_2": 1}
-    workflow.snakemake("--until", "narrow_2_train_model")
-    log = (workflow.results / "narrow/seed-2/logs/training.log").read_text(encoding="utf-8")
-    assert "checkpoint-1" in log
-    assert (run / "model/adapter_model.safetensors").read_bytes() == weights
-
-
-def test_settings_that_a_shared_stage_reads_give_it_another_folder(experiment):
-    """Each key of the config in turn; where two runs had the same files with different params it would be told."""
-    workflow, _, _ = experiment
-    base = {key: value for key, value in workflow.config.items() if key != "experiment"}
-    changes = [
-        change
-        for key, value in flat(parse_config(base).model_dump()).items()
-        if (change := other(base, key, value))
-    ]
-    assert len(changes) > 60
-    variants = {f"v{number}": change for number, change in enumerate(changes)}
-    experiment = {"variants": {"plain": {}, **variants}, "seeds": [1]}
-    workflow.configure(base | {"experiment": experiment})
-    assert "v1_train_model" in workflow.snakemake("--list-rules").stdout
-
-
-def other(base: dict, key: str, value: object) -> dict | None:
-    """A change of a key that makes a valid config with another value; None where none was found."""
-    if key.startswith(("experiment.", "results", "shared")):
-        return None
-    choices = [
-        "valid", "rerun", "int8", "float32", "bfloat16", "mean", "linear", "instruct", "score", "open", "all", "none",
-        "ddp", "paged_adamw_8bit", "nested_json", "in_loop", "gaussian", "domain", "elsewhere", 8, 7, 2, 0.5, 0.25,
-        True, False, ["majority", "alignment"], ["all-linear"], [0.4], ["grounding_single"], ["other.json"],
-        {"tool": ["a.tsv"]},
-    ]  # fmt: skip
-    for choice in choices:
-        change = {key: choice}
-        try:
-            parsed = flat(parse_config(changed(base, change)).model_dump())
-        except UserError:
-            continue
-        if parsed.get(key, choice) != value:
-            return change
-    return None

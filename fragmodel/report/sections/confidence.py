@@ -41,8 +41,8 @@ def confidence_section(gallery: Gallery, scored: pa.Table, metrics: Metrics, tas
         "pictures": [
             gallery.add(
                 f"reliability-{task}",
-                "How often so sure is right",
-                f"Share right by confidence. {'; '.join(told)}.",
+                "Share right by confidence",
+                f"By confidence, all data sets together. {'; '.join(told)}.",
                 confidence_plots.reliability(drawn, BINS),
             ),
             gallery.add(
