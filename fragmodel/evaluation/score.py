@@ -90,7 +90,8 @@ def score(
             sure = _sureness(answers, system, group, calibrated)
             judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []), sure)
             rows.extend(_scored_rows(system, group, answers, judged[system], sure))
-        masks = subsets(group, identities, identity_threshold)
+        questions = [answers.prompts.get(reference.key, "") for reference in group]
+        masks = subsets(group, identities, identity_threshold, questions)
         summary = _summary(judged, group, masks, bootstrap_samples, seed)
         summary["against"] = _against(task_type, judged, group, seed)
         summary["calibration"] = _calibrations(task_type, judged, calibrated)

@@ -47,7 +47,7 @@ def monkeypatch_module():
 
 
 def test_training_records_are_learnt(in_workflow_folder, tmp_path):
-    paths = sorted((in_workflow_folder.results / "data").glob("*/*/train.parquet"))
+    paths = sorted((in_workflow_folder.results / "questions").glob("*/*/train.parquet"))
     pairs = [
         pair
         for number, path in enumerate(paths)
@@ -60,7 +60,7 @@ def test_training_records_are_learnt(in_workflow_folder, tmp_path):
 def test_shuffled_positions_destroy_it(in_workflow_folder, tmp_path):
     """Fragments of one protein swap their places: the right answer is then that of the place."""
     swapped, as_asked, as_placed = [], [], []
-    for path in sorted((in_workflow_folder.results / "data").glob("*/referring_class/train.parquet")):
+    for path in sorted((in_workflow_folder.results / "questions").glob("*/referring_class/train.parquet")):
         rows = read_rows(path, RECORDS)
         by_protein: dict[str, list[dict]] = {}
         for row in rows:
