@@ -57,15 +57,10 @@ def _asked(tokenizer: Any, task: str) -> tuple[list[dict[str, Any]], list[Any]]:
     from fragmodel.model.constraints import Constraint, Vocabulary
 
     items = sorted(_items(tokenizer, task), key=lambda item: -len(item["sequence"]))
-    vocabulary = Vocabulary(tokenizer)
-    names = [f"class {number}" for number in range(50)]
-    made: dict[int, Constraint] = {}
-    for item in items:
-        if (length := len(item["sequence"])) not in made:
-            automaton = valid_answers(task, window=length, classes=names, may_be_none=False)
-            assert automaton is not None
-            made[length] = Constraint(Unending(*automaton), vocabulary)
-    return items, [made[len(item["sequence"])] for item in items]
+    automaton = valid_answers(task, classes=[f"class {number}" for number in range(50)])
+    assert automaton is not None
+    unending = Constraint(Unending(*automaton), Vocabulary(tokenizer))
+    return items, [unending.of_window(len(item["sequence"])) for item in items]
 
 
 def _answer(model: Any, items: list[dict[str, Any]], constraints: list[Any] | None) -> None:

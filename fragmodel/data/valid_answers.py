@@ -51,9 +51,13 @@ class ValidAnswers(NamedTuple):
 
     def after(self, state: State, symbol: int) -> State:
         """The state that a symbol which may come next leads to."""
-        if symbol < OPEN and state[0] in ("begin", "name"):  # no need to look at all the names
-            done, used = state[1:] or (b"", ())
+        kind, *rest = state
+        if symbol < OPEN and kind in ("begin", "name"):  # no need to look at all names, nor at all digits
+            done, used = rest or (b"", ())
             return ("name", done + bytes([symbol]), used)
+        if kind == "number" and chr(symbol).isdecimal():
+            before, start, digits, used = rest
+            return (kind, before, start, digits + chr(symbol), used)
         return dict(self.symbols(state))[symbol]
 
     def key(self, state: State) -> tuple[Any, ...]:
