@@ -1,21 +1,24 @@
-"""Digests of a folder of weights, which are checked when it is loaded.
+"""Digests of folders of weights and of single JSON files, which are checked when these are read.
 
-They lie in the folder, in the form that ``sha256sum --check`` reads. A folder without them (from a hub, of the user's
-own) is taken as it is.
+They lie in the folder, or in a hidden file beside the single file, in the form that ``sha256sum --check`` reads. What
+has none (from a hub, of the user's own) is taken as it is.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, write_text
 
 SUMS = "fragmodel.sha256"
 SWITCH = "FRAGMODEL_VERIFY"
+_ALONE = "FRAGMODEL_FILES_ALONE"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/]+)")
 
 
@@ -52,6 +55,59 @@ def faults(folder: str | Path) -> list[str]:
         for name, digest in expected.items()
         if found[name] != digest
     ]
+
+
+def write_noted(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and its digest beside it."""
+    sums = _sums_of(path)
+    sums.unlink(missing_ok=True)  # a kill between the two leaves a file without a digest
+    write_text(path, text)
+    if _ALONE not in os.environ:
+        write_text(sums, f"{file_digest(path)}  {path.name}\n")
+
+
+def files_travel_alone() -> None:
+    """Have jobs note no digests of single files: a storage keeps none, and its files would meet those of older ones."""
+    os.environ[_ALONE] = "yes"
+
+
+def fault_of(path: Path) -> str | None:
+    """What is wrong with a single file by the digest beside it; None without one."""
+    sums = _sums_of(path)
+    if not sums.is_file():
+        return None
+    noted = _LINE.fullmatch(sums.read_bytes().decode("utf-8", errors="replace").rstrip("\n"))
+    if noted is None:
+        return f"{sums}: damaged"
+    return None if noted[1] == file_digest(path) else f"{path}: its bytes are not those of {sums.name}"
+
+
+def read_json(path: str | Path, kind: type = dict) -> Any:
+    """The object, or value of another ``kind``, that a JSON file holds.
+
+    Raises :class:`UserError` where the file is missing, is no such JSON, or is not as its digest says.
+    """
+    path = Path(path)
+    try:
+        if is_checked() and (fault := fault_of(path)):
+            raise UserError(
+                f"{fault}; its stage writes it anew (whoever changed it on purpose removes {_sums_of(path).name})"
+            )
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, RecursionError) as error:  # also bytes that are no text
+        said = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"{path}: not valid JSON ({said}); restore it, or have its stage write it anew"
+        ) from None
+    if not isinstance(value, kind):
+        raise UserError(f"{path}: no JSON {'object' if kind is dict else kind.__name__}; restore it")
+    return value
+
+
+def _sums_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.sha256")
 
 
 def check_digests(folder: str | Path, remedy: str = "restore it from a copy, or make it anew") -> None:

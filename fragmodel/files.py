@@ -6,12 +6,15 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fragmodel.errors import UserError, cannot_write
+
+PART_SUFFIX = ".part"  # of files that are not whole yet
 
 
 @contextmanager
@@ -23,7 +26,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=PART_SUFFIX)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -32,6 +35,10 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.filename is None and cannot_write(error):  # of a file that was open
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -137,6 +144,24 @@ def write_text(target: str | Path, text: str) -> None:
     """Write ``text`` to ``target`` as UTF-8, whole or not at all."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_named(folder: Path, prefix: str, suffix: str, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` fill a temporary file, then name it by the digest of its bytes: ``prefix``, digest, ``suffix``."""
+    temporary = folder / f".{uuid.uuid4().hex}{PART_SUFFIX}"
+    try:
+        with atomic_path(temporary) as unfinished:
+            write(unfinished)
+        target = folder / f"{prefix}{name_digest(temporary)}{suffix}"
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def name_digest(path: str | Path) -> str:
+    """The first 32 hex digits of :func:`file_digest`, by which files are named."""
+    return file_digest(path)[:32]
 
 
 def file_digest(path: str | Path) -> str:

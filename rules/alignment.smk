@@ -24,6 +24,7 @@ rule embed_texts:
         alignment=of_texts(run.alignment),
         code=code_digest(
             "fragmodel.alignment.texts.embed_texts",
+            "fragmodel.alignment.texts.write_manifest",
             "fragmodel.alignment.pairs.read_pairs",
             command="fragmodel.cli.stages.alignment.embed_texts",
         ),

@@ -25,6 +25,7 @@ elif not find_spec("fragmodel"):
 from fragmodel.config.duplicates import refuse_duplicates
 from fragmodel.config.run import parse_config
 from fragmodel.config.stages import shared_folders, stage_of
+from fragmodel.digests import files_travel_alone
 from fragmodel.errors import UserError
 from fragmodel.files import held
 from fragmodel.planning.preflight import preflight, refuse_faults
@@ -52,6 +53,8 @@ from fragmodel.workflow.jobs import (
 
 # With a storage provider jobs may share no file system: only declared outputs reach other jobs.
 IN_STORAGE = workflow.storage_settings.default_storage_provider is not None
+if IN_STORAGE:
+    files_travel_alone()
 
 jobs_run_with(sys.executable, str(REPOSITORY) if IS_BESIDE else link_package(Path(".snakemake/package")))
 leave_signals_to_jobs()

@@ -13,29 +13,6 @@ ANNOTATIONS = [path for paths in run.evaluation.annotations.values() for path in
 ANNOTATED_BY = [name for name, paths in run.evaluation.annotations.items() for _ in paths]
 
 
-# The params with which the model answers records: of the test, and of validation.
-ANSWERING = dict(
-    store=store_option,
-    manifests=option_of("--manifest", "manifests"),
-    packages=packages(ANSWERS),
-    contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
-    settings=(
-        f"--max-new-tokens {run.evaluation.max_new_tokens} --batch-size {run.evaluation.batch_size}"
-        f" --{'constrained' if run.evaluation.constrained else 'free'} --classes {run.evaluation.classes}"
-    ),
-    # A model that another run trained may have another encoder.
-    check_encoder=lambda wildcards, input: option(
-        "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
-    ),
-    code=code_digest(
-        "fragmodel.evaluation.generate.generate",
-        "fragmodel.embeddings.manifest.embedded",
-        without=RAW_READING,
-        command="fragmodel.cli.stages.evaluation.generate",
-    ),
-)
-
-
 rule generate:
     input:
         model=TRAINED,
@@ -58,13 +35,30 @@ rule generate:
         mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
         runtime=minutes(480),
     params:
-        **ANSWERING,
+        store=store_option,
+        manifests=option_of("--manifest", "manifests"),
+        packages=packages(ANSWERS),
+        contents=contents.of([run.evaluation.model]) if run.evaluation.model else "",
+        settings=(
+            f"--max-new-tokens {run.evaluation.max_new_tokens} --batch-size {run.evaluation.batch_size}"
+            f" --{'constrained' if run.evaluation.constrained else 'free'} --classes {run.evaluation.classes}"
+        ),
+        # A model that another run trained may have another encoder.
+        check_encoder=lambda wildcards, input: option(
+            "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
+        ),
+        code=code_digest(
+            "fragmodel.evaluation.generate.generate",
+            "fragmodel.embeddings.manifest.embedded",
+            without=RAW_READING,
+            command="fragmodel.cli.stages.evaluation.generate",
+        ),
         evidence="",
-        shards=run.evaluation.shards,
+        part=lambda wildcards: f"--shard {wildcards.shard} --shards {run.evaluation.shards}",
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
         " {params.store} {params.manifests} {params.check_encoder} {params.settings} {params.evidence}"
-        " --shard {wildcards.shard} --shards {params.shards}"
+        " {params.part}"
 
 
 # Confidences are calibrated on the validation records, in tasks whose answers have any.
@@ -76,7 +70,7 @@ CALIBRATED = [
 CALIBRATES = bool(CALIBRATED and run.evaluation.calibration_records and run.evaluation.split != "valid")
 
 
-rule answer_validation:
+use rule generate as answer_validation with:
     input:
         model=TRAINED,
         encoder=rules.encoder.output.folder,
@@ -85,30 +79,18 @@ rule answer_validation:
         manifests=MANIFESTS,
         stores=STORES,
     output:
-        answers=results("calibration/answers.parquet"),
+        predictions=results("calibration/answers.parquet"),
     log:
         results("logs/calibration/answers.log"),
     benchmark:
         results("benchmarks/calibration/answers.tsv")
-    conda:
-        "../environment.yaml"
-    threads: CORES
-    resources:
-        gpu=run.evaluation.gpus,
-        mem_mb=memory(3000, factor=2.5, of=["model", "encoder", "decoder"]),
-        runtime=minutes(240),
     params:
-        **ANSWERING,
-        records=run.evaluation.calibration_records,
-    shell:
-        "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.answers:q}"
-        " {params.store} {params.manifests} {params.check_encoder} {params.settings}"
-        " --at-most {params.records}"
+        part=f"--at-most {run.evaluation.calibration_records}",
 
 
 rule calibrate:
     input:
-        answers=rules.answer_validation.output.answers,
+        answers=rules.answer_validation.output.predictions,
         records=CALIBRATED,
         train=records_of(split="train"),
     output:

@@ -30,7 +30,9 @@ rule evidence:
         max_e_value=run.evidence.max_e_value,
         pointers="--pointers" if run.evidence.pointers else "",
         code=code_digest(
-            "fragmodel.evidence.stage.add_evidence", command="fragmodel.cli.stages.data.evidence"
+            "fragmodel.evidence.stage.add_evidence",
+            "fragmodel.evidence.stage.Tables",
+            command="fragmodel.cli.stages.data.evidence",
         ),
     shell:
         "exec python -m fragmodel --log {log:q} evidence {params.records} {params.questions} {params.kinds}"

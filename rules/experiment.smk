@@ -127,6 +127,7 @@ rule compare_variants:
         identity_threshold=experiment.identity_threshold,
         code=code_digest(
             "fragmodel.report.experiment.make_experiment_page",
+            "fragmodel.report.experiment.RunFiles",
             command="fragmodel.cli.stages.report.report_experiment",
         ),
     shell:

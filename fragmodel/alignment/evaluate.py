@@ -21,9 +21,9 @@ from fragmodel.alignment.texts import TextStore
 from fragmodel.alignment.vectors import Vectors
 from fragmodel.config.alignment import AlignmentConfig
 from fragmodel.config.training import AdapterConfig
+from fragmodel.digests import write_noted
 from fragmodel.embeddings.extract import resolve_device
 from fragmodel.embeddings.store import EmbeddingStore
-from fragmodel.files import write_text
 
 QUERIES = 16_384  # texts whose nearest training texts are looked for at once
 
@@ -71,7 +71,7 @@ def evaluate(
         }
         for split in ("valid", "test")
     }
-    write_text(output, json.dumps(found, indent=2))
+    write_noted(output, json.dumps(found, indent=2))
     return found
 
 

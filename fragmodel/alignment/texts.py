@@ -1,13 +1,15 @@
 """What the frozen decoder makes of a text: one vector each, computed once and kept.
 
 A store's root holds a folder for each fingerprint (decoder, layer, pooling, tokens read) with any number of
-safetensors files; a tensor is named by the key of its text. Nothing but the text and the fingerprint decides a
-vector, so runs may share a store, and a job that is started again goes on where the last file ended.
+safetensors files; a tensor is named by the key of its text, and a file by digests of its keys and of its bytes (by the
+former alone in earlier versions). Nothing but the text and the fingerprint decides a vector, so runs may share a store,
+and a job that is started again goes on where the last file ended.
 """
 
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,23 +21,30 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from fragmodel.alignment.pooling import pool
 from fragmodel.config.section import Pooling
+from fragmodel.digests import is_checked, read_json, write_noted
 from fragmodel.embeddings.encoders import resolve_layer
 from fragmodel.embeddings.extract import resolve_device
 from fragmodel.embeddings.progress import Progress
 from fragmodel.errors import UserError
-from fragmodel.files import atomic_path, file_digest, text_digest, write_text
+from fragmodel.files import file_digest, name_digest, room_told, text_digest, write_named, write_text
 from fragmodel.model.assemble import load_decoder
 
 TEXTS_PER_FILE = 4096  # what a killed job loses at most
 
 
 class TextStore:
-    """Read access to the vectors of one fingerprint; a damaged file is left out with a warning."""
+    """Read access to the vectors of one fingerprint; a damaged file is left out with a warning.
+
+    Files are read and checked whole when the store is opened.
+    """
 
     def __init__(self, root: str | Path, fingerprint: str) -> None:
         self.folder = Path(root) / fingerprint
         self._files = {}
-        for path in sorted(self.folder.glob("*.safetensors")):
+        for path in text_files(self.folder):
+            if is_checked() and (fault := damage(path)):
+                warnings.warn(f"left out: {fault}", stacklevel=2)
+                continue
             try:
                 file = safe_open(path, framework="pt")
                 self._files |= dict.fromkeys(file.keys(), file)
@@ -83,7 +92,7 @@ def embed_texts(
     token embeddings, the last comes after its norm; None is the middle one. Raises :class:`UserError` for a layer
     that the decoder does not have.
     """
-    layers = json.loads((decoder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    layers = read_json(decoder / "config.json")["num_hidden_layers"]
     layer = layers // 2 if layer is None else resolve_layer(layers, layer)
     fingerprint = text_fingerprint(decoder, layer, pooling, segments, max_text_tokens)
     folder = store / fingerprint
@@ -102,15 +111,48 @@ def embed_texts(
             pooled = pool(states, mask, pooling, segments).cpu()
             vectors |= {text_digest(text): row.clone() for text, row in zip(batch, pooled, strict=True)}
             progress.add(len(batch))
-        with atomic_path(folder / f"{text_digest(*sorted(vectors))}.safetensors") as path:
-            save_file(vectors, path)
+        with room_told(folder, sum(vector.nbytes for vector in vectors.values())):
+            write_named(
+                folder, f"{text_digest(*sorted(vectors))}.", ".safetensors", partial(save_file, vectors)
+            )
     progress.finish()
     return fingerprint
 
 
-def fingerprint_in(manifest: str | Path) -> str:
-    """The fingerprint that the rule embed_texts noted in its manifest."""
-    return json.loads(Path(manifest).read_text(encoding="utf-8"))["fingerprint"]
+def text_files(folder: Path) -> list[Path]:
+    """The files of one fingerprint."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a file of vectors; None when it is whole, or of an earlier version without a digest."""
+    if not path.is_file():
+        return f"{path}: missing"
+    digest = path.name.split(".")[1]
+    return None if digest in ("safetensors", name_digest(path)) else f"{path}: damaged"
+
+
+def write_manifest(manifest: Path, store: Path, fingerprint: str) -> None:
+    """Note which files the fingerprint has."""
+    names = [path.name for path in text_files(store / fingerprint)]
+    write_noted(manifest, json.dumps({"fingerprint": fingerprint, "files": names}))
+
+
+def fingerprint_in(manifest: Path, store: Path) -> str:
+    """The fingerprint that the rule embed_texts noted in its manifest.
+
+    Raises :class:`UserError` where a file that the manifest names is damaged or gone. It and the manifest are removed
+    then: the next run of the workflow embeds the texts that are missing, nothing else.
+    """
+    noted = read_json(manifest)
+    files = [store / noted["fingerprint"] / name for name in noted.get("files", ())]
+    if is_checked() and (faults := {path: fault for path in files if (fault := damage(path))}):
+        for path in (*faults, manifest):
+            path.unlink(missing_ok=True)
+        raise UserError(
+            f"{'; '.join(faults.values())}: removed with {manifest}; start again, the workflow embeds these texts alone"
+        )
+    return noted["fingerprint"]
 
 
 def text_fingerprint(decoder: Path, layer: int, pooling: Pooling, segments: int, max_text_tokens: int) -> str:

@@ -8,7 +8,6 @@ from time import time
 
 from fragmodel.embeddings.shards import (
     DATA_SUFFIX,
-    PART_SUFFIX,
     ShardFile,
     damage,
     find_shards,
@@ -23,6 +22,7 @@ from fragmodel.embeddings.store import (
     write_description,
 )
 from fragmodel.errors import UserError
+from fragmodel.files import PART_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,25 +11,21 @@ import ctypes
 import hashlib
 import json
 import mmap
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import save_file
 
 from fragmodel import tables
 from fragmodel.errors import UserError
-from fragmodel.files import atomic_path, file_digest, room_told
+from fragmodel.files import name_digest, room_told, write_named
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "int8": torch.int8}
 DATA_SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".parquet"
-PART_SUFFIX = ".part"
-_NAME_DIGITS = 32
 # What is written; indexes of earlier versions, without the sums, are read as well.
 _INDEX = tables.SHARD_INDEX.append(pa.field("words", pa.uint64(), nullable=False))
 
@@ -82,16 +78,17 @@ def block_checksum(stored: dict[str, torch.Tensor]) -> str:
 def word_sum(stored: dict[str, torch.Tensor]) -> int:
     """Sum of a block's 64-bit words (states, then scales; little endian), modulo 2^64.
 
-    It differs for any change within a word, and costs a small part of what reading the block does; the checksum of
-    :func:`block_checksum`, which sees exchanged words too, takes longer than to read it.
+    It differs for any change within a word, and costs one pass over the block, as fast as memory is read; a digest that
+    sees exchanged words too costs no less, and :func:`block_checksum` several times as much.
     """
     total = 0
-    for name in ("states", "scales"):
-        if name in stored:
-            content = stored[name].contiguous().view(torch.uint8).numpy().reshape(-1)
-            words = len(content) // 8 * 8
-            total += int(content[:words].view("<u8").sum(dtype=np.uint64))
-            total += int.from_bytes(content[words:].tobytes(), "little")
+    for tensor in (stored[name] for name in ("states", "scales") if name in stored):
+        content = tensor.contiguous().view(torch.uint8).view(-1)
+        words, rest = content.split([len(content) // 8 * 8, len(content) % 8])
+        if words.storage_offset() % 8:
+            words = words.clone()  # torch takes words only where they begin at a multiple of their size
+        total += words.view(torch.int64).sum().item()
+        total += int.from_bytes(rest.numpy().tobytes(), "little")
     return total % 2**64
 
 
@@ -118,10 +115,10 @@ def write_shard(
         first_row += count
     tensors = {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
     with room_told(folder, sum(tensor.nbytes for tensor in tensors.values())):
-        data = _write_named(folder, "", DATA_SUFFIX, lambda path: save_file(tensors, path))
+        data = write_named(folder, "", DATA_SUFFIX, lambda path: save_file(tensors, path))
         metadata = {"bytes": data.stat().st_size, "dtype": dtype}
         try:
-            index = _write_named(
+            index = write_named(
                 folder,
                 f"{data.stem}.",
                 INDEX_SUFFIX,
@@ -147,7 +144,7 @@ def read_index(shard: ShardFile) -> pa.Table:
 
     The index's own digest is checked; the data file's only by :func:`damage`, since that reads all of it.
     """
-    if _digest(shard.index) != shard.index.name.split(".")[1]:
+    if name_digest(shard.index) != shard.index.name.split(".")[1]:
         raise UserError(f"{shard.index}: damaged index (its bytes do not match its name)")
     size = shard.data.stat().st_size if shard.data.exists() else 0
     if size != tables.read_metadata(shard.index)["bytes"]:
@@ -193,7 +190,7 @@ def damage(shard: ShardFile) -> str | None:
         index = read_index(shard)
     except UserError as error:
         return str(error)
-    if _digest(shard.data) == shard.data.stem:
+    if name_digest(shard.data) == shard.data.stem:
         return None
     try:
         stored = map_tensors(shard.data)
@@ -216,20 +213,3 @@ def _advise(tensor: torch.Tensor, advice: int) -> None:
 
 def _block_is_whole(stored: dict[str, torch.Tensor], row: dict) -> bool:
     return block_checksum(block_of(stored, row["first_row"], row["length"])) == row["checksum"]
-
-
-def _digest(path: Path) -> str:
-    return file_digest(path)[:_NAME_DIGITS]
-
-
-def _write_named(folder: Path, prefix: str, suffix: str, write: Callable[[Path], object]) -> Path:
-    """Let ``write`` fill a temporary file, then name it by the digest of its bytes."""
-    temporary = folder / f".{uuid.uuid4().hex}{PART_SUFFIX}"
-    try:
-        with atomic_path(temporary) as unfinished:
-            write(unfinished)
-        target = folder / f"{prefix}{_digest(temporary)}{suffix}"
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target

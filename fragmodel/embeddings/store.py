@@ -114,7 +114,9 @@ class EmbeddingStore:
         """Let the system fetch the states of all ``sequences`` at once, before they are read one by one."""
         for row in map(self._row, sequences):
             with suppress(DamagedEmbeddingError):  # said when it is read
-                read_ahead({} if row is None else self._mapped(row))
+                if row is not None:
+                    read_ahead(self._mapped(row))
+                    self._asked_for.add(row)
 
     def close(self) -> None:
         """Unmap the shards; they are mapped again when next read."""
@@ -160,7 +162,9 @@ class EmbeddingStore:
                 f"{sequence_key(sequence)}); add it with `fragmodel embed FILE --encoder ENCODER --store {self.root}`"
             )
         block = self._mapped(row)
-        read_ahead(block)
+        if row not in self._asked_for:
+            read_ahead(block)
+        self._asked_for.discard(row)
         if self._unchecked[row]:
             if word_sum(block) != self._words[row]:
                 raise self._given_up(self._shards[self._shard_of[row]])
@@ -215,9 +219,7 @@ class EmbeddingStore:
             columns["first_row"].append(index["first_row"].to_numpy())
             columns["length"].append(index["length"].to_numpy())
             columns["shard"].append(np.full(len(index), len(self._shards), dtype=np.int32))
-            summed = (
-                "words" in index.column_names and is_checked()
-            )  # indexes of earlier versions have no sums
+            summed = is_checked() and "words" in index.column_names  # earlier versions had no sums
             columns["words"].append(index["words" if summed else "first_row"].to_numpy().astype(np.uint64))
             columns["unchecked"].append(np.full(len(index), summed))
             self._shards.append(shard)
@@ -232,6 +234,7 @@ class EmbeddingStore:
         self._unchecked = np.frombuffer(mmap.mmap(-1, max(len(order), 1)), dtype=bool)[: len(order)]
         self._unchecked[:] = np.concatenate([np.empty(0, dtype=bool), *columns["unchecked"]])[order]
         self._tensors: list[dict[str, torch.Tensor] | None] = [None] * len(self._shards)
+        self._asked_for: set[int] = set()  # blocks that were read ahead and not read yet
         self._opened = True
 
 
@@ -291,9 +294,7 @@ def _only_fingerprint(root: Path) -> str:
     if not found:
         raise UserError(f"{root}: no embedding store; fill one with `fragmodel embed`")
     if len(found) > 1:
-        lines = []
-        for name in found:
-            about = read_description(root / name)
-            lines.append(f"  {name}  {about['encoder']}, layer {about['layer']}, {about['dtype']}")
+        about = {name: read_description(root / name) for name in found}
+        lines = [f"  {name}  {a['encoder']}, layer {a['layer']}, {a['dtype']}" for name, a in about.items()]
         raise UserError("\n".join([f"{root}: holds several embedding stores; name one fingerprint:", *lines]))
     return found[0]

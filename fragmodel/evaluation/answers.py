@@ -40,7 +40,9 @@ class Answers:
     """Texts by system and record, and all systems that were read."""
 
     texts: dict[str, dict[Key, str]] = field(default_factory=lambda: defaultdict(dict))
-    prompts: dict[Key, str] = field(default_factory=dict)  # the question, where the predictions state it
+    prompts: dict[Key, str] = field(
+        default_factory=dict
+    )  # the model's question, where the predictions state it
     seconds: dict[tuple[str, Key], float] = field(default_factory=dict)  # by system and record, where stated
     sureness: dict[tuple[str, Key], Sureness] = field(default_factory=dict)  # likewise
 
@@ -82,7 +84,7 @@ def read_answers(
             if row["text"] is None:
                 continue  # no answer; without one the record counts as missing
             texts[key] = row["text"]
-            if row.get("prompt"):
+            if row.get("prompt") and (system == MODEL or key not in answers.prompts):
                 answers.prompts[key] = row["prompt"]
             if seconds := _number(row.get("seconds")):
                 answers.seconds[system, key] = seconds

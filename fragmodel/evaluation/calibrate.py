@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
+from fragmodel.digests import write_noted
 from fragmodel.evaluation.answers import Sureness, read_answers
 from fragmodel.evaluation.calibration import ISOTONIC, NONE, PLATT, TASKS, Calibration, Curve, log_odds
 from fragmodel.evaluation.judge import as_item, read_knowledge
 from fragmodel.evaluation.metrics.places import place_hits, place_outcomes
 from fragmodel.evaluation.parse import ClassNames, normalise, parse_spans
 from fragmodel.evaluation.references import Reference, read_references
-from fragmodel.files import write_text
 from fragmodel.tables import read_metadata
 from fragmodel.vocabulary import GROUNDING_TASKS, MODEL, TaskType
 
@@ -35,7 +35,7 @@ def calibrate(
     made_from = read_metadata(answers)
     curves = _curves(answers, records, train) if made_from["rows"] else {}
     made = Calibration(MODEL, made_from["model_sha256"], curves)
-    write_text(output, made.as_json())
+    write_noted(output, made.as_json())
     return made
 
 

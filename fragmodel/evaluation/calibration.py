@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
+from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.evaluation.answers import Sureness
 from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
@@ -89,14 +90,12 @@ class Calibration:
 
 def read_calibration(path: Path) -> Calibration:
     """Read the file. Raises :class:`UserError` when it is none."""
+    stated = read_json(path)
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
         curves = {
             task: Curve(**{**curve, "x": tuple(curve["x"]), "y": tuple(curve["y"])})
             for task, curve in stated["tasks"].items()
         }
         return Calibration(stated["system"], stated["model_sha256"], curves)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not a {CALIBRATION_FILE} of a run; remove it, or make it anew") from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fragmodel.digests import write_noted
 from fragmodel.evaluation.answers import Answers, Sureness, read_answers
 from fragmodel.evaluation.calibration import Calibration, read_calibration
 from fragmodel.evaluation.claims import against
@@ -17,7 +18,6 @@ from fragmodel.evaluation.metrics.semantic import Encode, Semantics, minilm
 from fragmodel.evaluation.parse import MISSING, ClassNames
 from fragmodel.evaluation.references import Key, Reference, read_references
 from fragmodel.evaluation.subsets import clean, read_identities, subsets
-from fragmodel.files import write_text
 from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.tables import SCORED, write_table
 from fragmodel.versions import SCORES, versions_of
@@ -90,7 +90,8 @@ def score(
             sure = _sureness(answers, system, group, calibrated)
             judged[system] = judge(task_type, group, texts, names, comparers.get(data_name, []), sure)
             rows.extend(_scored_rows(system, group, answers, judged[system], sure))
-        masks = subsets(group, identities, identity_threshold)
+        questions = [answers.prompts.get(reference.key, "") for reference in group]
+        masks = subsets(group, identities, identity_threshold, questions)
         summary = _summary(judged, group, masks, bootstrap_samples, seed)
         summary["against"] = _against(task_type, judged, group, seed)
         summary["calibration"] = _calibrations(task_type, judged, calibrated)
@@ -105,7 +106,9 @@ def score(
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write ``values`` as indented JSON with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    write_noted(
+        path, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def _sureness(

@@ -1,4 +1,4 @@
-"""Parts of a test set that are reported on their own: by fragment length and by identity to training."""
+"""Parts of a test set that are reported on their own: by fragment length, evidence, and identity to training."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,6 +9,7 @@ import numpy as np
 
 from fragmodel.errors import UserError
 from fragmodel.evaluation.references import Key, Reference
+from fragmodel.evidence.block import suggestions
 from fragmodel.tables import LEAKAGE, iter_columns
 
 # Single residues, short sites, short domains, domains: (first, last) residues of the fragment.
@@ -32,7 +33,10 @@ Subsets = dict[str, np.ndarray]  # name -> bool [records]
 
 
 def subsets(
-    references: Sequence[Reference], identities: Mapping[Key, Identity] | None, threshold: float
+    references: Sequence[Reference],
+    identities: Mapping[Key, Identity] | None,
+    threshold: float,
+    questions: Sequence[str] = (),
 ) -> Subsets:
     """Named parts of the records, empty ones left out.
 
@@ -40,6 +44,7 @@ def subsets(
         references: the records.
         identities: of each record; ``None`` when they are not known, which leaves these parts out.
         threshold: records below this identity, by protein and by fragment, are the part ``clean``.
+        questions: what the model was asked about each; parts by evidence where there is any.
 
     Raises:
         UserError: a record has no identity.
@@ -50,6 +55,9 @@ def subsets(
         label = f"{first}" if first == last else f"{first}-{last}" if last else f"{first}+"
         # Mean lengths need not be whole numbers: a bin ends where the next one starts.
         parts[f"fragment_length_{label}"] = (lengths >= first) & (lengths < (last + 1 if last else np.inf))
+    helped = np.array([bool(suggestions(question)) for question in questions], dtype=bool)
+    if helped.any():
+        parts |= {"evidence_some": helped, "evidence_none": ~helped}
     if identities is not None:
         if unknown := [r.key.record_id for r in references if r.key not in identities]:
             raise UserError(f"record '{unknown[0]}' is not in the leakage table; audit the same records")

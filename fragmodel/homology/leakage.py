@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fragmodel import tables
-from fragmodel.files import file_digest, write_text
+from fragmodel.digests import write_noted
+from fragmodel.files import file_digest
 from fragmodel.homology.search import BIOPYTHON, MMSEQS, relatives, tool
 from fragmodel.homology.stretches import stretches
 from fragmodel.versions import SEARCH, versions_of
@@ -96,7 +97,7 @@ def audit_leakage(
         rows,
         {"inputs": inputs, "method": used, "environment": versions_of(SEARCH)},
     )
-    write_text(json_output, json.dumps(summary, indent=2) + "\n")
+    write_noted(json_output, json.dumps(summary, indent=2) + "\n")
     return summary
 
 

@@ -4,7 +4,6 @@ A run's model or checkpoint names encoder and decoder by their paths; an exporte
 ``base/``; a merged folder is one transformers model.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from fragmodel.digests import check_digests
+from fragmodel.digests import check_digests, read_json
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.extract import COMPUTE_DTYPES
 from fragmodel.embeddings.kinds import check_joins
@@ -92,9 +91,7 @@ def is_merged(folder: Path) -> bool:
     path = Path(folder) / "config.json"
     if (Path(folder) / SPEC_FILE).is_file() or not path.is_file():
         return False
-    return (
-        json.loads(path.read_text(encoding="utf-8")).get("model_type") == Esm2LlamaInstructConfig.model_type
-    )
+    return read_json(path).get("model_type") == Esm2LlamaInstructConfig.model_type
 
 
 def check_folder(folder: Path) -> None:

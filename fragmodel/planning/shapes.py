@@ -1,12 +1,12 @@
 """Shapes of the two pretrained models, without loading or fetching them."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fragmodel.config.models import ModelsConfig
 from fragmodel.data.prompts import MARKERS
+from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import STAND_IN
 
@@ -134,7 +134,7 @@ def published_decoder(source: str) -> dict[str, Any] | None:
 def _folder_config(source: str) -> dict[str, Any] | None:
     """The values of a transformers folder's config.json, or None where ``source`` is no such folder."""
     path = Path(source).expanduser() / "config.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def _cached(part: str, source: str, example: str) -> Any:

@@ -1,6 +1,5 @@
 """The model card: what a model is made of, what it was trained on, and how well it does."""
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.evaluation.calibration import TASKS, Calibration
 from fragmodel.evaluation.claims import standings, told
@@ -124,11 +124,9 @@ def _written(metric: Metric, found: Any) -> str:
 def read_metrics(path: Path) -> dict[str, Any]:
     """A run's metrics.json. Raises :class:`UserError` when it is none."""
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = read_json(path)
         headline_rows(metrics)
         standings(metrics)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: not the metrics.json of a run") from None
     return metrics

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import GenerationConfig
 
-from fragmodel.digests import note_digests
+from fragmodel.digests import note_digests, read_json
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.errors import UserError
 from fragmodel.evaluation.calibration import CALIBRATION_FILE
@@ -104,5 +104,5 @@ def _part_name(source: str) -> str:
     note = Path(source) / SOURCE_FILE
     if not note.is_file():
         return source
-    stated = json.loads(note.read_text(encoding="utf-8"))
+    stated = read_json(note)
     return f"{stated['name']} ({stated['source']})" if stated["source"] != stated["name"] else stated["name"]

@@ -1,10 +1,10 @@
 """What a model folder tells of its training: data sets, families, windows, and the calibration of its confidences."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
+from fragmodel.digests import read_json
 from fragmodel.evaluation.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from fragmodel.model.loading import folder_digest
 from fragmodel.tables import read_metadata
@@ -24,7 +24,7 @@ def trained_on(folder: Path) -> list[dict[str, Any]]:
     folder = Path(folder).resolve()
     stated = folder / DATA_FILE
     if stated.is_file():
-        return json.loads(stated.read_text(encoding="utf-8"))
+        return read_json(stated, list)
     entries = []
     for path in sorted(folder.parents[1].glob("data/*/*/train.parquet")):
         made = read_metadata(path)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fragmodel.digests import read_json
 from fragmodel.evaluation.subsets import read_identities
 from fragmodel.evaluation.variants import differences, read_runs
 from fragmodel.files import write_text
@@ -55,7 +56,7 @@ def make_experiment_page(
     for run in runs:
         by_variant.setdefault(run.variant, []).append(run)
     seeds = [run.seed for run in by_variant[reference]]
-    metrics = {name: [run_files.read_json(run.metrics) for run in own] for name, own in by_variant.items()}
+    metrics = {name: [read_json(run.metrics) for run in own] for name, own in by_variant.items()}
     logs = {name: [run_files.read_log(run.training_log) for run in own] for name, own in by_variant.items()}
     costs = {
         name: [

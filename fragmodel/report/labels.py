@@ -24,6 +24,8 @@ SYSTEMS = {
     "random_span": "Random span",
 }
 
+EVIDENCE = {"evidence_some": "Question with evidence", "evidence_none": "Question without evidence"}
+
 # Answers that were read as they stand, those that were mended, and those from which nothing could be taken.
 STATUS_GROUPS = {
     "well-formed": (parse.OK,),
@@ -54,6 +56,8 @@ def part(key: str) -> str:
     """The name of a part of the test set, as :mod:`fragmodel.evaluation.subsets` calls it."""
     if key == "clean":
         return "No relative in training"
+    if key in EVIDENCE:
+        return EVIDENCE[key]
     for prefix, text in (
         ("fragment_length_", "Fragment of {} residues"),
         ("identity_", "Identity of the protein to training {}"),

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fragmodel import metric_names
+from fragmodel.digests import read_json
+from fragmodel.errors import UserError
 from fragmodel.evaluation.claims import Standing, standings
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import Metric
@@ -113,6 +116,17 @@ class Verdict:
     def too_few(self) -> int:
         """Data sets with too few proteins to tell."""
         return self.standings.count(Standing.TOO_FEW)
+
+
+def read_tables(path: Path) -> tuple[Metrics, list[TaskTable]]:
+    """A run's ``metrics.json`` and the table of each task. Raises :class:`UserError` when it is none."""
+    metrics = read_json(path)
+    try:
+        return metrics, [task_table(metrics, task) for task in tasks_of(metrics)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path}: not the metrics.json of a run; have `fragmodel score` write it anew"
+        ) from None
 
 
 def tasks_of(metrics: Metrics) -> list[str]:

@@ -8,8 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fragmodel.digests import read_json, write_noted
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
-from fragmodel.files import atomic_path, write_text
+from fragmodel.files import atomic_path
 from fragmodel.metric_names import GIVEN_PRESENCE
 from fragmodel.report import labels, links, metric_tables, run_files, style
 from fragmodel.report.benchmarks import read_benchmarks
@@ -62,16 +63,15 @@ def make_report(
     Raises:
         UserError: a file is missing or does not keep its contract.
     """
-    scores = run_files.read_json(metrics)
+    scores, tables = metric_tables.read_tables(metrics)
     splits = run_files.read_splits(records, rejects)
     rejected = run_files.read_rejects(rejects)
     log = run_files.read_log(training_log)
     answers = run_files.read_scored(scored)
     families = run_files.read_families(records)
     truths = run_files.read_truths(records, answers)
-    audit = run_files.read_json(leakage)
-    aligned = (run_files.read_lines(alignment[0]), run_files.read_json(alignment[1])) if alignment else None
-    tables = [metric_tables.task_table(scores, task) for task in metric_tables.tasks_of(scores)]
+    audit = read_json(leakage)
+    aligned = (run_files.read_lines(alignment[0]), read_json(alignment[1])) if alignment else None
     gallery = style.Gallery(Path(figures_dir))
     with style.drawing():
         sections = {
@@ -90,7 +90,7 @@ def make_report(
         for name, (header, rows) in section.get("csv", {}).items():
             write_csv(Path(tables_dir) / f"{name}.csv", header, rows)
     template = environment(families.__getitem__).get_template("report.html")
-    write_text(output, template.render(title=title, evaluated=training_log is None, **sections))
+    write_noted(output, template.render(title=title, evaluated=training_log is None, **sections))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

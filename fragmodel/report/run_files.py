@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fragmodel.digests import fault_of, is_checked
 from fragmodel.errors import UserError
 from fragmodel.evaluation.metrics.spans import Labelled, residue_counts
 from fragmodel.evaluation.parse import normalise
@@ -225,17 +226,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises :class:`UserError` when it is none."""
-    try:
-        values = json.loads(_text(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return values
-
-
 def read_scored(paths: Sequence[Path]) -> pa.Table:
     """All scored records of a run, in the order of the paths."""
     tables = [read_table(path, SCORED).select(SCORED.names) for path in sorted(map(Path, paths))]
@@ -268,6 +258,10 @@ def of_any_class(groups: Sequence[Sequence[Sequence[int]]] | None) -> list[Label
 
 def _text(path: Path) -> str:
     try:
+        if is_checked() and (fault := fault_of(Path(path))):
+            raise UserError(f"{fault}; its stage writes it anew")
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: damaged, no text; its stage writes it anew") from None

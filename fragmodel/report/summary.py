@@ -5,8 +5,8 @@ from pathlib import Path
 from fragmodel.errors import UserError
 from fragmodel.evaluation.claims import told
 from fragmodel.report import labels
-from fragmodel.report.metric_tables import Means, Verdict, task_table, tasks_of, verdict
-from fragmodel.report.run_files import Log, read_json, read_log
+from fragmodel.report.metric_tables import Means, Verdict, read_tables, verdict
+from fragmodel.report.run_files import Log, read_log
 from fragmodel.report.unfinished import unfinished
 
 
@@ -25,8 +25,8 @@ def summarise(results: Path) -> list[str]:
         raise UserError(f"{results}: holds no run; name the folder `results` of its config")
     if not metrics_file.is_file():
         return unfinished(results)
-    metrics = read_json(metrics_file)
-    verdicts = [found for task in tasks_of(metrics) if (found := verdict(task_table(metrics, task)))]
+    metrics, tables = read_tables(metrics_file)
+    verdicts = [found for table in tables if (found := verdict(table))]
     claim = told(standing for found in verdicts for standing in found.standings)
     return [
         *(

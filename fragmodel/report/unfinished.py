@@ -1,9 +1,9 @@
 """A run that has no report yet: what is done, what runs or has failed, and where its log is."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
+from fragmodel.digests import read_json
 from fragmodel.files import holder
 from fragmodel.report.run_files import read_log
 from fragmodel.training.watch import total_steps
@@ -41,7 +41,7 @@ def _training(results: Path) -> list[str]:
     youngest = max(attempts, key=lambda path: path.stat().st_mtime, default=None)
     if youngest is None or (youngest.parent / "finished").exists() or not (log := read_log(youngest)).train:
         return []
-    settings = json.loads((youngest.parent / "settings.json").read_text(encoding="utf-8"))["training"]
+    settings = read_json(youngest.parent / "settings.json")["training"]
     last = log.train[-1]
     total = total_steps(settings["max_steps"], settings["epochs"], last)
     return [f"training: step {last['step']:,.0f} of {total:,}, loss {last['loss']:.4g}; {youngest}"]

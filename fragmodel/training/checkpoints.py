@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
-from fragmodel.digests import drop_digests, faults, is_checked
+from fragmodel.digests import drop_digests, faults, is_checked, read_json
 from fragmodel.errors import UserError
 from fragmodel.files import room_told, write_text
 
@@ -91,7 +91,7 @@ def noted_micro_batch_tokens(training: "TrainingArguments") -> int | None:
     path = folder / RUN_FILE if folder else None
     if path is None or not path.is_file():
         return None  # refused when it is to be resumed
-    noted = json.loads(path.read_text(encoding="utf-8")).get(MICRO_BATCH)
+    noted = read_json(path).get(MICRO_BATCH)
     return noted if noted != sys.maxsize else None  # of a run by FSDP
 
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from fragmodel.config.training import AdapterConfig, LearningConfig, LoraConfig, TrainingConfig
+from fragmodel.digests import read_json, write_noted
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, held, text_digest, write_text
 from fragmodel.training.checkpoints import last_step, remove_partial
@@ -117,7 +118,7 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
     if (folder / FINISHED).exists():
         print(f"This very run has finished before; its model is taken from {folder}")
         return folder, True
-    write_text(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True))
+    write_noted(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True))
     _note_environment(folder)
     return folder, False
 
@@ -125,9 +126,9 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
 def _note_environment(folder: Path) -> None:
     """Add the versions, and the machine, that train from here on to those of the attempts before."""
     path = folder / ENVIRONMENT_FILE
-    noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    noted = read_json(path, list) if path.is_file() else []
     if (here := {**versions_of(TRAINING), HARDWARE: hardware()}) not in noted:
-        write_text(path, json.dumps([*noted, here], indent=2))
+        write_noted(path, json.dumps([*noted, here], indent=2))
 
 
 def finish(folder: Path) -> None:
@@ -227,7 +228,9 @@ def collect(folder: Path, model: Path, log: Path, relatives: Path | None = None)
     shutil.copytree(folder, model, ignore=unwanted)
     if relatives:
         shutil.copyfile(relatives, model / RELATIVES_FILE)
-    shutil.copyfile(folder / "log.jsonl", log)
+    if (versions := model / ENVIRONMENT_FILE).is_file():
+        write_noted(versions, versions.read_text(encoding="utf-8"))
+    write_noted(log, (folder / "log.jsonl").read_text(encoding="utf-8"))
 
 
 def _weights_of(folder: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """The training runs of a results folder: which there are, and the removal of one."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.training.checkpoints import last_step
 from fragmodel.training.launch import FINISHED, SETTINGS
@@ -74,7 +74,7 @@ def _read(stage: str, folder: Path) -> TrainingRun:
         finished=finished.read_text(encoding="utf-8").strip() if finished.is_file() else None,
         step=last_step(folder),
         size=sum(path.stat().st_size for path in files),
-        settings=dict(_flat(json.loads((folder / SETTINGS).read_text(encoding="utf-8")))),
+        settings=dict(_flat(read_json(folder / SETTINGS))),
     )
 
 

@@ -1,12 +1,12 @@
 """The packages that made a run, beside those that are installed now."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.tables import read_metadata
 from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, versions_of
@@ -63,7 +63,7 @@ def _recorded(results: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def _entries(results: Path, stage: str) -> list[dict[str, str]]:
     """The environments that took part in a training; none where there was no such stage."""
     path = results / stage / "model" / ENVIRONMENT_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return read_json(path, list) if path.is_file() else []
 
 
 def describe_making(results: Path) -> dict[str, Any]:

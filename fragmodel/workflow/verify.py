@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fragmodel import tables
-from fragmodel.digests import SUMS, faults
+from fragmodel.digests import SUMS, fault_of, faults
 from fragmodel.errors import UserError
 
 _CONTRACTS = {
@@ -20,6 +20,9 @@ _CONTRACTS = {
     "audit": tables.LEAKAGE,
     "scores": tables.SCORED,
 }
+
+
+_TEXT = (".json", ".jsonl", ".html")
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class Verdict:
 
 
 def verify_run(results: Path, store: Path | None = None) -> list[Verdict]:
-    """Read the tables, weights, checkpoints, JSON files and the store of a run.
+    """Read the tables, weights, checkpoints, JSON, page and stores of a run.
 
     ``store`` is where the run keeps encoder states, ``results / "store"`` unless given. Raises :class:`UserError`
     where ``results`` is no folder.
@@ -48,17 +51,23 @@ def verify_run(results: Path, store: Path | None = None) -> list[Verdict]:
     if not results.is_dir():
         raise UserError(f"{results}: no such folder; name the folder of a run (`results` in its config)")
     store = store or results / "store"
-    kinds = {name: Verdict(name) for name in ("tables", "weights", "checkpoints", "JSON", "store")}
+    kinds = {name: Verdict(name) for name in ("tables", "weights", "checkpoints", "text", "store", "texts")}
     for path in sorted(_files(results, [store, results / "store", results / "texts"])):
         checkpoint = path.parent.name.startswith("checkpoint-")
         if path.suffix == ".parquet":
             kinds["tables"].saw(path, list(_of_table(path, path.relative_to(results).parts[0])))
         elif path.name == SUMS:
             kinds["checkpoints" if checkpoint else "weights"].saw(path.parent, faults(path.parent))
-        elif path.suffix in (".json", ".jsonl") and not (path.parent / SUMS).exists():
-            kinds["JSON"].saw(path, list(_of_json(path)))
+        elif path.suffix in _TEXT and not (path.parent / SUMS).exists():
+            kinds["text"].saw(path, list(_of_text(path)))
     if store.is_dir():
         _of_store(results, store, kinds["store"])
+    if found := sorted((results / "texts").glob("*/*.safetensors")):
+        from fragmodel.alignment.texts import damage
+
+        for path in found:
+            fault = damage(path)
+            kinds["texts"].saw(path, [f"{fault}; remove it with alignment/texts.json"] if fault else [])
     return [verdict for verdict in kinds.values() if verdict.files or verdict.faults]
 
 
@@ -82,7 +91,12 @@ def _of_table(path: Path, place: str) -> Iterator[str]:
         yield str(error)
 
 
-def _of_json(path: Path) -> Iterator[str]:
+def _of_text(path: Path) -> Iterator[str]:
+    if fault := fault_of(path):
+        yield f"{fault}; remove it, its stage writes it anew"
+        return
+    if path.suffix == ".html":
+        return
     try:
         text = path.read_text(encoding="utf-8")
         for part in text.splitlines() if path.suffix == ".jsonl" else [text]:

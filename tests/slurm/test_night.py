@@ -52,8 +52,9 @@ def test_a_killed_snakemake_is_started_again_and_goes_on(finished, tmp_path):
     snakemake.wait()
     run.run("--unlock")
     run.cluster.run("scancel", "--signal=USR1", orphan)  # what --signal=USR1@180 of the profile does
-    # Early, since the orphan trains on while the new Snakemake starts: it must not reach its end before.
     assert run.wait_for_step(20, restarts=1) == orphan
+    # It must not reach its end while the new Snakemake starts; what ends it, wakes it: Slurm sends SIGCONT first.
+    run.cluster.run("scancel", "--signal=STOP", orphan)
     run.run("train")
     states = [job["State"].split()[0] for job in run.submitted() if job["rule"] == "train_model"]
     assert states == ["REQUEUED", "CANCELLED", "COMPLETED"], "an orphan that is cancelled stays so"

@@ -28,7 +28,7 @@ def test_what_is_copied_exists_and_suffices():
     }
     assert all((REPOSITORY / name).exists() for name in copied)
     included = re.findall(
-        r'^include: "../(\w+)/', (REPOSITORY / "workflow/Snakefile").read_text(), re.MULTILINE
+        r'^ *include: "../(\w+)/', (REPOSITORY / "workflow/Snakefile").read_text(), re.MULTILINE
     )
     assert (
         included

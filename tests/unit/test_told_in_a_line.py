@@ -1,5 +1,6 @@
 """What the system refuses, and what no reader can take, is a line that says what to do."""
 
+import ast
 import errno
 import gzip
 import json
@@ -12,6 +13,7 @@ import pytest
 import torch
 from tiny_models import TinyModels
 
+import fragmodel
 from fragmodel import tables
 from fragmodel.config.run import load_config
 from fragmodel.data import text_files
@@ -22,6 +24,7 @@ from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.sequences import read_sequences
 from fragmodel.embeddings.shards import encode_states, write_shard
 from fragmodel.errors import UserError, told
+from fragmodel.files import atomic_path
 from fragmodel.model.assemble import load_decoder
 from fragmodel.prediction.fragments import read_fragments
 from fragmodel.training.checkpoints import written_whole
@@ -80,6 +83,14 @@ def test_a_checkpoint_on_a_full_disk_says_what_it_needs_and_leaves_nothing(tmp_p
 def test_what_the_user_can_mend_is_told(error: Exception, says: str) -> None:
     assert says in str(told(error))
     assert told(ValueError("a defect")) is None and told(OSError(5, "I/O error")) is None
+
+
+def test_a_full_disk_is_told_with_the_file_that_was_open(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    with pytest.raises(OSError) as caught, atomic_path(path):
+        raise OSError(*FULL.args)
+    assert f"{path}: No space left on device; free space there" in str(told(caught.value))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
@@ -157,3 +168,19 @@ def test_weights_that_are_pickles_and_code_of_a_folder_are_not_loaded(
             load()
         assert "\n" not in str(caught.value)
     assert "Do you wish to run" not in capsys.readouterr().out
+
+
+def test_no_call_of_transformers_may_ask_for_trust_in_code() -> None:
+    """Without the argument transformers asks on the terminal, and an answer there would run the folder's code."""
+    asking = []
+    for path in Path(fragmodel.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            called = node.func
+            if called.attr == "from_pretrained" and ast.unparse(called.value).startswith("Auto"):
+                trusts = {
+                    ast.unparse(each.value) for each in node.keywords if each.arg == "trust_remote_code"
+                }
+                asking += [] if trusts == {"False"} else [f"{path}:{node.lineno}"]
+    assert asking == []

@@ -18,6 +18,7 @@ def small_config(data: Path) -> dict:
             name: {split: str(data / files[name]) for split in ("train", "valid", "test")} | {"tasks": tasks}
             for name, tasks in names.items()
         },
+        "evidence": {"enabled": True, "pointers": True},
         "models": {
             "encoder": str(data / "encoder"),
             "stand_in": {"decoder_epochs": 0, "decoder_dim": 192, "decoder_heads": 6, "vocab_size": 600},

@@ -7,6 +7,7 @@ import pytest
 
 from fragmodel.embeddings.manifest import fingerprint_of
 from fragmodel.evaluation.generate import generate
+from fragmodel.evidence.block import resolved
 from fragmodel.tables import RECORDS, read_rows, write_table
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,10 @@ def answers(workflow, records: Path, output: Path) -> list[tuple[dict, str]]:
 
 
 def exact(pairs: list[tuple[dict, str]]) -> float:
-    return sum(text == row["answer"] for row, text in pairs) / len(pairs)
+    """The part of the answers that are right; one may point to a line of evidence that its question has."""
+    return sum(
+        text == resolved(row["answer"], row["conversation"][-1]["content"]) for row, text in pairs
+    ) / len(pairs)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def monkeypatch_module():
 
 
 def test_training_records_are_learnt(in_workflow_folder, tmp_path):
-    paths = sorted((in_workflow_folder.results / "data").glob("*/*/train.parquet"))
+    paths = sorted((in_workflow_folder.results / "questions").glob("*/*/train.parquet"))
     pairs = [
         pair
         for number, path in enumerate(paths)
@@ -60,7 +64,7 @@ def test_training_records_are_learnt(in_workflow_folder, tmp_path):
 def test_shuffled_positions_destroy_it(in_workflow_folder, tmp_path):
     """Fragments of one protein swap their places: the right answer is then that of the place."""
     swapped, as_asked, as_placed = [], [], []
-    for path in sorted((in_workflow_folder.results / "data").glob("*/referring_class/train.parquet")):
+    for path in sorted((in_workflow_folder.results / "questions").glob("*/referring_class/train.parquet")):
         rows = read_rows(path, RECORDS)
         by_protein: dict[str, list[dict]] = {}
         for row in rows:

@@ -16,16 +16,18 @@ from workflow_copy import COPIED, REPOSITORY, Workflow
 pytestmark = pytest.mark.slow
 
 # The jobs of the finished run, and what reads what each makes.
-COUNTS = {"ingest": 6, "generate": 2, "baselines": 2}
+COUNTS = {"ingest": 6, "generate": 2, "generate_without_evidence": 2, "baselines": 2}
 READERS = {
     "encoder": ["embed_shard"],
-    "ingest": ["windows", "decoder", "audit_leakage"],
+    "ingest": ["windows", "evidence", "audit_leakage"],
+    "evidence": ["decoder", "train_model"],
     "windows": ["embed_shard"],
     "decoder": ["train_model"],
     "embed_shard": ["train_model", "baselines"],
     "audit_leakage": ["score"],
-    "train_model": ["generate", "answer_validation"],
+    "train_model": ["generate", "generate_without_evidence", "answer_validation"],
     "generate": ["score"],
+    "generate_without_evidence": ["score"],
     "answer_validation": ["calibrate"],
     "calibrate": ["score"],
     "baselines": ["score"],
@@ -186,6 +188,7 @@ TABLE: dict[str, Change] = {
     "the parser of answers, which baselines use too": edited("evaluation/parse.py"),
     "`evaluation.baselines`": setting("evaluation.baselines", ["majority"]),
     "the search for relatives": edited("homology/search.py"),
+    "`evidence.max_lines`": setting("evidence.max_lines", 2),
     "the calibration of confidences": edited("evaluation/calibrate.py"),
     "`evaluation.calibration_records`": setting("evaluation.calibration_records", 5),
     "generation": edited("evaluation/generate.py"),
@@ -260,7 +263,7 @@ def test_a_change_reruns_what_it_concerns(restored, change):
     extra = TABLE[change](restored) or []
     counts = COUNTS
     if len(restored.config["datasets"]) == 1:
-        counts = {"ingest": 3, "generate": 1, "baselines": 1}
+        counts = {"ingest": 3, "generate": 1, "generate_without_evidence": 1, "baselines": 1}
     assert restored.planned(*extra) == jobs_of(documented()[change], counts)
 
 

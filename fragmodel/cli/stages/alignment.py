@@ -28,12 +28,10 @@ def embed_texts(
     alignment: Alignment,
 ) -> None:
     """Put the frozen decoder's vectors of all descriptions into the text store."""
-    import json
-
     from fragmodel.alignment.pairs import read_pairs
     from fragmodel.alignment.texts import embed_texts as embed
+    from fragmodel.alignment.texts import write_manifest
     from fragmodel.config.alignment import AlignmentConfig
-    from fragmodel.files import write_text
 
     options = section(AlignmentConfig, alignment, "--alignment")
     fingerprint = embed(
@@ -47,7 +45,7 @@ def embed_texts(
         batch_size=options.text_batch_size,
         precision=options.precision,
     )
-    write_text(manifest, json.dumps({"fingerprint": fingerprint}))
+    write_manifest(manifest, Path(options.store), fingerprint)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -77,6 +75,7 @@ def align(
     from fragmodel.embeddings.manifest import embedded
     from fragmodel.workflow.jobs import is_forced
 
+    options = section(AlignmentConfig, alignment, "--alignment")
     with embedded(manifest, store) as fingerprint:
         launch_alignment(
             encoder=encoder,
@@ -85,12 +84,12 @@ def align(
             valid=valid or [],
             store=store,
             fingerprint=fingerprint,
-            texts_fingerprint=fingerprint_in(texts),
+            texts_fingerprint=fingerprint_in(texts, Path(options.store)),
             checkpoints=checkpoints,
             model=model,
             log=training_log,
             adapter=section(AdapterConfig, adapter, "--adapter"),
-            alignment=section(AlignmentConfig, alignment, "--alignment"),
+            alignment=options,
             seed=seed,
             code=code,
             anew=is_forced(),
@@ -118,6 +117,7 @@ def score_alignment(
     from fragmodel.config.training import AdapterConfig
     from fragmodel.embeddings.manifest import embedded
 
+    options = section(AlignmentConfig, alignment, "--alignment")
     with embedded(manifest, store) as fingerprint:
         evaluate(
             model,
@@ -126,9 +126,9 @@ def score_alignment(
             decoder=decoder,
             store=store,
             fingerprint=fingerprint,
-            texts_fingerprint=fingerprint_in(texts),
+            texts_fingerprint=fingerprint_in(texts, Path(options.store)),
             adapter=section(AdapterConfig, adapter, "--adapter"),
-            alignment=section(AlignmentConfig, alignment, "--alignment"),
+            alignment=options,
             seed=seed,
             output=output,
         )

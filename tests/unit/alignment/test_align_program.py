@@ -74,6 +74,7 @@ def test_it_learns_both_kinds(aligned):
 
 def test_training_takes_the_output(aligned, inputs):
     assert sorted(path.name for path in (aligned / "model").iterdir()) == [
+        ".environment.json.sha256",
         "adapters.safetensors",
         "alignment.json",
         "environment.json",

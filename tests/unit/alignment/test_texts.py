@@ -5,7 +5,7 @@ import torch
 from tiny_models import LAYERS, TinyModels
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from fragmodel.alignment.texts import TextStore, embed_texts
+from fragmodel.alignment.texts import TextStore, embed_texts, fingerprint_in, write_manifest
 from fragmodel.errors import UserError
 
 TEXTS = ["The zinc finger domain binds DNA.", "kinase", "It lies at (12,57) of 120 residues: a serine."]
@@ -59,14 +59,37 @@ def test_a_damaged_file_is_left_out_and_made_again(tiny: TinyModels, tmp_path):
     name = embed_texts(TEXTS, decoder=tiny.untied, store=tmp_path)
     (path,) = tmp_path.rglob("*.safetensors")
     content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.warns(UserWarning, match="damaged"):
-        store = TextStore(tmp_path, name)
-    with pytest.raises(UserError, match="no vector of the text"):
-        store.get(TEXTS[:1])
-    with pytest.warns(UserWarning, match="damaged"):
-        embed_texts(TEXTS, decoder=tiny.untied, store=tmp_path)
-    assert path.read_bytes() == content
+    for damaged in (content[: len(content) // 2], content[:-1] + bytes([content[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.warns(UserWarning, match="damaged"):
+            store = TextStore(tmp_path, name)
+        with pytest.raises(UserError, match="no vector of the text"):
+            store.get(TEXTS[:1])
+        with pytest.warns(UserWarning, match="damaged"):
+            embed_texts(TEXTS, decoder=tiny.untied, store=tmp_path)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("fault", ["damaged", "missing"])
+def test_what_the_manifest_promises_is_made_again_by_the_next_run(tiny: TinyModels, tmp_path, fault):
+    name = embed_texts(TEXTS, decoder=tiny.untied, store=tmp_path)
+    manifest = tmp_path / "texts.json"
+    write_manifest(manifest, tmp_path, name)
+    assert fingerprint_in(manifest, tmp_path) == name
+    (path,) = tmp_path.rglob("*.safetensors")
+    path.write_bytes(b"") if fault == "damaged" else path.unlink()
+    with pytest.raises(UserError, match=f"{path.name}: {fault}.* start again") as caught:
+        fingerprint_in(manifest, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not manifest.exists() and not path.exists()
+
+
+def test_files_of_earlier_versions_are_read(tiny: TinyModels, tmp_path):
+    name = embed_texts(TEXTS, decoder=tiny.untied, store=tmp_path)
+    (path,) = tmp_path.rglob("*.safetensors")
+    vectors = TextStore(tmp_path, name).get(TEXTS)
+    path.rename(path.with_name(path.name.split(".")[0] + ".safetensors"))
+    assert torch.equal(TextStore(tmp_path, name).get(TEXTS), vectors)
 
 
 def test_an_unknown_layer_is_refused(tiny: TinyModels, tmp_path):

@@ -90,3 +90,15 @@ def test_a_class_is_one_of_the_names() -> None:
 def test_free_text_stays_free() -> None:
     assert valid_answers("referring_desc") is valid_answers("function") is None
     assert valid_answers("referring_class") is valid_answers("grounding_group", window=9) is None
+
+
+def test_a_pointer_is_a_whole_answer_wherever_it_is_allowed():
+    pointers = ["=1", "=2"]
+    assert set(texts(valid_answers("referring_class", classes=["a", "=x"], pointers=pointers))) == {
+        *("a", "=x"),
+        *pointers,
+    }
+    for task, classes in (("grounding_single", ()), ("grounding_group", ("a", "b"))):
+        asked = {"window": 2, "classes": classes, "may_be_none": True}
+        free = set(texts(valid_answers(task, **asked)))
+        assert set(texts(valid_answers(task, **asked, pointers=pointers))) == free | set(pointers)

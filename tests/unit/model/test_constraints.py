@@ -244,3 +244,18 @@ def test_the_end_is_always_near() -> None:
                 break
             state = ways[int(torch.randint(0, len(ways), (1,), generator=generator))]
         assert list(automaton.symbols(state))
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_a_model_points_to_lines_of_evidence_where_it_has_learnt_to(points: bool) -> None:
+    tokenizer = made(["=", "1", "2", "3", "a", "b"], decoders.ByteLevel())
+    forms = {"D": {"classes": ["a", "b"], "ids": {}, "none": [], "points": points}}
+    question = "Which?\nRelatives:\n1. 40 %: a\n2. 30 %: b\n3. 20 %: none"
+    constraint = Constraints(tokenizer, forms).of("referring_class", 100, ("D",), question)
+    assert constraint is not None
+    begin = constraint.follow(constraint.start)
+    words = dict(zip(tokenizer.convert_ids_to_tokens(begin.ids.tolist()), begin.states, strict=True))
+    assert set(words) == ({"a", "b", "="} if points else {"a", "b"})
+    if points:
+        lines = constraint.follow(words["="]).ids.tolist()
+        assert tokenizer.convert_ids_to_tokens(lines) == ["1", "2"], "the third says nothing"

@@ -1,6 +1,8 @@
 """The merged model answers as the one with adapters does."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -30,6 +32,24 @@ def test_logits_are_those_before(tiny: TinyModels, tmp_path, tied: bool) -> None
     assert not any("lora" in name or "modules_to_save" in name for name in after.state_dict())
     with pytest.raises(UserError, match="exists already"):
         merge(tmp_path / "trained", tmp_path / "merged")
+
+
+def test_import_fragmodel_alone_lets_transformers_load_it(tiny: TinyModels, tmp_path) -> None:
+    """In a process of its own: here the architecture is registered already."""
+    model, tokenizer = build_model(tiny.spec())
+    save_trained(model, tokenizer, tiny.spec(), tmp_path / "trained")
+    merge(tmp_path / "trained", tmp_path / "merged")
+    program = """
+import sys, fragmodel
+assert not {"torch", "transformers"} & set(sys.modules)  # commands start at once
+from transformers import AutoConfig, AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained("merged")
+assert type(model) is fragmodel.Esm2LlamaInstructForCausalLM
+assert type(AutoConfig.from_pretrained("merged")) is type(model.config)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_the_training_data_were_goes_with_it(tiny: TinyModels, tmp_path) -> None:

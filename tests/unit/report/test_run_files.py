@@ -122,15 +122,6 @@ def test_a_broken_log_line_is_named(tmp_path, line):
         run_files.read_log(path)
 
 
-def test_missing_and_broken_json(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        run_files.read_json(tmp_path / "absent.json")
-    for text in ("{", "[]"):
-        (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(UserError, match=r"bad\.json"):
-            run_files.read_json(tmp_path / "bad.json")
-
-
 def test_residues_count_once_and_ignored_ones_only_where_they_are_true():
     places = run_files.of_any_class
     truth = run_files.Truth(20, places([[[0, 5], [3, 8]], [[7, 9]]]), [])

@@ -95,3 +95,12 @@ def test_an_unfinished_run_is_named(tmp_path):
 
 def test_the_command_prints_the_lines(results):
     assert CliRunner().invoke(app, ["summary", str(results)]).stdout.splitlines() == summarise(results)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b"\xff", b'{"A": 1}', b'{"A": {"function": {"model": {"rouge_l": "x"}}}}']
+)
+def test_metrics_that_are_none_are_told_in_a_line(results, content):
+    (results / "metrics.json").write_bytes(content)
+    told = CliRunner().invoke(app, ["summary", str(results)])
+    assert told.exit_code == 2 and told.output.count("\n") == 1 and "metrics.json" in told.output

@@ -89,7 +89,7 @@ def run(tmp_path, monkeypatch) -> Run:
 def test_the_model_is_collected_without_the_checkpoints(run):
     run.launch()
     names = sorted(path.name for path in run.model.iterdir())
-    assert names == ["adapter_model.safetensors", "environment.json"]
+    assert names == [".environment.json.sha256", "adapter_model.safetensors", "environment.json"]
 
 
 def test_a_failed_run_keeps_its_checkpoints_and_is_resumed(run):

@@ -46,3 +46,10 @@ def test_a_run_is_removed_by_name_and_no_other(results):
 
 def test_an_empty_folder_has_none(tmp_path):
     assert list_runs(tmp_path) == []
+
+
+def test_damaged_settings_are_told_in_a_line(results):
+    path = list_runs(results)[0].folder / "settings.json"
+    path.write_text(path.read_text().replace("8", "9").replace("16", "61"))
+    told = CliRunner().invoke(app, ["runs", "ls", "--results", str(results)])
+    assert told.exit_code == 2 and told.output.count("\n") == 1 and str(path) in told.output

@@ -49,7 +49,7 @@ def test_a_whole_run_is_whole(whole: Path) -> None:
     result = CliRunner().invoke(app, ["verify", str(whole)])
     assert result.exit_code == 0, result.output
     assert [line.split()[:2] for line in result.output.splitlines()[:-1]] == [
-        *(["tables", "2"], ["weights", "4"], ["checkpoints", "4"], ["JSON", "2"], ["store", "3"])
+        *(["tables", "2"], ["weights", "4"], ["checkpoints", "4"], ["text", "2"], ["store", "3"])
     ]
     assert CliRunner().invoke(app, ["verify", str(whole / "nothing")]).exit_code == 2
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from report_run import build_run
 
+from fragmodel.digests import read_json
 from fragmodel.report import metric_tables, run_files, style
 from fragmodel.report.confidence_plots import Outcomes
 from fragmodel.report.sections.confidence import confidence_section, outcomes
@@ -14,7 +15,7 @@ from fragmodel.report.style import Gallery
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     made = build_run(tmp_path_factory.mktemp("run"), ("VenusX_Act",))
-    return run_files.read_json(made["metrics"]), run_files.read_scored(made["scored"])
+    return read_json(made["metrics"]), run_files.read_scored(made["scored"])
 
 
 @pytest.fixture

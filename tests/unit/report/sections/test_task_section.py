@@ -4,6 +4,7 @@ import pytest
 from report_run import build_run
 
 from fragmodel import metric_names
+from fragmodel.digests import read_json
 from fragmodel.metric_names import DETECTION
 from fragmodel.report import metric_tables, run_files, style
 from fragmodel.report.sections.task import task_section
@@ -13,7 +14,7 @@ from fragmodel.report.sections.task import task_section
 def sections(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     run = build_run(folder, ("VenusX_Dom",))
-    scores, scored = run_files.read_json(run["metrics"]), run_files.read_scored(run["scored"])
+    scores, scored = read_json(run["metrics"]), run_files.read_scored(run["scored"])
     truths = run_files.read_truths(run["records"], scored)
     gallery = style.Gallery(folder / "figures")
     with style.drawing():
