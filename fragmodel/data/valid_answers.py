@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fragmodel.data.grammar import NONE
 from fragmodel.data.prompts import plain
 from fragmodel.vocabulary import GROUNDING_TASKS, Span, TaskType
@@ -47,6 +49,50 @@ class ValidAnswers(NamedTuple):
         kind, *rest = state
         yield from getattr(self, f"_{kind}")(*rest)
 
+    def after(self, state: State, symbol: int) -> State:
+        """The state that a symbol which may come next leads to."""
+        kind, *rest = state
+        if symbol < OPEN and kind in ("begin", "name"):  # no need to look at all names, nor at all digits
+            done, used = rest or (b"", ())
+            return ("name", done + bytes([symbol]), used)
+        if kind == "number" and chr(symbol).isdecimal():
+            before, start, digits, used = rest
+            return (kind, before, start, digits + chr(symbol), used)
+        return dict(self.symbols(state))[symbol]
+
+    def key(self, state: State) -> tuple[Any, ...]:
+        """What decides what may be written from ``state`` up to the next marker: equal for many states.
+
+        It holds for automata of the same names and task, whatever their windows.
+        """
+        kind, *rest = state
+        if kind in ("bracket", "number"):
+            return (self.window, kind, *rest[:-1])
+        if kind == "name":
+            first, last = self._range(rest[0])
+            return (kind, rest[0], tuple(number for number in rest[1] if first <= number < last))
+        if kind == "after":
+            low, high = self._bounds(rest[0], None)
+            return (kind, low <= high, rest[1])
+        return (kind,)
+
+    def digits_after(self, state: State, values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Which strings of digits may come next in a number ``state``: bool [n].
+
+        ``values`` int64 [n] are the numbers that they write, ``sizes`` int64 [n] ten to the power of their lengths.
+        """
+        _, before, start, digits, _ = state
+        low, high = self._bounds(before, start)
+        if digits == "0":
+            return np.zeros(len(values), dtype=bool)
+        least = int(digits or "0") * sizes + values
+        allowed, size = (low <= least) & (least <= high), 1
+        for _ in range(len(str(high))):  # with more digits behind them
+            size *= 10
+            allowed |= (least > 0) & (least * size <= high) & (least * size + size > low)
+        leading_zero = (digits == "") & (10 * values < sizes) & (sizes > 10)
+        return allowed & ~leading_zero
+
     def says_nothing(self, state: State) -> bool:
         """Whether all that can follow ``state`` is that there is nothing."""
         if state[0] != "name" or state[2]:
@@ -76,7 +122,7 @@ class ValidAnswers(NamedTuple):
     def _after_name(self, name: bytes, number: int, used: tuple[int, ...]) -> tuple[int, State]:
         if self.task == "referring_class" or name in self.whole:
             return END, ()
-        alone = (place for place, each in enumerate(self.names) if each in self.whole)
+        alone = (bisect_left(self.names, each) for each in self.whole)
         return OPEN, ("bracket", None, tuple(sorted({*used, *alone, number})))
 
     def _range(self, prefix: bytes) -> tuple[int, int]:

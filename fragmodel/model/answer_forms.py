@@ -69,7 +69,7 @@ def read_forms(folder: Path) -> Forms:
 
 
 class Constraints:
-    """Makes the constraint of each question, the same ones once."""
+    """Makes the constraint of each question; questions of one kind share what they have found out."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Forms, *, closed: bool = True) -> None:
         """Not ``closed``: answers that name a class are free text, and places alone are bound to the window."""
@@ -86,21 +86,20 @@ class Constraints:
         where the model has learnt to. ``None`` where all is valid.
         """
         lines = pointers(question) if any(forms.get("points") for forms in self._forms.values()) else 0
-        key = (task, residues if task in GROUNDING_TASKS else 0, data_names, lines)
+        key = (task, data_names, lines)
         if key not in self._made:
-            self._made[key] = self._make(task, residues, data_names, lines)
-        return self._made[key]
+            self._made[key] = self._make(*key)
+        made = self._made[key]
+        return made.of_window(residues) if made and task in GROUNDING_TASKS else made
 
-    def _make(
-        self, task: TaskType, residues: int, data_names: tuple[str, ...], lines: int
-    ) -> Constraint | None:
+    def _make(self, task: TaskType, data_names: tuple[str, ...], lines: int) -> Constraint | None:
+        """That of windows of any length."""
         known: Mapping[str, dict[str, Any]] = {
             name: self._forms[name] for name in data_names if name in self._forms
         }
         chosen = list((known or self._forms).values())
         automaton = valid_answers(
             task,
-            window=residues,
             classes=[name for forms in chosen for name in forms["classes"]] if self._closed else (),
             may_be_none=any(task in forms["none"] for forms in chosen),
             pointers=[pointer(number) for number in range(1, lines + 1)],

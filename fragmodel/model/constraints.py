@@ -6,9 +6,8 @@ already, it is the answer under the constraint too.
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -17,50 +16,110 @@ from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
 from fragmodel.data.valid_answers import CLOSE, END, OPEN, State, ValidAnswers
 from fragmodel.errors import UserError
 
-REMEMBERED = 512  # states of a constraint; there may be one for each length of a window
+LONGEST_NUMBER = 9  # digits of a token that are read as a number
+REMEMBERED = 4096  # sets of tokens that a model's constraints of one kind hold at a time
 
 
 class Following(NamedTuple):
-    """What may follow a state: token ids int64 [n], the state after each, and which of them can only say "none"."""
+    """What may follow a state: token ids int64 [n], and at the start which of them (places) can only say "none"."""
 
     ids: np.ndarray
-    states: list[State]
     silent: np.ndarray
     may_end: bool
 
 
+class Words:
+    """Texts and their tokens in ascending order."""
+
+    def __init__(self, texts: Iterable[tuple[bytes, int]]) -> None:
+        pairs = sorted(texts)
+        self.texts = [text for text, _ in pairs]
+        self.ids = [token for _, token in pairs]
+
+    def range(self, prefix: bytes, low: int, high: int) -> tuple[int, int]:
+        """The places from ``low`` to ``high`` of the texts that begin with ``prefix``."""
+        first = bisect_left(self.texts, prefix, low, high)
+        return first, bisect_left(self.texts, prefix + b"\xff" * 8, first, high)
+
+
 class Vocabulary:
-    """The tokens of a tokenizer as the bytes that they write, in ascending order."""
+    """The tokens of a tokenizer as the bytes that they write."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        texts = sorted((text, token) for token, text in token_bytes(tokenizer).items() if text)
-        self.texts = [text for text, _ in texts]
-        self.ids = [token for _, token in texts]
+        texts = {token: text for token, text in token_bytes(tokenizer).items() if text}
+        numbers = {
+            token: text for token, text in texts.items() if text.isdigit() and len(text) <= LONGEST_NUMBER
+        }
+        self.words = Words((text, token) for token, text in texts.items())
+        self.others = Words((text, token) for token, text in texts.items() if token not in numbers)
+        """All but strings of digits, of which some tokenizers have a thousand."""
+        self.numbers = np.array(list(numbers), dtype=np.int64)
+        self.values = np.array([int(text) for text in numbers.values()], dtype=np.int64)
+        self.sizes = np.array([10 ** len(text) for text in numbers.values()], dtype=np.int64)
         self.special = {
             OPEN: tokenizer.convert_tokens_to_ids(SPAN_OPEN),
             CLOSE: tokenizer.convert_tokens_to_ids(SPAN_CLOSE),
             END: tokenizer.eos_token_id,
         }
-
-    def range(self, prefix: bytes, low: int, high: int) -> tuple[int, int]:
-        """The places from ``low`` to ``high`` of the tokens that begin with ``prefix``."""
-        first = bisect_left(self.texts, prefix, low, high)
-        return first, bisect_left(self.texts, prefix + b"\xff" * 8, first, high)
+        self.symbols: dict[int, Sequence[int]] = texts | {
+            token: (symbol,) for symbol, token in self.special.items()
+        }
+        """What each token writes, for the automaton."""
 
 
 class Constraint:
-    """One automaton over one vocabulary; what follows the last states is remembered."""
+    """One automaton over one vocabulary; the sets of tokens are remembered for windows of all lengths."""
 
-    def __init__(self, automaton: ValidAnswers, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        automaton: ValidAnswers,
+        vocabulary: Vocabulary,
+        remembered: dict[Any, Following] | None = None,
+    ) -> None:
         self.automaton, self.vocabulary = automaton, vocabulary
         self.start = automaton.start
-        self.follow = lru_cache(maxsize=REMEMBERED)(self._follow)
+        self._remembered: dict[Any, Following] = {} if remembered is None else remembered
+
+    def of_window(self, window: int) -> "Constraint":
+        """The same for a window of another length."""
+        return Constraint(self.automaton._replace(window=window), self.vocabulary, self._remembered)
+
+    def after(self, state: State, token: int) -> State:
+        """The state that a token which may follow leads to."""
+        for symbol in self.vocabulary.symbols[token]:
+            state = self.automaton.after(state, symbol)
+        return state
+
+    def follow(self, state: State) -> Following:
         """What may follow a state. Raises :class:`UserError` when no token writes any of it."""
+        key = self.automaton.key(state)
+        if key not in self._remembered:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = self._follow(state)
+        return self._remembered[key]
 
     def _follow(self, state: State) -> Following:
-        words, special = self.vocabulary, self.vocabulary.special
+        words = self.vocabulary
+        if state[0] == "number":
+            found, may_end = self._search(state, words.others)
+            digits = self.automaton.digits_after(state, words.values, words.sizes)
+            ids = np.concatenate([np.array(found, dtype=np.int64), words.numbers[digits]])
+        else:
+            found, may_end = self._search(state, words.words)
+            ids = np.array(found, dtype=np.int64)
+        if not len(ids):
+            raise UserError(
+                "the decoder's tokenizer cannot write a valid answer; set evaluation.constrained: false"
+            )
+        says_nothing = self.automaton.says_nothing
+        silent = [says_nothing(self.after(state, token)) for token in found if state == self.start]
+        return Following(ids, np.flatnonzero(silent), may_end)
+
+    def _search(self, state: State, words: Words) -> tuple[list[int], bool]:
+        """Which of the ``words`` and markers may follow, byte by byte; and whether the end may."""
+        special = self.vocabulary.special
         ids: list[int] = []
-        states: list[State] = []
         may_end = False
         pending = [(state, b"", 0, len(words.texts))]
         while pending:
@@ -70,22 +129,15 @@ class Constraint:
                     if not text:
                         may_end |= symbol == END
                         ids.append(special[symbol])
-                        states.append(after)
                     continue
                 longer = text + bytes([symbol])
                 first, last = words.range(longer, low, high)
                 while first < last and words.texts[first] == longer:
                     ids.append(words.ids[first])
-                    states.append(after)
                     first += 1
                 if first < last:
                     pending.append((after, longer, first, last))
-        if not ids:
-            raise UserError(
-                "the decoder's tokenizer cannot write a valid answer; set evaluation.constrained: false"
-            )
-        silent = np.array([bool(after) and self.automaton.says_nothing(after) for after in states])
-        return Following(np.array(ids, dtype=np.int64), states, silent, may_end)
+        return ids, may_end
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:

@@ -84,6 +84,7 @@ class _Choice:
 
     def __init__(self, constraint: Constraint | None) -> None:
         self.constraint, self.answer = constraint, Answered()
+        self.state = constraint.start if constraint else None
         self.following = constraint.follow(constraint.start) if constraint else None
         self._valid = 0  # tokens of the longest valid answer so far
 
@@ -94,9 +95,9 @@ class _Choice:
             self.answer.stopped = True
             return
         self.answer.tokens.append(token)
-        if self.constraint and self.following:
-            (place,) = np.flatnonzero(self.following.ids == token)[:1]
-            self.following = self.constraint.follow(self.following.states[place])
+        if self.constraint and self.state:
+            self.state = self.constraint.after(self.state, token)
+            self.following = self.constraint.follow(self.state)
             if self.following.may_end:
                 self._valid = len(self.answer.tokens)
 
@@ -109,28 +110,41 @@ class _Choice:
 
 def _choose(logits: Tensor, choices: Sequence[_Choice]) -> tuple[list[int], list[float]]:
     """The best token of each row ``[n, vocabulary]`` among those it may take, and its log-probability among them."""
-    logits = logits.float()
+    bound = [row for row, choice in enumerate(choices) if choice.following]
+    if not bound:
+        return _best(logits.float())
+    if len(bound) == len(choices):
+        return _best_allowed(logits, choices)
+    tokens, chances = _best(logits.float())
+    some = _best_allowed(logits[bound], [choices[row] for row in bound])
+    for row, token, chance in zip(bound, *some, strict=True):
+        tokens[row], chances[row] = token, chance
+    return tokens, chances
+
+
+def _best(logits: Tensor) -> tuple[list[int], list[float]]:
     best, tokens = logits.max(-1)
-    everything = logits.logsumexp(-1)
-    bound = [row for row, choice in enumerate(choices) if choice.following and not choice.answer.stopped]
-    if bound:
-        following = [choices[row].following for row in bound]
-        width = max(len(each.ids) for each in following)
-        ids, counted = np.zeros((2, len(bound), width), dtype=np.int64)
-        for row, each in enumerate(following):
-            ids[row, : len(each.ids)], counted[row, : len(each.ids)] = each.ids, 1
-        places, rows = torch.from_numpy(ids).to(logits.device), torch.tensor(bound, device=logits.device)
-        found = logits[rows[:, None], places]
-        found = found.masked_fill(torch.from_numpy(counted == 0).to(logits.device), -torch.inf)
-        best[rows], chosen = found.max(-1)
-        tokens[rows] = places.gather(1, chosen[:, None])[:, 0]
-        everything[rows] = found.logsumexp(-1)
-        for row, each, chances in zip(bound, following, found, strict=True):
-            if choices[row].answer.presence is None and each.silent.any() and not choices[row].answer.tokens:
-                silent = torch.from_numpy(np.flatnonzero(each.silent)).to(logits.device)
-                nothing = (chances[silent].logsumexp(-1) - everything[row]).exp()
-                choices[row].answer.presence = 1 - nothing.item()
-    return tokens.tolist(), (best - everything).tolist()
+    return tokens.tolist(), (best - logits.logsumexp(-1)).tolist()
+
+
+def _best_allowed(logits: Tensor, choices: Sequence[_Choice]) -> tuple[list[int], list[float]]:
+    """As :func:`_choose` where each row has a constraint. Also notes how probable it is that there is something."""
+    following = [choice.following for choice in choices if choice.following]
+    padded = np.full((len(following), max(len(each.ids) for each in following)), -1)
+    for row, each in enumerate(following):
+        padded[row, : len(each.ids)] = each.ids
+    ids = torch.from_numpy(padded).to(logits.device)
+    found = logits.gather(1, ids.clamp(min=0)).float().masked_fill(ids < 0, -torch.inf)
+    best, chosen = found.max(-1)
+    everything = found.logsumexp(-1)
+    tokens = ids.gather(1, chosen[:, None])[:, 0].tolist()
+    for row, (choice, each) in enumerate(zip(choices, following, strict=True)):
+        if (
+            len(each.silent) and not choice.answer.log_probabilities
+        ):  # the first token, where "none" is an answer
+            nothing = found[row, torch.from_numpy(each.silent).to(logits.device)].logsumexp(-1)
+            choice.answer.presence = 1 - (nothing - everything[row]).exp().item()
+    return tokens, (best - everything).tolist()
 
 
 @dataclass

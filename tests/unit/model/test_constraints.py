@@ -18,6 +18,7 @@ from fragmodel.model import constraints
 from fragmodel.model.answer_forms import Constraints
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint, Vocabulary, token_bytes
+from fragmodel.vocabulary import Span
 
 CLASSES = ["SH3 domain", "kinase", "β-barrel"]
 FORMS = {"VenusX_Dom": {"classes": CLASSES, "none": ["grounding_group"]}}
@@ -50,17 +51,16 @@ def test_every_way_of_writing_a_valid_answer_and_no_other(tokenizer: PreTrainedT
     """All sequences of up to four tokens between the markers, tried one by one."""
     constraint = Constraint(valid_answers("grounding_single", window=12), Vocabulary(tokenizer))
     texts = token_bytes(tokenizer)
-    inside = constraint.follow(constraint.follow(constraint.start).states[0])
+    inside = constraint.after(constraint.start, tokenizer.convert_tokens_to_ids(SPAN_OPEN))
     close = tokenizer.convert_tokens_to_ids(SPAN_CLOSE)
 
     def accepts(tokens: tuple[int, ...]) -> bool:
-        following = inside
+        state = inside
         for token in (*tokens, close):
-            places = [place for place, each in enumerate(following.ids) if each == token]
-            if not places:
+            if token not in constraint.follow(state).ids:
                 return False
-            following = constraint.follow(following.states[places[0]])
-        return following.may_end
+            state = constraint.after(state, token)
+        return constraint.follow(state).may_end
 
     valid = {f"({start},{end})" for start in range(12) for end in range(start + 1, 13)}
     pieces, tried = sorted(texts), set()
@@ -71,6 +71,43 @@ def test_every_way_of_writing_a_valid_answer_and_no_other(tokenizer: PreTrainedT
             if accepts(tokens) != (text in valid):
                 raise AssertionError(text)
     assert len(tried & valid) > 20
+
+
+def test_numbers_of_several_digits_are_those_found_byte_by_byte() -> None:
+    """Every state within a place, for a tokenizer of all strings of up to three digits; windows share one memory."""
+    digits = ["".join(each) for size in (1, 2, 3) for each in itertools.product("0123456789", repeat=size)]
+    tokenizer = made([*digits, "(", ")", ",", "1,", "Ġ"], decoders.ByteLevel())
+    vocabulary = Vocabulary(tokenizer)
+    first = Constraint(valid_answers("grounding_single", window=9), vocabulary)
+    for window in (9, 10, 1021):
+        constraint = first.of_window(window)
+        for before in (None, Span(0, window), Span(7, 8), Span(window - 1, window)):
+            for start in (None, 7, window - 2, window - 1):
+                for done in ("", "0", "1", "10", str(window)):
+                    state = ("number", before, start, done, ())
+                    expected, _ = constraint._search(state, vocabulary.words)
+                    if expected:
+                        assert sorted(constraint.follow(state).ids) == sorted(expected), (window, state)
+
+
+def test_windows_of_other_lengths_share_names_and_no_places() -> None:
+    tokenizer = made([*"0123456789(),:ab\n", "Ġ"], decoders.ByteLevel())
+    alone = [
+        Constraint(valid_answers("grounding_group", window=window, classes=["a", "b"]), Vocabulary(tokenizer))
+        for window in (4, 30)
+    ]
+    shared = [alone[0].of_window(4), alone[0].of_window(30)]
+    generator = torch.Generator().manual_seed(1)
+    for one, other in zip(shared, alone, strict=True):
+        for _ in range(20):
+            state = one.start
+            for _ in range(40):
+                ids = one.follow(state).ids
+                assert sorted(ids) == sorted(other._follow(state).ids)
+                assert one.follow(state).may_end == other._follow(state).may_end
+                state = one.after(state, int(ids[torch.randint(0, len(ids), (1,), generator=generator)]))
+                if not state:
+                    break
 
 
 def test_the_letters_of_bytes_are_those_of_the_tokenizer() -> None:
@@ -86,7 +123,7 @@ def test_a_tokenizer_that_cannot_write_is_named(tiny: TinyModels) -> None:
 
     tokenizer = made(["x"], decoders.ByteLevel())
     constraint = Constraint(valid_answers("grounding_single", window=12), Vocabulary(tokenizer))
-    opened = constraint.follow(constraint.start).states[0]
+    opened = constraint.after(constraint.start, tokenizer.convert_tokens_to_ids(SPAN_OPEN))
     with pytest.raises(UserError, match="cannot write a valid answer"):
         constraint.follow(opened)
 
@@ -142,12 +179,11 @@ def test_a_free_answer_that_is_valid_stays_as_it_is(untrained) -> None:
     text = f"{SPAN_OPEN}(3,9){SPAN_CLOSE}, {SPAN_OPEN}(3,12){SPAN_CLOSE}"
     wanted = ChatEncoder(tokenizer, 2).answer(text)
     constraint = Constraints(tokenizer, FORMS).of("grounding_single", 30, ("VenusX_Dom",))
-    following = constraint.follow(constraint.start)
+    state = constraint.start
     for token in wanted:
-        (place,) = [number for number, each in enumerate(following.ids) if each == token]
-        after = following.states[place]
-        following = constraint.follow(after) if after else None
-    assert following is None  # it ended, with the token that ends the turn
+        assert list(constraint.follow(state).ids).count(token) == 1
+        state = constraint.after(state, token)
+    assert state == ()  # it ended, with the token that ends the turn
 
 
 def test_probabilities_are_those_among_what_is_allowed(untrained) -> None:
@@ -167,7 +203,7 @@ def test_probabilities_are_those_among_what_is_allowed(untrained) -> None:
         logits = next_logits(model, longer)
         allowed = torch.tensor(following.ids)
         total += float(torch.log_softmax(logits[allowed].float(), 0)[list(following.ids).index(token)])
-        state = following.states[list(following.ids).index(token)]
+        state = constraint.after(state, token)
         tokens.append(token)
         assert free.tokens == [int(logits.argmax())]
     assert sum(answer.log_probabilities) == pytest.approx(total, abs=1e-4)
