@@ -66,7 +66,7 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
         ("training/arguments.py", {TRAINING}),
         ("data/readers/nested.py", {INGEST, TRAINING}),  # without the workflow, training reads raw files too
         ("embeddings/forward.py", {EMBED}),
-        ("errors.py", {TRAINING, EMBED}),  # they look into the faults of others: is the disk full?
+        ("errors.py", {SCORE, TRAINING, INGEST, REPORT, EMBED}),  # whoever writes asks: is the disk full?
         ("files.py", {SCORE, TRAINING, INGEST, REPORT, EMBED}),
         ("config/run.py", set()),
         ("config/faults.py", set()),
