@@ -158,6 +158,15 @@ def raw_files(dataset, split):
     return getattr(dataset, "train" if dataset.split == "by_cluster" else split)
 
 
+RAW = [path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)]
+
+
+def retrieved(paths, copies):
+    """Where a job finds raw files that the config names: in the copies of all that a storage holds, or in place."""
+    places = dict(zip(RAW, as_list(copies)))
+    return [str(places[path]) for path in paths]
+
+
 def must_have_records(dataset, split):
     """Whether a split without a record is a fault; a deal of few proteins may leave one that nothing needs empty."""
     return dataset.split != "by_cluster" or split in ("train", run.evaluation.split)

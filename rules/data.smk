@@ -1,15 +1,6 @@
 # Raw files to validated records, and the check of the splits against each other.
 
 
-RAW = [path for dataset in run.datasets.values() for split in SPLITS for path in getattr(dataset, split)]
-
-
-def retrieved(paths, copies):
-    """Where a job finds raw files that the config names: in the copies of all that a storage holds, or in place."""
-    places = dict(zip(RAW, as_list(copies)))
-    return [str(places[path]) for path in paths]
-
-
 rule assign_splits:
     input:
         # All data sets: a protein that is dealt follows its relatives whose split is published.

@@ -64,7 +64,6 @@ def risk_coverage(systems: Mapping[str, Outcomes]) -> Figure:
         xlabel="share of the answers, the surest first", ylabel="share wrong", xlim=(0, 1), ylim=(0, 1.02)
     )
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _finish(figure, axes)
     return figure
 
