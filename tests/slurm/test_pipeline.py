@@ -32,6 +32,8 @@ def test_each_job_is_submitted_once_and_small_ones_stay_local(jobs):
         "decoder",
         "windows",
         "train_model",
+        "answer_validation",
+        "calibrate",
         "audit_leakage",
         "baselines",
         "score",
