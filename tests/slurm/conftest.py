@@ -57,6 +57,8 @@ def finished(cluster: OneNodeSlurm, tmp_path_factory: pytest.TempPathFactory) ->
         "evaluation": {"shards": 2, "max_new_tokens": 8, "bootstrap_samples": 0, "baselines": ["majority"]},
     }
     run = OnCluster(Workflow(folder, config), cluster)
-    (folder / "config").symlink_to(REPOSITORY / "config")  # the default config names files of the sample there
+    (folder / "config").symlink_to(
+        REPOSITORY / "config"
+    )  # the default config names files of the sample there
     run.run("--retries", "0")
     return run
