@@ -9,7 +9,7 @@ import pytest
 from workflow_copy import Workflow, choose_proteins
 
 SHARED = {"ingest", "windows", "encoder", "decoder", "embed_shard", "audit_leakage", "baselines"}
-OWN = {"train_model", "generate", "score", "report"}
+OWN = {"train_model", "generate", "answer_validation", "calibrate", "score", "report"}
 
 
 def tiny_config(data: Path) -> dict:
