@@ -12,7 +12,7 @@ from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span
 
 _COLUMNS = (
     *("uid", "data_name", "task_type", "sequence", "answer"),
-    *("classes", "class_ids", "position_ref", "position_grd"),
+    *("classes", "position_ref", "position_grd"),
 )
 
 
@@ -43,7 +43,7 @@ def read_library(records: Sequence[Path], kind_of: Callable[[str], str]) -> list
     """
     relatives: dict[tuple[str, str, str], Relative] = {}
     for path in records:
-        for uid, data_name, task, sequence, answer, classes, _, place, groups in iter_columns(
+        for uid, data_name, task, sequence, answer, classes, place, groups in iter_columns(
             path, RECORDS, _COLUMNS
         ):
             kind = kind_of(data_name)
@@ -54,7 +54,8 @@ def read_library(records: Sequence[Path], kind_of: Callable[[str], str]) -> list
                 name = plain(classes[0]) if classes else ""
                 _add(relative, name, place, answer if task == "referring_desc" else "")
             elif task in GROUNDING_TASKS:
-                names = list(classes) if len(classes) == len(groups or ()) else _stated(answer)
+                stated = [name for name, _ in read_groups(answer)]
+                names = classes if len(classes) == len(groups or ()) else stated
                 for name, spans in zip(names, groups or (), strict=False):
                     for span in spans:
                         _add(relative, plain(name), span, "")
@@ -103,10 +104,6 @@ def load_library(path: Path) -> list[Relative]:
         )
         for row in read_rows(path, RELATIVES)
     ]
-
-
-def _stated(answer: str) -> list[str]:
-    return [name for name, _ in read_groups(answer)]
 
 
 def _add(relative: Relative, name: str, span: Span | None, description: str) -> None:

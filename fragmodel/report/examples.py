@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fragmodel.data import prompts
+from fragmodel.evidence.block import HEAD
 from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.report import labels
 from fragmodel.report.run_files import by_place, place_of, read_class_ids
@@ -180,12 +181,22 @@ def _example(
         window=percent(start, start + length, whole),
         ruler=ruler(whole),
         class_ids=[labels.printable(name) for name in dict.fromkeys(record.class_ids) if name],
-        question=readable(next((t["content"] for t in record.conversation[::-1] if t["role"] == "user"), "")),
+        question=_question(record, answers),
         reference=_shown(record.answer, task, start),
         truth=truth[:_MOST_TRACKS],
         left_out=max(0, len(truth) - _MOST_TRACKS),
         answers=[_answer(row, record, class_ids) for row in answers],
     )
+
+
+def _question(record: Record, answers: list[dict[str, Any]]) -> str:
+    """What the model was asked, with the evidence that the question had; the record's own where none is stated."""
+    asked = next((turn["content"] for turn in record.conversation[::-1] if turn["role"] == "user"), "")
+    prompt = next((row["prompt"] for row in answers if row["system"] == MODEL and row["prompt"]), asked)
+    text, head, evidence = prompt.rpartition(HEAD)
+    if not head:
+        return readable(prompt)
+    return readable(text + head) + _shown(evidence, record.task_type, record.start)
 
 
 def _answer(row: dict[str, Any], record: Record, class_ids: Mapping[str, str]) -> Answer:

@@ -3,7 +3,8 @@
 from report_run import HOSTILE
 
 from fragmodel.data.prompts import FRAGMENT, PROTEIN, SPAN_CLOSE, SPAN_OPEN
-from fragmodel.report.examples import RecordScore, choose, readable
+from fragmodel.report.examples import RecordScore, _question, choose, readable
+from fragmodel.tables import Record
 
 
 def scores(*items):
@@ -42,3 +43,16 @@ def test_markers_become_readable():
     )
     assert readable(HOSTILE) == HOSTILE  # escaping is the template's
     assert len(readable("x" * 5000)) < 1600
+
+
+def test_the_question_is_shown_with_its_evidence_in_the_numbers_of_the_protein():
+    asked = f"Protein: {PROTEIN}\nWhere is (1,3)-glucanase?"
+    row = {column: None for column in Record._fields}
+    record = Record(**row)._replace(
+        task_type="grounding_single", start=100, conversation=[{"role": "user", "content": asked}]
+    )
+    told = f"{asked}\nRelatives:\n1. 41 %: {SPAN_OPEN}(0,10){SPAN_CLOSE}"
+    shown = "Protein: ⟨protein⟩\nWhere is (1,3)-glucanase?"
+    prompts = [{"system": "model_without_evidence", "prompt": "?"}, {"system": "model", "prompt": told}]
+    assert _question(record, prompts) == f"{shown}\nRelatives:\n1. 41 %: 101–110"
+    assert _question(record, [{"system": "model", "prompt": None}]) == shown
