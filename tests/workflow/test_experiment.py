@@ -112,9 +112,9 @@ def test_seeds_change_training_and_share_the_data(experiment):
 
 
 def test_the_shipped_experiment_compares_runs_that_differ_in_their_questions_alone(tmp_path):
-    command = ["snakemake", "-n", "--configfile", "config/ablation.yaml", "--config", f"results={tmp_path}/out"]
+    command = f"-m snakemake -n --configfile config/ablation.yaml --config results={tmp_path}/out"
     result = subprocess.run(
-        [sys.executable, "-m", *command], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, *command.split()], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     stats = result.stdout.split("Job stats:")[1]
     for rule, jobs in {"decoder": 1, "evidence": 1, "train_model": 6}.items():
