@@ -230,7 +230,8 @@ def _means(rows: Sequence[Row], key: str) -> Means:
 
 
 def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
-    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric."""
+    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric,
+    and its values by system."""
     metric = metric_names.primary(task) if task in metric_names.HEADLINE else None
     rows = []
     for data_name, name, summary in _parts(metrics, task):
@@ -244,6 +245,7 @@ def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
             rows.append(
                 {"part": name, "data_name": data_name, "n": summary.get("n", 0), "model": cells[MODEL]}
                 | {"baseline": best[0], "baseline_name": best[1]}
+                | {"values": {system: cell.value for system, cell in cells.items()}}
             )  # fmt: skip
     return rows
 
