@@ -50,6 +50,4 @@ def _pooled(rows: Sequence[Mapping[str, Any]], systems: Sequence[str]) -> dict[s
             if system in row["values"]:
                 sums[system] += row["n"] * row["values"][system]
     size = sum(row["n"] for row in rows)
-    return {
-        system: sums[system] / size for system in systems if all(system in row["values"] for row in rows)
-    }
+    return {system: sums[system] / size for system in systems if all(system in row["values"] for row in rows)}
