@@ -37,7 +37,8 @@ def test_parts_are_means_over_the_records_of_all_data_sets(tmp_path):
     assert picture.name == "evidence-referring_class"
     assert picture.alt == (
         "Classify a fragment, Accuracy by evidence. Question with evidence (8): "
-        "Model 0.625, Model without evidence 0.000, Alignment 0.500; No relative in training (4): Model 0.200, Model without evidence 0.200, Alignment 0.100."
+        "Model 0.625, Model without evidence 0.000, Alignment 0.500; "
+        "No relative in training (4): Model 0.200, Model without evidence 0.200, Alignment 0.100."
     )
 
 
