@@ -41,12 +41,19 @@ def greedy_answers(
     if candidates > 1:
         found = most_probable(prompts, searched, count=candidates, longest=max_new_tokens)
         for answer, ranked, within in zip(answers, found, searched, strict=True):
-            if (
-                within and answer.tokens and not ranked
-            ):  # none ends within the longest: what was cut is all there is
-                ranked = [Candidate(tuple(answer.tokens), sum(answer.log_probabilities))]
             answer.candidates = ranked
+            if isinstance(within, Constraint):
+                answer.candidates = _with_own(answer, ranked)[:candidates]
     return answers
+
+
+def _with_own(answer: Answered, ranked: list[Candidate]) -> list[Candidate]:
+    """With the answer itself, which a beam may have missed; one that was cut only where there is nothing else."""
+    missed = all(list(each.tokens) != answer.tokens for each in ranked)
+    if not answer.tokens or not missed or (ranked and not answer.stopped):
+        return ranked
+    own = Candidate(tuple(answer.tokens), sum(answer.log_probabilities))
+    return sorted([*ranked, own], key=lambda each: -each.chance)
 
 
 def read_answer(task: TaskType, answer: Answered, chat: ChatEncoder, question: str) -> dict[str, Any]:

@@ -18,11 +18,12 @@ class RankScores:
     Args:
         names: the metric of each rank of :data:`RANKS`.
         ranks: for each record the rank, from 1, of each thing that is right; infinity where it is no candidate.
-        most: the largest number of candidates of a record; ranks behind it say nothing.
+        most: the largest number of candidates of a record; a rank is left out where the one before it has all of them.
     """
 
     def __init__(self, names: Sequence[str], ranks: Sequence[Sequence[float]], most: int) -> None:
-        shown = [(name, rank) for name, rank in zip(names, RANKS, strict=True) if rank <= most]
+        limits = zip(names, RANKS, (0, *RANKS[:-1]), strict=True)
+        shown = [(name, rank) for name, rank, before in limits if most > before]
         self._names = [name for name, _ in shown]
         self._found = np.array(
             [[sum(rank <= limit for rank in own) for _, limit in shown] for own in ranks], dtype=np.float64
