@@ -102,11 +102,8 @@ def test_it_is_surer_of_the_places_that_are_right(in_workflow_folder, tmp_path):
     others = tmp_path / "others.json"
     others.write_text(json.dumps(choose_proteins("VenusX_Dom", 16)[4:]))
     options = {"task": "grounding_single", "data_name": learnt[0]["data_name"], "split": "test"}
-    unseen = to_table(
-        item
-        for item in iter_records([others], **options, max_sequence_length=1021)
-        if isinstance(item, Record)
-    )
+    found = iter_records([others], **options, max_sequence_length=1021)
+    unseen = to_table([item for item in found if isinstance(item, Record)])
     rows = [*learnt, *as_without_relatives(unseen).to_pylist()]
     write_table(tmp_path / "records.parquet", RECORDS, rows)
     generate(
