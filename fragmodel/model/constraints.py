@@ -18,6 +18,7 @@ from fragmodel.data.valid_answers import CLOSE, END, OPEN, State, ValidAnswers
 from fragmodel.errors import UserError
 
 LONGEST_NUMBER = 9  # digits of a token that are read as a number
+_SINGLE_DIGITS = 10  # tokens; where there are no more, trying each is faster than arithmetic on all of them
 _UNPLAIN = re.compile(rb"\x7f|<\|")
 REMEMBERED = 4096  # sets of tokens that a model's constraints of one kind hold at a time
 
@@ -109,7 +110,7 @@ class Constraint:
 
     def _follow(self, state: State) -> Following:
         words = self.vocabulary
-        if state[0] == "number":
+        if state[0] == "number" and len(words.numbers) > _SINGLE_DIGITS:
             found, may_end = self._search(state, words.others)
             digits = self.automaton.digits_after(state, words.values, words.sizes)
             ids = np.concatenate([np.array(found, dtype=np.int64), words.numbers[digits]])

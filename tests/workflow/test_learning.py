@@ -1,19 +1,14 @@
 """Learning is real: the answers depend on where the fragment is."""
 
-import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from scipy.stats import mannwhitneyu
-from workflow_copy import choose_proteins
 
-from fragmodel.data.ingest import iter_records
 from fragmodel.embeddings.manifest import fingerprint_of
 from fragmodel.evaluation.generate import generate
-from fragmodel.evaluation.score import score
-from fragmodel.evidence.block import as_without_relatives, resolved
-from fragmodel.tables import RECORDS, SCORED, Record, read_rows, to_table, write_table
+from fragmodel.evidence.block import resolved
+from fragmodel.tables import RECORDS, read_rows, write_table
 
 pytestmark = pytest.mark.slow
 
@@ -88,48 +83,3 @@ def test_shuffled_positions_destroy_it(in_workflow_folder, tmp_path):
     matches_placed = sum(t == a for t, a in zip(texts, as_placed, strict=True)) / len(texts)
     assert matches_asked <= 0.2
     assert matches_placed >= 0.6  # the same prompt, but the answer follows the place
-
-
-def test_it_is_surer_of_the_places_that_are_right(in_workflow_folder, tmp_path):
-    """What it has learnt together with proteins that it has never seen: both outcomes occur, and are told apart."""
-    learnt = [
-        row
-        for path in sorted(
-            (in_workflow_folder.results / "questions").glob("*/grounding_single/train.parquet")
-        )
-        for row in read_rows(path, RECORDS)
-    ]
-    others = tmp_path / "others.json"
-    others.write_text(json.dumps(choose_proteins("VenusX_Dom", 16)[4:]))
-    options = {"task": "grounding_single", "data_name": learnt[0]["data_name"], "split": "test"}
-    found = iter_records([others], **options, max_sequence_length=1021)
-    unseen = to_table([item for item in found if isinstance(item, Record)])
-    rows = [*learnt, *as_without_relatives(unseen).to_pylist()]
-    write_table(tmp_path / "records.parquet", RECORDS, rows)
-    generate(
-        in_workflow_folder.results / "training/model",
-        [tmp_path / "records.parquet"],
-        tmp_path / "answers.parquet",
-        store=None,
-        fingerprint=None,
-        max_new_tokens=48,
-    )
-    score(
-        [tmp_path / "answers.parquet"],
-        [tmp_path / "records.parquet"],
-        metrics_output=tmp_path / "metrics.json",
-        table_output=tmp_path / "scored.parquet",
-        bootstrap_samples=0,
-        encode=None,
-    )
-    outcomes = [
-        outcome
-        for row in read_rows(tmp_path / "scored.parquet", SCORED)
-        for outcome in zip(row["place_right"], row["place_confidences"], strict=True)
-        if outcome[0] is not None
-    ]
-    right, wrong = ([sure for hit, sure in outcomes if hit is wanted] for wanted in (True, False))
-    assert len(right) >= 5 and len(wrong) >= 5
-    test = mannwhitneyu(right, wrong, alternative="greater")
-    auroc = test.statistic / (len(right) * len(wrong))
-    assert test.pvalue < 0.01, f"AUROC {auroc:.3f} of {len(right)} right and {len(wrong)} wrong places"
