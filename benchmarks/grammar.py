@@ -68,9 +68,11 @@ def _answer(model: Any, items: list[dict[str, Any]], constraints: list[Any] | No
     from fragmodel.batching.answering import READ_AT_ONCE
     from fragmodel.batching.packing import PackedCollator, micro_batches
     from fragmodel.model.decoding import greedy
+    from fragmodel.model.prefill import read_prompts
 
     parts = micro_batches(PackedCollator()(items), READ_AT_ONCE)
     ends = [model.config.eos_token_id] if constraints else []
-    found = greedy(model, parts, max_new_tokens=NEW_TOKENS, end_ids=ends, constraints=constraints)
+    prompts = read_prompts(model, parts, NEW_TOKENS)
+    found = greedy(prompts, max_new_tokens=NEW_TOKENS, end_ids=ends, constraints=constraints)
     assert constraints or all(len(answer.tokens) == NEW_TOKENS for answer in found)
     assert not any(answer.stopped for answer in found)

@@ -72,6 +72,11 @@ _METRICS = {
         Metric("aurc", "Risk over coverage (AURC)", higher_is_better=False),
         Metric("right_at_50", "Right among the surest 50 %"),
         Metric("right_at_80", "Right among the surest 80 %"),
+        *(Metric(f"top_{rank}", f"Right class among the first {rank}") for rank in (1, 5, 10)),
+        *(
+            Metric(f"recall_50_at_{rank}", f"Recall@{rank} at IoU 0.5", given_presence=True)
+            for rank in (1, 5, 10)
+        ),
         Metric("parse_failure_rate", "Unreadable answers", higher_is_better=False),
         Metric("out_of_range_rate", "Out-of-range answers", higher_is_better=False),
         Metric("reversed_rate", "Reversed spans", higher_is_better=False),
@@ -105,6 +110,8 @@ DETECTION = (
 )
 # How well confidences tell right from wrong: of classes, and of places; empty for systems that state none.
 CONFIDENCE = ("ece", "confidence_auroc", "aurc", "right_at_50", "right_at_80", "residue_aupr")
+# Where what is right stands among the candidates of an answer; empty for systems that give none.
+CANDIDATES = tuple(f"{name}_{rank}" for name in ("top", "recall_50_at") for rank in (1, 5, 10))
 _TEXT = ("rouge_l", "bleu_4", "chrf", "similarity", "retrieval_top1", "exact_match")
 # What the report and the model card show of a task; the first, its primary metric, decides comparisons.
 HEADLINE: dict[TaskType, tuple[str, ...]] = {

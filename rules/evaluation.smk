@@ -43,6 +43,7 @@ rule generate:
             f"--max-new-tokens {run.evaluation.max_new_tokens} --batch-size {run.evaluation.batch_size}"
             f" --{'constrained' if run.evaluation.constrained else 'free'} --classes {run.evaluation.classes}"
         ),
+        candidates=f"--candidates {run.evaluation.candidates}" if run.evaluation.candidates > 1 else "",
         # A model that another run trained may have another encoder.
         check_encoder=lambda wildcards, input: option(
             "--check-encoder", *([input.encoder] if STORE and run.evaluation.model else [])
@@ -57,8 +58,8 @@ rule generate:
         part=lambda wildcards: f"--shard {wildcards.shard} --shards {run.evaluation.shards}",
     shell:
         "exec python -m fragmodel --log {log:q} generate {input.records:q} --model {input.model:q} --output {output.predictions:q}"
-        " {params.store} {params.manifests} {params.check_encoder} {params.settings} {params.evidence}"
-        " {params.part}"
+        " {params.store} {params.manifests} {params.check_encoder} {params.settings} {params.candidates}"
+        " {params.evidence} {params.part}"
 
 
 # Confidences are calibrated on the validation records, in tasks whose answers have any.
@@ -86,6 +87,7 @@ use rule generate as answer_validation with:
         results("benchmarks/calibration/answers.tsv")
     params:
         part=f"--at-most {run.evaluation.calibration_records}",
+        candidates="",
 
 
 rule calibrate:
@@ -135,6 +137,7 @@ use rule generate as generate_without_evidence with:
         results("benchmarks/without_evidence/{data_name}/shard-{shard}.tsv")
     params:
         evidence="--without-evidence",
+        candidates="",
 
 
 rule baselines:

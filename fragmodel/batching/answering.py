@@ -11,7 +11,10 @@ from fragmodel.data.prompts import SPAN_CLOSE
 from fragmodel.evidence.block import resolved
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
-from fragmodel.model.decoding import Answered, greedy
+from fragmodel.model.decoding import Answered, Candidate, greedy
+from fragmodel.model.names import NameTree
+from fragmodel.model.prefill import read_prompts
+from fragmodel.model.search import most_probable
 from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
 
 READ_AT_ONCE = 4096  # prompt tokens
@@ -24,13 +27,33 @@ def greedy_answers(
     end: int,
     max_new_tokens: int,
     constraints: Sequence[Constraint | None] | None = None,
+    searched: Sequence[Constraint | NameTree | None] = (),
+    candidates: int = 1,
 ) -> list[Answered]:
     """Greedy answers, in the order of ``items`` (prompts as :class:`fragmodel.batching.dataset.FragRefDataset` gives
-    them), each within its constraint where there is one. ``end`` is the token that ends the turn.
+    them), each within its constraint where there is one. ``end`` is the token that ends the turn. With more than one
+    of ``candidates`` each has up to so many, of what is ``searched`` for it
+    (:func:`fragmodel.model.search.most_probable`).
     """
     batch = {name: values.to(model.device) for name, values in PackedCollator()(items).items()}
-    parts = micro_batches(batch, READ_AT_ONCE)
-    return greedy(model, parts, max_new_tokens=max_new_tokens, end_ids=[end], constraints=constraints)
+    prompts = read_prompts(model, micro_batches(batch, READ_AT_ONCE), max_new_tokens)
+    answers = greedy(prompts, max_new_tokens=max_new_tokens, end_ids=[end], constraints=constraints)
+    if candidates > 1:
+        found = most_probable(prompts, searched, count=candidates, longest=max_new_tokens)
+        for answer, ranked, within in zip(answers, found, searched, strict=True):
+            answer.candidates = ranked
+            if isinstance(within, Constraint):
+                answer.candidates = _with_own(answer, ranked)[:candidates]
+    return answers
+
+
+def _with_own(answer: Answered, ranked: list[Candidate]) -> list[Candidate]:
+    """With the answer itself, which a beam may have missed; one that was cut only where there is nothing else."""
+    missed = all(list(each.tokens) != answer.tokens for each in ranked)
+    if not answer.tokens or not missed or (ranked and not answer.stopped):
+        return ranked
+    own = Candidate(tuple(answer.tokens), sum(answer.log_probabilities))
+    return sorted([*ranked, own], key=lambda each: -each.chance)
 
 
 def read_answer(task: TaskType, answer: Answered, chat: ChatEncoder, question: str) -> dict[str, Any]:
@@ -40,17 +63,32 @@ def read_answer(task: TaskType, answer: Answered, chat: ChatEncoder, question: s
     model among valid answers, not calibrated. Of a class: that of its tokens. Of a place: that of its tokens and of
     what leads to it (comma, class name), given all before it; of all places of a line that is pointed to, that of the
     pointer. Of a whole grounding answer: that there is something to find; ``None`` where the model may not say that
-    there is nothing, and of free text.
+    there is nothing, and of free text. ``candidates`` are dicts of ``text`` and ``probability``, equal texts joined;
+    ``None`` where there are none.
     """
     written = chat.decode(answer.tokens)
     text = resolved(written, question)
     whole = math.exp(sum(answer.log_probabilities))
+    confidence, places = whole if task == "referring_class" else None, None
     if task in GROUNDING_TASKS:
         pointed = text != written
+        confidence = answer.presence
         places = [whole] * text.count(SPAN_CLOSE) if pointed else _of_places(answer, chat.ids[SPAN_CLOSE])
-        return {"text": text, "confidence": answer.presence, "place_confidences": places}
-    sure = whole if task == "referring_class" else None
-    return {"text": text, "confidence": sure, "place_confidences": None}
+    return {
+        "text": text,
+        "confidence": confidence,
+        "place_confidences": places,
+        "candidates": _ranked(answer, chat, question),
+    }
+
+
+def _ranked(answer: Answered, chat: ChatEncoder, question: str) -> list[dict[str, Any]] | None:
+    joined: dict[str, float] = {}
+    for tokens, chance in answer.candidates:
+        text = resolved(chat.decode(tokens), question)
+        joined[text] = joined.get(text, 0.0) + math.exp(chance)
+    ranked = sorted(joined.items(), key=lambda item: -item[1])
+    return [{"text": text, "probability": min(each, 1.0)} for text, each in ranked] or None
 
 
 def _of_places(answer: Answered, close: int) -> list[float]:

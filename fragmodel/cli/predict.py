@@ -57,6 +57,12 @@ def predict(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Grounding tasks: leave out places of less confidence.")
     ] = 0.0,
+    candidates: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Ranked answers to keep beside each valid one, in JSON Lines; 1 keeps none."
+        ),
+    ] = 1,
     constrained: Annotated[
         bool, typer.Option("--constrained/--free", help="Answer by what is valid alone, or by any text.")
     ] = True,
@@ -99,6 +105,7 @@ def predict(
         "max_new_tokens": max_new_tokens,
         "stored_dtype": stored_dtype,
         "constrained": constrained,
+        "candidates": candidates,
     }
 
     def load() -> FragModel:

@@ -21,8 +21,11 @@ class EvaluationConfig(Section):
     """Answer by what is valid alone: places inside the window, classes that training has, `none` where training says \
 it. Descriptions are free text in any case."""
     classes: Literal["closed", "open"] = "closed"
-    """`closed`: an answer names classes of the training records; `open`: any class, as free text (then groups of \
-places are free text, too)."""
+    """`closed`: an answer names classes of the training records; `open`: any class, as free text (in groups some 80 \
+bytes at most); places stay inside the window."""
+    candidates: Positive = 1
+    """Probable answers to keep for each record, ranked, beside the answer itself; 1 keeps none. The search for them \
+takes up to as many times the work of the answer; the question is read once."""
     batch_size: Positive = 32
     """Records generated together."""
     calibration_records: Annotated[int, Field(ge=0)] = 200

@@ -122,7 +122,7 @@ a `paged` one (on a GPU) move to the host's memory when the card's is needed."""
     """Steps between checkpoints; each is validated."""
     select: Literal["last", "loss", "score"] = "loss"
     """Which checkpoint becomes the model: the `last`, or the one with the best validation `loss`, or with the best \
-mean `score` of its answers to `probe_records` (each task by the metric that decides it)."""
+mean `score` of its valid answers to `probe_records` (each task by the metric that decides it)."""
     patience: Annotated[int, Field(ge=0)] = 0
     """End training after so many validations that were no better than the best before; 0: never."""
     validation_records: Annotated[int, Field(ge=0)] = 1000

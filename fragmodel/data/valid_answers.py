@@ -2,6 +2,8 @@
 
 It accepts what :mod:`fragmodel.data.grammar` writes: spans of the window in ascending order, each with an end behind
 its start; a line for each class in a group; :data:`NONE` where that may be said; a class name alone in classification.
+Where the classes of a group are open, a line begins with any text, a colon and a space.
+
 States are plain tuples, so that what follows from one can be remembered. Nothing can run into a dead end: each step
 that is allowed leads on to an end.
 """
@@ -23,6 +25,8 @@ OPEN, CLOSE, END = (
 )  # symbols beside the 256 bytes: the markers around a span, the end of the answer
 
 _NONE = NONE.encode()
+_PRINTED = bytes([*range(0x20, 0x7F), *range(0x80, 0x100)])
+LONGEST_TEXT = 80  # bytes of a class in an open group, after which it ends with the token that passes them
 
 State = tuple[Any, ...]
 
@@ -38,11 +42,13 @@ class ValidAnswers(NamedTuple):
     and as they are those that may be the whole answer; the latter alone for a single class."""
     whole: frozenset[bytes] = frozenset()
     """Names that are an answer by themselves: :data:`NONE`, and pointers to lines of evidence."""
+    free: bool = False
+    """Whether the lines of a group may begin with any text."""
 
     @property
     def start(self) -> State:
         """The state before the answer."""
-        return ("begin",)
+        return ("text", b"", b"", LONGEST_TEXT) if self.free else ("begin",)
 
     def symbols(self, state: State) -> Iterator[tuple[int, State]]:
         """What may come next, each with the state that it leads to."""
@@ -55,6 +61,8 @@ class ValidAnswers(NamedTuple):
         if symbol < OPEN and kind in ("begin", "name"):  # no need to look at all names, nor at all digits
             done, used = rest or (b"", ())
             return ("name", done + bytes([symbol]), used)
+        if kind == "text" and symbol < OPEN:
+            return self._after_text(*rest, symbol)
         if kind == "number" and chr(symbol).isdecimal():
             before, start, digits, used = rest
             return (kind, before, start, digits + chr(symbol), used)
@@ -71,6 +79,9 @@ class ValidAnswers(NamedTuple):
         if kind == "name":
             first, last = self._range(rest[0])
             return (kind, rest[0], tuple(number for number in rest[1] if first <= number < last))
+        if kind == "text":
+            done, last, left = rest
+            return (kind, done, last, left > 0)
         if kind == "after":
             low, high = self._bounds(rest[0], None)
             return (kind, low <= high, rest[1])
@@ -125,6 +136,30 @@ class ValidAnswers(NamedTuple):
         alone = (bisect_left(self.names, each) for each in self.whole)
         return OPEN, ("bracket", None, tuple(sorted({*used, *alone, number})))
 
+    def _text(self, done: bytes | None, last: bytes, left: int) -> Iterator[tuple[int, State]]:
+        """What may go on with the class of a line: ``done`` is what may become a whole name, ``last`` its last bytes as
+        far as they matter. All bytes where any are ``left``, which :meth:`after` counts; else what ends the class.
+        """
+        if last == b": ":
+            yield OPEN, ("bracket", None, ())
+        if done in self.whole:
+            yield END, ()
+        if left:
+            barred = {b"": b" :", b"<": b"|"}.get(last, b"")  # no marker is spelled out
+            allowed = bytes(byte for byte in _PRINTED if byte not in barred)
+        else:
+            allowed = {b": ": b"", b":": b" "}.get(last, b":")
+        for byte in allowed:
+            yield byte, self._after_text(done, last, left, byte)
+
+    def _after_text(self, done: bytes | None, last: bytes, left: int, byte: int) -> State:
+        if done is not None:
+            done += bytes([byte])
+            done = done if any(name.startswith(done) for name in self.whole) else None
+        both = last[-1:] + bytes([byte])
+        seen = next((end for end in (b": ", b":", b"<") if both.endswith(end)), b"x")
+        return ("text", done, seen, max(0, left - 1))
+
     def _range(self, prefix: bytes) -> tuple[int, int]:
         """The names that begin with ``prefix``, as a range of numbers."""
         first = bisect_left(self.names, prefix)
@@ -163,7 +198,9 @@ class ValidAnswers(NamedTuple):
         low, high = self._bounds(span, None)
         if low <= high:
             yield ord(","), ("space", span, used)
-        if self.task == "grounding_group" and len(used) < len(self.names):
+        if self.free:
+            yield ord("\n"), ("text", None, b"", LONGEST_TEXT)
+        elif self.task == "grounding_group" and len(used) < len(self.names):
             yield ord("\n"), ("name", b"", used)
 
     def _space(self, span: Span, used: tuple[int, ...]) -> Iterator[tuple[int, State]]:
@@ -180,20 +217,25 @@ def valid_answers(
     classes: Sequence[str] = (),
     may_be_none: bool = False,
     pointers: Sequence[str] = (),
+    any_class: bool = False,
 ) -> ValidAnswers | None:
     """The automaton of a question; ``None`` where an answer is free text, or no class is known to choose among.
 
-    ``pointers`` are words that may stand for a whole answer.
+    ``pointers`` are words that may stand for a whole answer. With ``any_class`` the lines of a group may name what is
+    none of the ``classes``.
     """
+    free = any_class and task == "grounding_group"
     known = {plain(name) for name in classes} - {""}
     names = {f"{name}: " if task == "grounding_group" else name for name in known}
-    if not (names if task in ("grounding_group", "referring_class") else task == "grounding_single"):
+    if not free and not (
+        names if task in ("grounding_group", "referring_class") else task == "grounding_single"
+    ):
         return None
     whole = {NONE} if may_be_none and task in GROUNDING_TASKS else set()
     whole |= set(pointers)
-    names = whole | (names if task != "grounding_single" else set())
+    names = whole | (names if task != "grounding_single" and not free else set())
     texts = (tuple(sorted(name.encode() for name in some)) for some in (names, whole))
-    return ValidAnswers(task, window, next(texts), frozenset(next(texts)))
+    return ValidAnswers(task, window, next(texts), frozenset(next(texts)), free)
 
 
 def _leads_into(digits: str, low: int, high: int) -> bool:

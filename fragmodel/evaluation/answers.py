@@ -18,7 +18,7 @@ from fragmodel.vocabulary import GROUNDING_TASKS, MODEL
 
 _PREDICTED = (
     *("record_id", "text", "system", "data_name", "task_type", "prompt", "seconds"),
-    *("confidence", "place_confidences", "residue_scores"),
+    *("confidence", "place_confidences", "candidates", "residue_scores"),
 )
 
 
@@ -28,11 +28,12 @@ class Sureness(NamedTuple):
     answer: float | None = None
     places: tuple[float, ...] = ()
     residues: np.ndarray | None = None
+    candidates: tuple[tuple[str, float], ...] = ()  # probable answers and their probabilities, ranked
 
     @property
     def stated(self) -> bool:
         """Whether it says anything."""
-        return self.answer is not None or bool(self.places) or self.residues is not None
+        return self.answer is not None or bool(self.places or self.candidates) or self.residues is not None
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ def read_answers(
     Rows without ``system`` are the model's. Rows without ``data_name`` and ``task_type`` are matched by id
     alone. With ``task``, rows that name another task type are passed over. A row without a text (null, or an
     empty field of a CSV file) is no answer. How sure a system is stands in ``confidence``, ``place_confidences`` and
-    ``residue_scores``, lists being JSON in a CSV file.
+    ``residue_scores``, ranked answers in ``candidates``, lists being JSON in a CSV file.
 
     Raises:
         UserError: a file cannot be read; a column is missing; a row has more or fewer fields than the header; an id
@@ -156,7 +157,22 @@ def _sureness(row: Mapping[str, Any], reference: Reference, where: str) -> Suren
         raise UserError(
             f"{where}: {len(residues)} residue_scores for a window of {reference.length} residues; give one for each"
         )
-    return Sureness(answer, tuple(places), np.array(residues) if residues else None)
+    candidates = _candidates(row.get("candidates"), where)
+    return Sureness(answer, tuple(places), np.array(residues) if residues else None, candidates)
+
+
+def _candidates(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+    """Ranked answers, in a CSV file written as JSON."""
+    try:
+        stated = json.loads(value) if isinstance(value, str) else value or []
+        found = [(str(each["text"]), float(each["probability"])) for each in stated]
+        if all(0 <= probability <= 1 for _, probability in found):
+            return tuple(sorted(found, key=lambda each: -each[1]))
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise UserError(
+        f'{where}: candidates must be a list such as [{{"text": "kinase", "probability": 0.9}}], from 0 to 1'
+    )
 
 
 def _numbers(row: Mapping[str, Any], name: str, where: str) -> list[float]:

@@ -36,6 +36,7 @@ def generate(
     constrained: bool = True,
     classes: Literal["closed", "open"] = "closed",
     without_evidence: bool = False,
+    candidates: int = 1,
     max_new_tokens: int = 128,
     batch_size: int = 32,
     shard: int = 0,
@@ -47,11 +48,12 @@ def generate(
 
     Greedy decoding, among valid answers where it is ``constrained``: places of the window, classes of the training
     records (``classes`` open: any, as free text). ``without_evidence``: the records have none, and are asked as if no
-    relative were known; the answers are then those of another system. Rows come in the order of the records. Without a
-    store the encoder runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th batch: since whole
-    batches are dealt out, an answer does not depend on the number of shards, and the shards together hold every record
-    once. ``at_most`` so many records of each data set and task are answered, spread evenly over its file. Raises
-    :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
+    relative were known; the answers are then those of another system. With more than one of ``candidates`` what is
+    constrained has so many ranked answers beside its own, which they do not change. Rows come in the order of the
+    records. Without a store the encoder runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th
+    batch: since whole batches are dealt out, an answer does not depend on the number of shards, and the shards together
+    hold every record once. ``at_most`` so many records of each data set and task are answered, spread evenly over its
+    file. Raises :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     parts = load_parts(model_dir, with_encoder=store is None or encoder is not None)
@@ -82,17 +84,18 @@ def generate(
         started = time.perf_counter()
         items = dataset.__getitems__(indices)
         records_asked = [dataset.record(index) for index in indices]
+        kinds = [
+            (record.task_type, len(record.sequence), (record.data_name,), _question(record))
+            for record in records_asked
+        ]
         answers = greedy_answers(
             model,
             items,
             end=end,
             max_new_tokens=max_new_tokens,
-            constraints=[
-                bounds.of(record.task_type, len(record.sequence), (record.data_name,), _question(record))
-                if bounds
-                else None
-                for record in records_asked
-            ],
+            constraints=[bounds.of(*kind) if bounds else None for kind in kinds],
+            searched=[bounds.searched(*kind) if bounds else None for kind in kinds],
+            candidates=candidates,
         )
         seconds = (time.perf_counter() - started) / len(indices)
         for index, record, answer in zip(indices, records_asked, answers, strict=True):
@@ -116,6 +119,7 @@ def generate(
         "constrained": constrained,
         "classes": classes,
         "without_evidence": without_evidence,
+        "candidates": candidates,
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,

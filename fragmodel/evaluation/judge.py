@@ -10,6 +10,7 @@ import numpy as np
 
 from fragmodel.evaluation import parse
 from fragmodel.evaluation.answers import Sureness
+from fragmodel.evaluation.candidates import ranked_places
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
 from fragmodel.evaluation.metrics.classification import ClassScores
 from fragmodel.evaluation.metrics.grounding import GroundingScores
@@ -148,6 +149,7 @@ def as_item(reference: Reference, answer: ParsedSpans, sure: Sureness) -> Ground
         reference.ignored,
         sure.answer,
         places,
+        [(name, [span]) for name, span, _ in ranked_places(sure.candidates, reference.length)],
         sure.residues,
     )
 
@@ -169,7 +171,8 @@ def _judge_class(
     ]
     groups = [[(name, [])] if name else [] for name in predicted]
     true = [reference.class_name for reference in references]
-    scores = ClassScores(true, predicted, exact, [sure.answer for sure in sureness])
+    ranked = [[names.find(text) for text, _ in sure.candidates] for sure in sureness]
+    scores = ClassScores(true, predicted, exact, [sure.answer for sure in sureness], ranked)
     return Judged(scores, statuses, groups)
 
 

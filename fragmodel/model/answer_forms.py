@@ -18,7 +18,9 @@ from fragmodel.data.valid_answers import valid_answers
 from fragmodel.errors import UserError
 from fragmodel.evidence.block import is_pointer, pointer, pointers
 from fragmodel.files import write_text
+from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint, Vocabulary
+from fragmodel.model.names import NameTree
 from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
 
 FORMS_FILE = "answers.json"
@@ -72,10 +74,11 @@ class Constraints:
     """Makes the constraint of each question; questions of one kind share what they have found out."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Forms, *, closed: bool = True) -> None:
-        """Not ``closed``: answers that name a class are free text, and places alone are bound to the window."""
+        """Not ``closed``: an answer may name any class; one that is a class alone is then free text."""
         self._tokenizer, self._forms, self._closed = tokenizer, forms, closed
         self._vocabulary: Vocabulary | None = None
         self._made: dict[Any, Constraint | None] = {}
+        self._trees: dict[Any, NameTree] = {}
 
     def of(
         self, task: TaskType, residues: int, data_names: tuple[str, ...], question: str = ""
@@ -85,12 +88,28 @@ class Constraints:
         None of them known: the classes of all data sets. An answer may point to a line of evidence in the ``question``
         where the model has learnt to. ``None`` where all is valid.
         """
-        lines = pointers(question) if any(forms.get("points") for forms in self._forms.values()) else 0
-        key = (task, data_names, lines)
+        key = self._key(task, data_names, question)
         if key not in self._made:
             self._made[key] = self._make(*key)
         made = self._made[key]
         return made.of_window(residues) if made and task in GROUNDING_TASKS else made
+
+    def searched(
+        self, task: TaskType, residues: int, data_names: tuple[str, ...], question: str = ""
+    ) -> Constraint | NameTree | None:
+        """What the candidates of a question are searched in: the same, for a class the tree of all names."""
+        constraint = self.of(task, residues, data_names, question)
+        if constraint is None or task != "referring_class":
+            return constraint
+        key = self._key(task, data_names, question)
+        if key not in self._trees:
+            cut = ChatEncoder(self._tokenizer, 0).answer
+            self._trees[key] = NameTree(cut(name.decode()) for name in constraint.automaton.names)
+        return self._trees[key]
+
+    def _key(self, task: TaskType, data_names: tuple[str, ...], question: str) -> tuple:
+        points = any(forms.get("points") for forms in self._forms.values())
+        return task, data_names, pointers(question) if points else 0
 
     def _make(self, task: TaskType, data_names: tuple[str, ...], lines: int) -> Constraint | None:
         """That of windows of any length."""
@@ -103,6 +122,7 @@ class Constraints:
             classes=[name for forms in chosen for name in forms["classes"]] if self._closed else (),
             may_be_none=any(task in forms["none"] for forms in chosen),
             pointers=[pointer(number) for number in range(1, lines + 1)],
+            any_class=not self._closed,
         )
         if automaton is None:
             return None

@@ -5,6 +5,7 @@ already, it is the answer under the constraint too.
 """
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from fragmodel.data.valid_answers import CLOSE, END, OPEN, State, ValidAnswers
 from fragmodel.errors import UserError
 
 LONGEST_NUMBER = 9  # digits of a token that are read as a number
+_SINGLE_DIGITS = 10  # tokens; where there are no more, trying each is faster than arithmetic on all of them
+_UNPLAIN = re.compile(rb"\x7f|<\|")
 REMEMBERED = 4096  # sets of tokens that a model's constraints of one kind hold at a time
 
 
@@ -56,6 +59,12 @@ class Vocabulary:
         self.numbers = np.array(list(numbers), dtype=np.int64)
         self.values = np.array([int(text) for text in numbers.values()], dtype=np.int64)
         self.sizes = np.array([10 ** len(text) for text in numbers.values()], dtype=np.int64)
+        plain = {
+            token: text[0] for token, text in texts.items() if min(text) >= 0x20 and not _UNPLAIN.search(text)
+        }
+        self.plain = np.array(list(plain), dtype=np.int64)
+        self.firsts = np.array(list(plain.values()), dtype=np.int64)
+        """Tokens that write a part of any text in a line, and the first byte of each."""
         self.special = {
             OPEN: tokenizer.convert_tokens_to_ids(SPAN_OPEN),
             CLOSE: tokenizer.convert_tokens_to_ids(SPAN_CLOSE),
@@ -101,10 +110,16 @@ class Constraint:
 
     def _follow(self, state: State) -> Following:
         words = self.vocabulary
-        if state[0] == "number":
+        if state[0] == "number" and len(words.numbers) > _SINGLE_DIGITS:
             found, may_end = self._search(state, words.others)
             digits = self.automaton.digits_after(state, words.values, words.sizes)
             ids = np.concatenate([np.array(found, dtype=np.int64), words.numbers[digits]])
+        elif state[0] == "text" and state[-1]:
+            symbols = [symbol for symbol, _ in self.automaton.symbols(state)]
+            found = [words.special[symbol] for symbol in symbols if symbol in words.special]
+            may_end = END in symbols
+            allowed = np.isin(words.firsts, [symbol for symbol in symbols if symbol not in words.special])
+            ids = np.concatenate([np.array(found, dtype=np.int64), words.plain[allowed]])
         else:
             found, may_end = self._search(state, words.words)
             ids = np.array(found, dtype=np.int64)

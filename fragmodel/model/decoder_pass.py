@@ -1,7 +1,7 @@
 """A decoder over packed records and, in generation, one token further: for every family.
 
 LLaMA's layers are run by :mod:`fragmodel.model.packed_decoder`. Those of other families are transformers' own, with an
-attention that reads from its :class:`Records` or :class:`NextTokens` how the rows lie; turns, norms, biases, windows
+attention that reads from its :class:`Records` or :class:`Continued` how the rows lie; turns, norms, biases, windows
 and activations are thereby the family's.
 """
 
@@ -18,7 +18,14 @@ from transformers.masking_utils import sdpa_mask
 
 from fragmodel.embeddings.packed_attention import Segments
 from fragmodel.model.decoders import has_fused_layers
-from fragmodel.model.packed_decoder import KeysValues, append_packed, attend, run_packed
+from fragmodel.model.packed_decoder import (
+    KeysValues,
+    NewTokens,
+    append_packed,
+    attend,
+    attend_known,
+    run_packed,
+)
 
 _ATTENTION = "fragmodel_rows"
 
@@ -39,20 +46,20 @@ def run_decoder(
 
 
 def append_tokens(
-    decoder: PreTrainedModel, x: Tensor, lengths: Tensor, cache: list[KeysValues], dtype: torch.dtype
+    decoder: PreTrainedModel, x: Tensor, new: NewTokens, cache: list[KeysValues], dtype: torch.dtype
 ) -> Tensor:
-    """Last hidden states ``[n, dim]``, after the final norm, of one more token for each of ``n`` records.
+    """Last hidden states ``[n, m, dim]``, after the final norm, of ``m`` more tokens for each of ``n`` records.
 
     Args:
         decoder: The layers, with or without LoRA.
-        x: ``[n, dim]`` input embeddings of the tokens.
-        lengths: ``[n]`` tokens of each record so far, which is the position of the new one.
+        x: ``[n, m, dim]`` input embeddings of the tokens.
+        new: Where they stand, and what each of them sees.
         cache: Keys and values of each layer ``[n, key heads, room, head_dim]``; the new ones are put in.
         dtype: Number format of the matrix products.
     """
     if has_fused_layers(decoder.config):
-        return append_packed(decoder, x, lengths, cache, dtype)
-    return _run(decoder, x[:, None], lengths[:, None], NextTokens(lengths, cache), dtype)[:, 0]
+        return append_packed(decoder, x, new, cache, dtype)
+    return _run(decoder, x, new.positions, Continued(new, cache), dtype)
 
 
 @dataclass(frozen=True)
@@ -76,38 +83,28 @@ class Records:
 
 
 @dataclass(frozen=True)
-class NextTokens:
-    """One more token for each of ``n`` records whose keys and values are known."""
+class Continued:
+    """More tokens for each of ``n`` records whose keys and values are known."""
 
-    lengths: Tensor  # [n] tokens so far
+    new: NewTokens
     cache: list[KeysValues]  # of each layer [n, key heads, room, head_dim]
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None
     ) -> Tensor:
-        """``[n, 1, heads, head_dim]`` from ``[n, heads, 1, head_dim]``."""
-        keys, values = self.cache[layer]
-        every = torch.arange(len(query), device=query.device)
-        keys[every, :, self.lengths] = key[:, :, 0].to(keys.dtype)
-        values[every, :, self.lengths] = value[:, :, 0].to(values.dtype)
-        longest = int(self.lengths.max()) + 1
-        places = torch.arange(longest, device=query.device)
-        visible = places <= self.lengths[:, None]
-        if window is not None:
-            visible &= places > self.lengths[:, None] - window
-        # The query heads of one key head stand beside each other, as the rows of its attention.
-        mixed = F.scaled_dot_product_attention(
-            query[:, :, 0].unflatten(1, (keys.shape[1], -1)).to(keys.dtype),
-            keys[:, :, :longest],
-            values[:, :, :longest],
-            attn_mask=visible[:, None, None],
-            scale=scale,
+        """``[n, m, heads, head_dim]`` from ``[n, heads, m, head_dim]``."""
+        keys, values = (
+            self.new.put(known, states.transpose(1, 2).to(known.dtype))
+            for known, states in zip(self.cache[layer], (key, value), strict=True)
         )
-        return mixed.flatten(1, 2)[:, None]
+        visible = self.new.visible
+        if window is not None:
+            visible = visible & (self.new.seen[:, None] > self.new.positions[..., None] - window)
+        return attend_known(query.transpose(1, 2).to(keys.dtype), keys, values, visible, scale)
 
 
 def _run(
-    decoder: PreTrainedModel, x: Tensor, positions: Tensor, rows: Records | NextTokens, dtype: torch.dtype
+    decoder: PreTrainedModel, x: Tensor, positions: Tensor, rows: Records | Continued, dtype: torch.dtype
 ) -> Tensor:
     # For good, not for this call: checkpointed layers run again in the backward pass. Other calls get SDPA from it.
     decoder.config._attn_implementation = _ATTENTION
@@ -134,7 +131,7 @@ def _attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    rows: Records | NextTokens | None = None,
+    rows: Records | Continued | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     if rows is None:

@@ -4,20 +4,22 @@ Without constraints it gives what ``transformers``' ``generate(do_sample=False)`
 """
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fragmodel.model.constraints import Constraint
-from fragmodel.model.decoder_pass import append_tokens, run_decoder
-from fragmodel.model.modeling import Esm2LlamaInstructForCausalLM
-from fragmodel.model.packed_decoder import KeysValues
-from fragmodel.model.token_rows import token_rows
+from fragmodel.model.constraints import Constraint, Following
+from fragmodel.model.prefill import Prompts
 
-Batch = dict[str, Tensor]
+
+class Candidate(NamedTuple):
+    """A whole answer without the token that ends the turn, and its log-probability among valid answers."""
+
+    tokens: tuple[int, ...]
+    chance: float
 
 
 @dataclass(slots=True)
@@ -33,12 +35,13 @@ class Answered:
     """Whether it ended by itself; else it was cut, a constrained one back to where it was valid."""
     presence: float | None = None
     """How probable it is that there is something to find, where the answer may be that there is nothing."""
+    candidates: list[Candidate] = field(default_factory=list)
+    """Probable answers, where they were asked for, the most probable first; this one need not be among them."""
 
 
 @torch.inference_mode()
 def greedy(
-    model: nn.Module,
-    prompts: Iterable[Batch],
+    prompts: Prompts,
     *,
     max_new_tokens: int,
     end_ids: Iterable[int],
@@ -47,23 +50,17 @@ def greedy(
     """The answer to each prompt, greedy among what its constraint allows.
 
     Args:
-        model: The joined model in evaluation mode, with or without LoRA.
-        prompts: Packed batches (:class:`fragmodel.batching.packing.PackedCollator`) that are read one after the other
-            and answered together. What is held for each token of each prompt is its keys and values.
-        max_new_tokens: Longest answer.
+        prompts: As :func:`fragmodel.model.prefill.read_prompts` gives them; others may answer them afterwards.
+        max_new_tokens: Longest answer; the cache of the prompts has room for it.
         end_ids: Tokens that end an answer.
         constraints: For each prompt what is valid, or None where all is.
     """
-    joined: Esm2LlamaInstructForCausalLM = (
-        model.get_base_model() if hasattr(model, "get_base_model") else model
-    )
-    decoding = _read(joined, prompts, max_new_tokens)
-    ends = set(end_ids)
-    choices = [_Choice(constraint) for constraint in constraints or [None] * len(decoding.lengths)]
+    prompts, ends = replace(prompts), set(end_ids)
+    choices = [_Choice(constraint) for constraint in constraints or [None] * len(prompts.lengths)]
     rows = list(range(len(choices)))  # the answer that each row of the batch belongs to
     running = set(rows)
     for step in range(max_new_tokens):
-        tokens, chances = _choose(decoding.logits, [choices[row] for row in rows])
+        tokens, chances = _choose(prompts.logits, [choices[row] for row in rows])
         for row, token, chance in zip(rows, tokens, chances, strict=True):
             if row in running:
                 choices[row].take(token, chance, ends)
@@ -73,9 +70,9 @@ def greedy(
             break
         if 2 * len(running) <= len(rows):  # ended rows are dropped when they are half: it copies the cache
             places = [place for place, row in enumerate(rows) if row in running]
-            decoding.keep(places)
+            prompts.keep(places)
             rows, tokens = [rows[place] for place in places], [tokens[place] for place in places]
-        decoding.step(torch.tensor(tokens, device=decoding.lengths.device))
+        prompts.step(torch.tensor(tokens, device=prompts.lengths.device))
     return [choice.result() for choice in choices]
 
 
@@ -130,11 +127,7 @@ def _best(logits: Tensor) -> tuple[list[int], list[float]]:
 def _best_allowed(logits: Tensor, choices: Sequence[_Choice]) -> tuple[list[int], list[float]]:
     """As :func:`_choose` where each row has a constraint. Also notes how probable it is that there is something."""
     following = [choice.following for choice in choices if choice.following]
-    padded = np.full((len(following), max(len(each.ids) for each in following)), -1)
-    for row, each in enumerate(following):
-        padded[row, : len(each.ids)] = each.ids
-    ids = torch.from_numpy(padded).to(logits.device)
-    found = logits.gather(1, ids.clamp(min=0)).float().masked_fill(ids < 0, -torch.inf)
+    ids, found = allowed_logits(logits, following)
     best, chosen = found.max(-1)
     everything = found.logsumexp(-1)
     tokens = ids.gather(1, chosen[:, None])[:, 0].tolist()
@@ -147,70 +140,10 @@ def _best_allowed(logits: Tensor, choices: Sequence[_Choice]) -> tuple[list[int]
     return tokens, (best - everything).tolist()
 
 
-@dataclass
-class _Decoding:
-    """A batch of answers in the making."""
-
-    joined: Esm2LlamaInstructForCausalLM
-    dtype: torch.dtype  # of the products
-    logits: Tensor  # [n, vocabulary] of the next token
-    lengths: Tensor  # [n] tokens so far
-    cache: list[KeysValues]  # of each layer [n, key heads, longest + new, head_dim]
-
-    def keep(self, places: list[int]) -> None:
-        """Go on with these rows alone."""
-        self.lengths = self.lengths[places]
-        self.cache = [(keys[places], values[places]) for keys, values in self.cache]
-
-    def step(self, tokens: Tensor) -> None:
-        """Append a token to each row."""
-        decoder, dtype = self.joined.llama_decoder.model, self.dtype
-        x = self.joined.embed_rows(tokens, dtype)
-        hidden = append_tokens(decoder, x, self.lengths, self.cache, dtype)
-        self.lengths = self.lengths + 1
-        self.logits = _logits(self.joined, hidden, dtype)
-
-
-def _read(joined: Esm2LlamaInstructForCausalLM, prompts: Iterable[Batch], room: int) -> _Decoding:
-    """Pass the prompts through the model; ``room`` is kept in the cache for new tokens."""
-    decoder = joined.llama_decoder.model
-    logits, lengths, pieces = [], [], []
-    for batch in prompts:
-        states = batch.get("protein_hidden_states")
-        if states is None:
-            states = joined.encode_packed(batch["protein_input_ids"], batch["protein_lengths"])
-        x, dtype = joined.embed_packed(
-            batch["input_ids"], batch["lengths"], states, batch["protein_lengths"], batch["position_ref"]
-        )
-        cache: list[KeysValues] = []
-        counts = batch["lengths"].tolist()
-        hidden = run_decoder(decoder, x, counts, batch["lengths"].cumsum(0) - 1, dtype, cache)
-        logits.append(_logits(joined, hidden, dtype))
-        lengths.append(batch["lengths"])
-        pieces.append([[states.split(counts) for states in layer] for layer in cache])
-    longest = max(int(part.max()) for part in lengths)
-    padded = [
-        tuple(
-            _padded([record for batch in pieces for record in batch[number][side]], longest + room)
-            for side in (0, 1)
-        )
-        for number in range(len(decoder.layers))
-    ]
-    return _Decoding(joined, dtype, torch.cat(logits), torch.cat(lengths), padded)
-
-
-def _padded(records: list[Tensor], size: int) -> Tensor:
-    """``[n, key heads, size, head_dim]`` from ``n`` records ``[length, key heads, head_dim]``."""
-    first = records[0]
-    padded = first.new_zeros(len(records), first.shape[1], size, first.shape[2])
-    for row, record in zip(padded, records, strict=True):
-        row[:, : len(record)] = record.transpose(0, 1)
-    return padded
-
-
-def _logits(joined: Esm2LlamaInstructForCausalLM, hidden: Tensor, dtype: torch.dtype) -> Tensor:
-    weight, ids, rows = token_rows(joined.get_output_embeddings())
-    logits = F.linear(hidden.to(dtype), weight.to(dtype))
-    if ids is not None and rows is not None:
-        logits[:, ids] = F.linear(hidden.to(dtype), rows.to(dtype))
-    return logits
+def allowed_logits(logits: Tensor, following: Sequence[Following]) -> tuple[Tensor, Tensor]:
+    """What may follow each row of ``logits [n, vocabulary]``: ids and their logits ``[n, most]``, -inf behind them."""
+    padded = np.full((len(following), max(len(each.ids) for each in following)), -1)
+    for row, each in enumerate(following):
+        padded[row, : len(each.ids)] = each.ids
+    ids = torch.from_numpy(padded).to(logits.device)
+    return ids, logits.gather(1, ids.clamp(min=0)).float().masked_fill(ids < 0, -torch.inf)

@@ -114,14 +114,50 @@ def after_attention(layer: nn.Module, x: Tensor, mixed: Tensor, dtype: torch.dty
     return x + project((layer.mlp.down_proj,), up, dtype, gate=gate)[0]
 
 
+@dataclass(frozen=True)
+class NewTokens:
+    """``m`` more tokens for each of ``n`` records whose keys and values are known.
+
+    They need not follow each other: ``visible`` says what each goes on from, so that one prompt may have many answers.
+    """
+
+    positions: Tensor  # [n, m]
+    slots: Tensor  # [n, m] where their keys and values go in the cache
+    visible: Tensor  # bool [n, m, slots] which slots each token sees, its own among them
+    seen: Tensor  # [n or 1, slots] positions of what lies in the slots
+
+    @classmethod
+    def next(cls, lengths: Tensor) -> "NewTokens":
+        """One token for each record, behind the ``lengths [n]`` that it has."""
+        slots = torch.arange(int(lengths.max()) + 1, device=lengths.device)
+        places = lengths[:, None]
+        return cls(places, places, (slots <= places)[:, None], slots[None])
+
+    def put(self, known: Tensor, states: Tensor) -> Tensor:
+        """Put ``states [n, m, key heads, head_dim]`` into the cache ``known``; gives the slots that are in sight."""
+        known[torch.arange(len(states), device=states.device)[:, None], :, self.slots] = states
+        return known[:, :, : self.visible.shape[-1]]
+
+
+def attend_known(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, scale: float) -> Tensor:
+    """``[n, m, heads, head_dim]`` from queries of that shape, and keys and values ``[n, key heads, slots, head_dim]``.
+
+    ``visible`` is bool ``[n, m, slots]``.
+    """
+    m = query.shape[1]
+    # The query heads of one key head stand beside each other, as the rows of its attention.
+    rows = query.unflatten(2, (key.shape[1], -1)).transpose(1, 2)
+    seen = visible[:, None] if m == 1 else visible[:, None].repeat_interleave(rows.shape[3], 2)
+    mixed = F.scaled_dot_product_attention(rows.flatten(2, 3), key, value, attn_mask=seen, scale=scale)
+    return mixed.unflatten(2, (m, -1)).transpose(1, 2).flatten(2, 3)
+
+
 def append_packed(
-    decoder: LlamaModel, x: Tensor, lengths: Tensor, cache: list[KeysValues], dtype: torch.dtype
+    decoder: LlamaModel, x: Tensor, new: NewTokens, cache: list[KeysValues], dtype: torch.dtype
 ) -> Tensor:
     """As :func:`fragmodel.model.decoder_pass.append_tokens`, for LLaMA's layers."""
-    cosine, sine = turns(decoder, lengths, dtype)
-    every = torch.arange(len(x), device=x.device)
-    longest = int(lengths.max()) + 1
-    visible = torch.arange(longest, device=x.device) <= lengths[:, None]
+    shape, x = x.shape, x.flatten(0, 1)
+    cosine, sine = turns(decoder, new.positions.flatten(), dtype)
     for layer, (keys, values) in zip(decoder.layers, cache, strict=True):
         attention = layer.self_attn
         query, key, value = (
@@ -133,19 +169,14 @@ def append_packed(
                 norm=layer.input_layernorm,
             )
         )
-        keys[every, :, lengths] = rotate(key, cosine, sine)
-        values[every, :, lengths] = value
-        # The query heads of one key head stand beside each other, as the rows of its attention.
-        query = rotate(query, cosine, sine).unflatten(1, (keys.shape[1], -1))
-        mixed = F.scaled_dot_product_attention(
-            query,
-            keys[:, :, :longest],
-            values[:, :, :longest],
-            attn_mask=visible[:, None, None],
-            scale=attention.scaling,
+        query, key, value = (
+            states.unflatten(0, shape[:2])
+            for states in (rotate(query, cosine, sine), rotate(key, cosine, sine), value)
         )
-        x = after_attention(layer, x, mixed.flatten(1), dtype)
-    return decoder.norm(x)
+        known = new.put(keys, key), new.put(values, value)
+        mixed = attend_known(query, *known, new.visible, attention.scaling)
+        x = after_attention(layer, x, mixed.flatten(0, 1).flatten(1), dtype)
+    return decoder.norm(x).view(shape)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, lengths: Segments, scale: float) -> Tensor:

@@ -19,7 +19,6 @@ from fragmodel.evidence.block import with_evidence
 from fragmodel.evidence.find import Line
 from fragmodel.model.answer_forms import Constraints, Forms, read_forms
 from fragmodel.model.chat import ChatEncoder
-from fragmodel.model.constraints import Constraint
 from fragmodel.model.loading import Parts, load_parts
 from fragmodel.prediction.class_ids import ClassIds
 from fragmodel.prediction.evidence import Evidence
@@ -60,6 +59,7 @@ class FragModel:
         data_names: Mapping[str, Sequence[str]] | None = None,
         relatives: Evidence | None = None,
         calibration: Calibration | None = None,
+        candidates: int = 1,
     ) -> None:
         """``forms`` are what the model has learnt to answer, by the ``data_names`` of each family."""
         self._evidence = relatives
@@ -69,6 +69,7 @@ class FragModel:
         self._data_names = data_names or {}
         self.class_ids = ClassIds(forms or {}, self._data_names)
         self.families = tuple(known_families)
+        self.candidates = candidates
         self.window, self.max_new_tokens, self.batch_size = window, max_new_tokens, batch_size
         self.stored_dtype = stored_dtype
         self.chat = ChatEncoder(parts.tokenizer, parts.model.config.perceiver_latent_size)
@@ -87,6 +88,7 @@ class FragModel:
         batch_size: int = 8,
         stored_dtype: str = "bfloat16",
         constrained: bool = True,
+        candidates: int = 1,
     ) -> "FragModel":
         """Load a model folder: of a run (`results/training/model`), exported, or merged.
 
@@ -101,6 +103,7 @@ class FragModel:
                 sees what it saw in training.
             constrained: Answer by what is valid alone: places of the window, classes of the training records, and
                 nothing where the model has learnt to say so. Descriptions are free text in any case.
+            candidates: Probable answers that are kept beside each valid answer, ranked; 1 keeps none.
         """
         target = resolve_device(device)
         model, tokenizer, encoder = load_parts(Path(folder), dtype=dtype)
@@ -116,6 +119,7 @@ class FragModel:
             data_names=data_names(Path(folder)),
             relatives=Evidence.of(Path(folder)),
             calibration=calibration_of(Path(folder)),
+            candidates=candidates,
         )
 
     def calibrates(self, task: TaskType) -> bool:
@@ -259,12 +263,18 @@ class FragModel:
             }
             for question, turns, states in zip(questions, prompts, states_of, strict=True)
         ]
+        kinds = [
+            (question.task, len(question.sequence), tuple(self._data_names.get(question.family, ())), text)
+            for question, text in zip(questions, texts, strict=True)
+        ]
         answers = greedy_answers(
             self.parts.model,
             items,
             end=self.parts.tokenizer.eos_token_id,
             max_new_tokens=self.max_new_tokens,
-            constraints=[self._bound(*each) for each in zip(questions, texts, strict=True)],
+            constraints=[self._bounds.of(*kind) if self._bounds else None for kind in kinds],
+            searched=[self._bounds.searched(*kind) if self._bounds else None for kind in kinds],
+            candidates=self.candidates,
         )
         for question, text, answer, known in zip(questions, texts, answers, lines, strict=True):
             said = read_answer(question.task, answer, self.chat, text)
@@ -273,18 +283,13 @@ class FragModel:
                 sure = Sureness(said["confidence"], tuple(said["place_confidences"] or ()))
             if self.calibration is not None:
                 sure = self.calibration.applied(question.task, sure)
-            yield Answer(said["text"], answer.stopped, sure.answer, sure.places, tuple(known))
+            ranked = tuple((each["text"], each["probability"]) for each in said["candidates"] or ())
+            yield Answer(said["text"], answer.stopped, sure.answer, sure.places, tuple(known), ranked)
 
     def _turns(self, question: Question, lines: Sequence[Line]) -> list[dict[str, str]]:
         data_name = DATA_NAMES.get(question.family, "fragment")
         turns = conversation(question.task, data_name, len(question.sequence), question.class_name)
         return turns if self._evidence is None else with_evidence(turns, lines)
-
-    def _bound(self, question: Question, text: str) -> Constraint | None:
-        if self._bounds is None:
-            return None
-        names = tuple(self._data_names.get(question.family, ()))
-        return self._bounds.of(question.task, len(question.sequence), names, text)
 
 
 def _checked(sequence: str) -> str:

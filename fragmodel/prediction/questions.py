@@ -31,3 +31,4 @@ class Answer:
     confidence: float | None = None
     places: tuple[float, ...] = ()
     evidence: tuple[Line, ...] = ()  # what the question said of relatives
+    candidates: tuple[tuple[str, float], ...] = ()  # probable texts and their probabilities, where asked for

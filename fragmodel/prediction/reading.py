@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fragmodel.data.grammar import says_none
+from fragmodel.evaluation.candidates import ranked_places
 from fragmodel.evaluation.parse import OK, parse_spans
 from fragmodel.prediction.class_ids import ClassIds
 from fragmodel.prediction.overlaps import merge
@@ -36,9 +37,11 @@ def read_places(
             )
             for (name, span), confidence in zip(places, sure, strict=True)
         )
+    ranked = _ranked(questions, answers, class_ids)
     absences = (Absence(*key, _surely(given)) for key, given in asked.items() if _all_none(given))
     texts = tuple(answer.text for answer in answers)
-    return Grounding(tuple(merge(by_window.values())), texts, tuple(faults), calibrated, tuple(absences))
+    merged = tuple(merge(by_window.values()))
+    return Grounding(merged, texts, tuple(faults), calibrated, tuple(absences), ranked)
 
 
 def read_reference(question: Question, answer: Answer, class_ids: ClassIds, *, calibrated: bool) -> Reference:
@@ -49,7 +52,26 @@ def read_reference(question: Question, answer: Answer, class_ids: ClassIds, *, c
     shown = Span(shown.start + shift, shown.end + shift)
     calibrated = answer.confidence is not None and calibrated
     ids = class_ids.of(answer.text, question.family) if question.task == "referring_class" else ()
-    return Reference(answer.text, span, shown, answer.stopped, answer.confidence, calibrated, ids)
+    return Reference(
+        answer.text, span, shown, answer.stopped, answer.confidence, calibrated, ids, answer.candidates
+    )
+
+
+def _ranked(
+    questions: Sequence[Question], answers: Sequence[Answer], class_ids: ClassIds
+) -> tuple[Annotation, ...]:
+    """The places of all candidates by probability; one that two windows name has the higher of both."""
+    best: dict[tuple[str, Span, str], float] = {}
+    for question, answer in zip(questions, answers, strict=True):
+        shift = question.window.start
+        for name, span, probability in ranked_places(answer.candidates, len(question.sequence)):
+            place = Span(span.start + shift, span.end + shift)
+            key = (question.class_name or name, place, question.family)
+            best[key] = max(best.get(key, 0.0), probability)
+    return tuple(
+        Annotation(name, span, family, probability, class_ids.of(name, family))
+        for (name, span, family), probability in sorted(best.items(), key=lambda item: (-item[1], item[0][1]))
+    )
 
 
 def _all_none(answers: Sequence[Answer]) -> bool:

@@ -34,6 +34,8 @@ class Grounding:
     faults: tuple[str, ...] = ()  # what could not be read in them, see fragmodel.evaluation.parse
     calibrated: bool = False  # of the confidences: 0.8 means right in four cases of five; else they rank only
     absences: tuple[Absence, ...] = ()
+    candidates: tuple[Annotation, ...] = ()
+    """Places that probable answers name, by probability (never calibrated), where candidates were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,5 @@ class Reference:
     confidence: float | None = None  # of a class: 0 to 1, how sure the model is of it
     calibrated: bool = False  # of the confidence, as in Grounding
     class_ids: tuple[str, ...] = ()  # of a class: its identifiers, such as InterPro accessions
+    candidates: tuple[tuple[str, float], ...] = ()
+    """Of a class: probable ones and their probabilities (never calibrated), where candidates were asked for."""

@@ -17,6 +17,7 @@ from fragmodel.prediction.fragments import NamedSpan, check_inside, read_fragmen
 from fragmodel.prediction.journal import Journal
 from fragmodel.prediction.model import FragModel, Question
 from fragmodel.prediction.provenance import calibration_of
+from fragmodel.prediction.results import Annotation
 from fragmodel.prediction.standard_input import seekable
 from fragmodel.vocabulary import GROUNDING_TASKS, REFERRING_TASKS, Span, TaskType
 
@@ -66,17 +67,7 @@ class Task:
         row: Row = {"id": protein.uid, "length": len(protein.sequence)}
         if not self.in_words:
             found = model.ground(questions, answers)
-            places = [
-                {
-                    "class": a.class_name,
-                    "family": a.family,
-                    "start": a.span.start,
-                    "end": a.span.end,
-                    "confidence": a.confidence,
-                    "class_ids": list(a.class_ids),
-                }
-                for a in found.annotations
-            ]
+            places = [_as_row(place) for place in found.annotations]
             kept = [p for p in places if p["confidence"] is None or p["confidence"] >= self.min_confidence]
             return row | {
                 "annotations": kept,
@@ -89,6 +80,7 @@ class Task:
                 "texts": list(found.texts),
                 "evidence": [as_rows(answer.evidence) for answer in answers],
                 "faults": list(found.faults),
+                "candidates": [_as_row(place) for place in found.candidates],
             }
         fragments = []
         for given, question, answer in zip(self._of(protein), questions, answers, strict=True):
@@ -106,6 +98,9 @@ class Task:
                     "class_ids": list(said.class_ids),
                     "text": said.text,
                     "evidence": as_rows(answer.evidence),
+                    "candidates": [
+                        {"text": text, "probability": probability} for text, probability in said.candidates
+                    ],
                 }
             )
         return row | {"fragments": fragments}
@@ -114,6 +109,17 @@ class Task:
         if self.task == "function":
             return [NamedSpan(protein.uid, Span(0, len(protein.sequence)), "", "")]
         return (self.fragments or {}).get(protein.uid, [])
+
+
+def _as_row(place: Annotation) -> Row:
+    return {
+        "class": place.class_name,
+        "family": place.family,
+        "start": place.span.start,
+        "end": place.span.end,
+        "confidence": place.confidence,
+        "class_ids": list(place.class_ids),
+    }
 
 
 def make_task(
@@ -177,6 +183,8 @@ def predict(
     (annotations or texts), unreadable (answers without a readable place), left_out (places of little confidence).
     """
     chosen = choose_format(output, file_format, task.in_words)
+    if (settings or {}).get("candidates", 1) > 1 and chosen != "jsonl":
+        raise UserError(f"--candidates: only JSON Lines hold them, not {chosen}; add --format jsonl")
     check_folder(model_dir)
     shown = "standard input" if str(fasta) == "-" else fasta
     with seekable(fasta) as source:

@@ -72,10 +72,11 @@ class TaskTable:
         return TaskTable(self.task, metrics, metrics, rows, {})
 
     def confidence(self) -> "TaskTable":
-        """The metrics of confidences, of the systems that state any."""
-        rows = [row for row in self.rows if not row.cells.keys().isdisjoint(metric_names.CONFIDENCE)]
+        """The metrics of confidences and of candidates, of the systems that state any."""
+        keys = metric_names.CONFIDENCE + metric_names.CANDIDATES
+        rows = [row for row in self.rows if not row.cells.keys().isdisjoint(keys)]
         found = {key for row in rows for key in row.cells}
-        metrics = [metric_names.metric(key) for key in metric_names.CONFIDENCE if key in found]
+        metrics = [metric_names.metric(key) for key in keys if key in found]
         return TaskTable(self.task, metrics, metrics, rows, {})
 
     def groups(self) -> dict[str, list[Row]]:

@@ -133,7 +133,7 @@ SEQUENCES = _schema("sequences", 1, _required("sequence", pa.string()))  # what 
 
 PREDICTIONS = _schema(
     "predictions",
-    4,
+    5,
     _required("system", pa.string()),  # "model" or the name of a baseline
     _required("record_id", pa.string()),
     _required("data_name", pa.string()),
@@ -147,6 +147,8 @@ PREDICTIONS = _schema(
     # How sure the system is: that the class is right, or that there is something to find; null where it does not say.
     pa.field("confidence", pa.float64()),
     pa.field("place_confidences", pa.list_(pa.float64())),  # of each place of the answer, in order
+    # Probable answers, the most probable first, each once; null where they were not asked for.
+    pa.field("candidates", pa.list_(pa.struct([("text", pa.string()), ("probability", pa.float64())]))),
     # Of each residue of the window, the higher the surer that it is asked for; null where a system has places only.
     pa.field("residue_scores", pa.list_(pa.float32())),
     maker="rule generate or baselines",

@@ -8,7 +8,9 @@ from fragmodel.batching.answering import greedy_answers
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.grammar import Place, read_places, says_none
 from fragmodel.evidence.block import resolved
+from fragmodel.model.answer_forms import Constraints, forms_of
 from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.decoding import Answered
 from fragmodel.model.token_loss import IGNORED
 from fragmodel.tables import Record
 from fragmodel.vocabulary import DESCRIBING_TASKS
@@ -17,7 +19,7 @@ MAX_NEW_TOKENS = 48
 
 
 class Probe:
-    """Asks the same few validation records each time, greedily.
+    """Asks the same few validation records each time, greedily: freely, and for the score by what is valid alone.
 
     An answer is well formed when it states at least one interval and all of them stand between markers and lie in
     the window, or when it says that there is none (grounding), or when it is one of the training classes
@@ -43,6 +45,11 @@ class Probe:
         chosen = places if len(places) <= count else [places[n * len(places) // count] for n in range(count)]
         self.items = [dataset[index] for dataset, index in chosen]
         self.records = [_resolved(dataset.record(index)) for dataset, index in chosen]
+        bounds = Constraints(tokenizer, forms_of(dataset.records for dataset in train) if scored else {})
+        self.constraints = [
+            bounds.of(r.task_type, len(r.sequence), (r.data_name,), r.conversation[-1]["content"])
+            for r in (self.records if scored else ())
+        ]
 
     def __call__(self, model: PreTrainedModel) -> dict[str, float]:
         """``well_formed`` where a record has a form, and ``score`` where it is asked for, each 0 to 1.
@@ -58,19 +65,25 @@ class Probe:
         model.eval()
         end = self.tokenizer.eos_token_id
         answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
+        valid = answers
+        if any(self.constraints):
+            limits = {"max_new_tokens": MAX_NEW_TOKENS, "constraints": self.constraints}
+            valid = greedy_answers(model, prompts, end=end, **limits)
         model.train(was_training)
-        texts = [
-            resolved(self.chat.decode(answer.tokens), record.conversation[-1]["content"])
-            for record, answer in zip(self.records, answers, strict=True)
-        ]
-        pairs = zip(self.records, texts, strict=True)
+        pairs = zip(self.records, self._texts(answers), strict=True)
         formed = [self._is_formed(r, text) for r, text in pairs if r.task_type not in DESCRIBING_TASKS]
         found = {"well_formed": sum(formed) / len(formed)} if formed else {}
         if self.scored:
             from fragmodel.evaluation.judge import mean_score
 
-            found["score"] = mean_score(self.records, texts, self.classes)
+            found["score"] = mean_score(self.records, self._texts(valid), self.classes)
         return found
+
+    def _texts(self, answers: Sequence[Answered]) -> list[str]:
+        return [
+            resolved(self.chat.decode(answer.tokens), record.conversation[-1]["content"])
+            for record, answer in zip(self.records, answers, strict=True)
+        ]
 
     def _is_formed(self, record: Record, text: str) -> bool:
         if record.task_type == "referring_class":

@@ -34,6 +34,7 @@ def generate(
     without_evidence: Annotated[
         bool, typer.Option("--without-evidence", help="Ask as if no relative were known, as another system.")
     ] = False,
+    candidates: Annotated[int, typer.Option(min=1, help="Ranked answers to keep; 1 keeps none.")] = 1,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
     batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
     shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
@@ -58,6 +59,7 @@ def generate(
             constrained=constrained,
             classes="open" if classes == "open" else "closed",
             without_evidence=without_evidence,
+            candidates=candidates,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             shard=shard,

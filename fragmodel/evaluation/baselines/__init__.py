@@ -134,5 +134,6 @@ def _row(
         "seconds": 0.0,
         "confidence": None,
         "place_confidences": None,
+        "candidates": None,
         "residue_scores": None if residue_scores is None else residue_scores.tolist(),
     }

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
 from fragmodel.evaluation.metrics.confidence import Ranked, confidence_values
+from fragmodel.evaluation.metrics.ranks import class_ranks
 from fragmodel.evaluation.metrics.ratios import divide, f1
 from fragmodel.evaluation.parse import normalise
 
@@ -18,7 +19,7 @@ class ClassScores:
 
     ``predicted`` holds classes as :meth:`fragmodel.evaluation.parse.ClassNames.find` gives them, or ``None``
     for answers that name no known class: these count as a class of their own that is never right. ``confidences`` are
-    those of the answers, 0 to 1, where a system states any.
+    those of the answers, 0 to 1, where a system states any, ``ranked`` the classes of their candidates.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class ClassScores:
         predicted: Sequence[str | None],
         exact: Sequence[bool],
         confidences: Sequence[float | None] = (),
+        ranked: Sequence[Sequence[str | None]] = (),
     ) -> None:
         self.true = [normalise(name) for name in true]
         self.predicted = [name or NO_CLASS for name in predicted]
@@ -42,6 +44,7 @@ class ClassScores:
             _one_hot([codes[label] for label in side], len(labels)) for side in (self.true, self.predicted)
         )
         self._correct = self._true * correct[:, None]
+        self._ranks = class_ranks(self.true, ranked) if ranked else None
         stated = [record for record, sure in enumerate(confidences) if sure is not None]
         self._ranked: Ranked | None = None
         if stated:
@@ -66,6 +69,8 @@ class ClassScores:
             "mcc": _correlation(records, correct, true, predicted),
             "unknown_rate": divide(unknown, records),
         }
+        if self._ranks is not None:
+            result |= self._ranks.values(weights)
         return result | confidence_values(self._ranked, weights) if self._ranked is not None else result
 
     def per_record(self) -> Values:

@@ -29,6 +29,7 @@ from fragmodel.evaluation.metrics.places import (
     place_outcomes,
     ranked_residues,
 )
+from fragmodel.evaluation.metrics.ranks import place_ranks
 from fragmodel.evaluation.metrics.ratios import divide, f1, matthews
 from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps, without_ignored
 
@@ -82,6 +83,7 @@ class GroundingScores:
         owners, sure, right = place_outcomes(items, self.place_hits)
         self._places = Ranked(owners, sure, right, len(items)) if len(owners) else None
         self._residues = ranked_residues(items)
+        self._ranks = place_ranks(items, aware=grouped)
         if grouped:
             self._class_precision = self._classes.ranked(items, self.place_hits)
 
@@ -93,6 +95,8 @@ class GroundingScores:
             result[f"{prefix}iou_median"] = weighted_median(self._column(f"{prefix}iou"), present)
         if self._grouped:
             result["ap_50"] = self._class_precision.mean(present, self._classes.true(present))
+        if self._ranks is not None:
+            result |= self._ranks.values(present)
         some = present.any(axis=1)
         result = {name: np.where(some, value, np.nan) for name, value in result.items()}
         faults = divide((weights @ self._faults).T, weights.sum(axis=1))

@@ -29,6 +29,7 @@ class GroundingItem:
     ignored: Groups = ()
     confidence: float | None = None  # that something is there, where the system states one
     places: Sequence[float] = ()  # confidence of each predicted span in order, where stated; 0 to 1
+    ranked: Groups = ()  # a group for each place of all candidates, the most probable first
     residues: np.ndarray | None = None  # [length], the higher the surer that a residue is asked for
 
     @property

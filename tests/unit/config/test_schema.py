@@ -64,7 +64,7 @@ def says_the_model(config: dict[str, Any]) -> bool:
 
 def test_both_say_the_same_of_generated_configs():
     verdicts = []
-    for seed in range(600):
+    for seed in range(700):
         config = generated(seed)
         verdicts.append(says_the_model(config))
         valid = SCHEMA.is_valid(config)

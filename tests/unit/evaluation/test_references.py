@@ -113,9 +113,10 @@ def test_how_sure_a_system_is_is_read_from_both_kinds_of_file(tmp_path):
         "confidence": [7.5, 0.5],
         "place_confidences": [[0.25], None],
         "residue_scores": [[-1.0, 0, 2, 2, 0], None],
+        "candidates": [None, [{"text": "B", "probability": 0.25}, {"text": "A", "probability": 0.5}]],
     }
     pq.write_table(pa.table(given), tmp_path / "made.parquet")
-    lists = ("place_confidences", "residue_scores")
+    lists = ("place_confidences", "residue_scores", "candidates")
     with (tmp_path / "made.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(given)
@@ -131,7 +132,7 @@ def test_how_sure_a_system_is_is_read_from_both_kinds_of_file(tmp_path):
         }
         assert found["g"].answer == 7.5 and found["g"].places == (0.25,)
         assert found["g"].residues.tolist() == [-1, 0, 2, 2, 0]
-        assert found["c"] == Sureness(0.5)
+        assert found["c"] == Sureness(0.5, candidates=(("A", 0.5), ("B", 0.25)))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,7 @@ def test_how_sure_a_system_is_is_read_from_both_kinds_of_file(tmp_path):
     [
         ("place_confidences", "[1.5]", "place_confidences must be from 0 to 1"),
         ("place_confidences", "0.5", r"place_confidences must be a list of numbers, such as \[0.9, 0.2\]"),
+        ("candidates", '["A"]', "candidates must be a list such as"),
         ("residue_scores", "[1, 2]", "2 residue_scores for a window of 5 residues"),
     ],
 )

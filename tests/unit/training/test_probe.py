@@ -36,7 +36,7 @@ class Model:
         self.training = mode
 
 
-def first_tokens(model, prompts, *, end, max_new_tokens):
+def first_tokens(model, prompts, *, end, max_new_tokens, constraints=None):
     """Answers each record with its first prompt token."""
     assert not model.training and end == END
     assert all("labels" not in prompt and len(prompt["input_ids"]) == 1 for prompt in prompts)
@@ -47,7 +47,7 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
     made = Probe.__new__(Probe)
     made.tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=END)
     made.chat = SimpleNamespace(decode=lambda ids: ANSWERS[ids[0]])
-    made.classes, made.scored = {"SH3 domain"}, True
+    made.classes, made.scored, made.constraints = {"SH3 domain"}, True, []
     made.items = [{"input_ids": [token, 8, 8], "labels": [-100, 8, 8]} for token in tokens]
     places = {"span": (0, 2), "answer": "SH3 domain"} if referring else {"spans": [(0, 10)]}
     row = (referring_record if referring else grounding_record)(**places)
@@ -91,6 +91,16 @@ def test_where_there_is_nothing_to_find_saying_so_is_right(monkeypatch):
     made = probe_of([6, 1], referring=False)
     made.records = [record._replace(position_grd=[[]], answer="none") for record in made.records]
     assert made(Model()) == {"well_formed": 1.0, "score": pytest.approx(0.5)}
+
+
+def test_the_score_is_that_of_valid_answers(monkeypatch):
+    def valid_ones(model, prompts, *, constraints=None, **options):
+        return [Answered([1])] if constraints else first_tokens(model, prompts, **options)
+
+    monkeypatch.setattr(probe, "greedy_answers", valid_ones)
+    made = probe_of([5], referring=False)
+    made.constraints = [object()]
+    assert made(Model()) == {"well_formed": 0.0, "score": pytest.approx(0.5)}
 
 
 def test_the_log_holds_it(tmp_path):
