@@ -42,6 +42,7 @@ rule generate:
         settings=(
             f"--max-new-tokens {run.evaluation.max_new_tokens} --batch-size {run.evaluation.batch_size}"
             f" --{'constrained' if run.evaluation.constrained else 'free'} --classes {run.evaluation.classes}"
+            f" --place-draws {run.evaluation.place_draws}"
         ),
         candidates=f"--candidates {run.evaluation.candidates}" if run.evaluation.candidates > 1 else "",
         # A model that another run trained may have another encoder.

@@ -6,18 +6,23 @@ from typing import Any
 
 from torch import nn
 
+from fragmodel.batching.consensus import most_overlapping
 from fragmodel.batching.packing import PackedCollator, micro_batches
+from fragmodel.data.grammar import says_none
 from fragmodel.data.prompts import SPAN_CLOSE
 from fragmodel.evidence.block import resolved
 from fragmodel.model.chat import ChatEncoder
 from fragmodel.model.constraints import Constraint
 from fragmodel.model.decoding import Answered, Candidate, greedy
+from fragmodel.model.drawing import draw
 from fragmodel.model.names import NameTree
 from fragmodel.model.prefill import read_prompts
 from fragmodel.model.search import most_probable
 from fragmodel.vocabulary import GROUNDING_TASKS, TaskType
 
 READ_AT_ONCE = 4096  # prompt tokens
+PLACE_DRAWS = 16
+LIKELY = 0.5  # probability from which an answer is given whatever else is possible
 
 
 def greedy_answers(
@@ -29,11 +34,13 @@ def greedy_answers(
     constraints: Sequence[Constraint | None] | None = None,
     searched: Sequence[Constraint | NameTree | None] = (),
     candidates: int = 1,
+    place_draws: int = PLACE_DRAWS,
 ) -> list[Answered]:
     """Greedy answers, in the order of ``items`` (prompts as :class:`fragmodel.batching.dataset.FragRefDataset` gives
     them), each within its constraint where there is one. ``end`` is the token that ends the turn. With more than one
     of ``candidates`` each has up to so many, of what is ``searched`` for it
-    (:func:`fragmodel.model.search.most_probable`).
+    (:func:`fragmodel.model.search.most_probable`). A constrained answer about places that names some,
+    and is not :data:`LIKELY`, has ``place_draws`` drawn ones beside it (:func:`fragmodel.model.drawing.draw`).
     """
     batch = {name: values.to(model.device) for name, values in PackedCollator()(items).items()}
     prompts = read_prompts(model, micro_batches(batch, READ_AT_ONCE), max_new_tokens)
@@ -44,7 +51,22 @@ def greedy_answers(
             answer.candidates = ranked
             if isinstance(within, Constraint):
                 answer.candidates = _with_own(answer, ranked)[:candidates]
+    if place_draws and constraints:
+        unsure = [
+            each if each and _is_unsure(answer, each) else None
+            for answer, each in zip(answers, constraints, strict=True)
+        ]
+        drawn = draw(prompts, unsure, copies=place_draws, longest=max_new_tokens)
+        for answer, each in zip(answers, drawn, strict=True):
+            answer.drawn = each
     return answers
+
+
+def _is_unsure(answer: Answered, constraint: Constraint) -> bool:
+    """Whether an answer names places, and is not likely."""
+    there = answer.presence is None or answer.presence >= 0.5
+    unlikely = sum(answer.log_probabilities) < math.log(LIKELY)
+    return constraint.automaton.task in GROUNDING_TASKS and there and unlikely
 
 
 def _with_own(answer: Answered, ranked: list[Candidate]) -> list[Candidate]:
@@ -59,12 +81,15 @@ def _with_own(answer: Answered, ranked: list[Candidate]) -> list[Candidate]:
 def read_answer(task: TaskType, answer: Answered, chat: ChatEncoder, question: str) -> dict[str, Any]:
     """What an answer says: its ``text``, that of the line of evidence to which it points, and how sure the model is.
 
+    Where answers were drawn the text is the one that agrees best with them.
+
     ``confidence`` is that of the whole, ``place_confidences`` that of each place in order: probabilities under the
     model among valid answers, not calibrated. Of a class: that of its tokens. Of a place: that of its tokens and of
     what leads to it (comma, class name), given all before it; of all places of a line that is pointed to, that of the
-    pointer. Of a whole grounding answer: that there is something to find; ``None`` where the model may not say that
-    there is nothing, and of free text. ``candidates`` are dicts of ``text`` and ``probability``, equal texts joined;
-    ``None`` where there are none.
+    pointer; where answers were drawn, the overlap that may be expected
+    (:func:`fragmodel.batching.consensus.most_overlapping`). Of a whole grounding answer: that there is something to
+    find; ``None`` where the model may not say that there is nothing, and of free text. ``candidates`` are dicts of
+    ``text`` and ``probability``, equal texts joined; ``None`` where there are none.
     """
     written = chat.decode(answer.tokens)
     text = resolved(written, question)
@@ -74,6 +99,8 @@ def read_answer(task: TaskType, answer: Answered, chat: ChatEncoder, question: s
         pointed = text != written
         confidence = answer.presence
         places = [whole] * text.count(SPAN_CLOSE) if pointed else _of_places(answer, chat.ids[SPAN_CLOSE])
+        if answer.drawn:
+            text, places = _agreed(text, answer, chat, question) or (text, places)
     return {
         "text": text,
         "confidence": confidence,
@@ -89,6 +116,17 @@ def _ranked(answer: Answered, chat: ChatEncoder, question: str) -> list[dict[str
         joined[text] = joined.get(text, 0.0) + math.exp(chance)
     ranked = sorted(joined.items(), key=lambda item: -item[1])
     return [{"text": text, "probability": min(each, 1.0)} for text, each in ranked] or None
+
+
+def _agreed(own: str, answer: Answered, chat: ChatEncoder, question: str) -> tuple[str, list[float]] | None:
+    """The answer that agrees best with those that were drawn; None where they name no places."""
+    texts = [resolved(chat.decode(tokens), question) for tokens, _ in answer.drawn]
+    told = [
+        (text, each.copies) for text, each in zip(texts, answer.drawn, strict=True) if not says_none(text)
+    ]
+    if not told:
+        return None
+    return most_overlapping(*zip(*told, (own, 0), strict=True))
 
 
 def _of_places(answer: Answered, close: int) -> list[float]:

@@ -26,6 +26,9 @@ bytes at most); places stay inside the window."""
     candidates: Positive = 1
     """Probable answers to keep for each record, ranked, beside the answer itself; 1 keeps none. The search for them \
 takes up to as many times the work of the answer; the question is read once."""
+    place_draws: Annotated[int, Field(ge=0)] = 16
+    """Constrained answers about places: where none has a probability of one half, so many are drawn, and the one that \
+overlaps most with all is given; 0 gives the most probable one."""
     batch_size: Positive = 32
     """Records generated together."""
     calibration_records: Annotated[int, Field(ge=0)] = 200

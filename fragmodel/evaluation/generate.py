@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from fragmodel.batching.answering import greedy_answers, read_answer
+from fragmodel.batching.answering import PLACE_DRAWS, greedy_answers, read_answer
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.embeddings.encoders import open_encoder, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
@@ -37,6 +37,7 @@ def generate(
     classes: Literal["closed", "open"] = "closed",
     without_evidence: bool = False,
     candidates: int = 1,
+    place_draws: int = PLACE_DRAWS,
     max_new_tokens: int = 128,
     batch_size: int = 32,
     shard: int = 0,
@@ -49,11 +50,13 @@ def generate(
     Greedy decoding, among valid answers where it is ``constrained``: places of the window, classes of the training
     records (``classes`` open: any, as free text). ``without_evidence``: the records have none, and are asked as if no
     relative were known; the answers are then those of another system. With more than one of ``candidates`` what is
-    constrained has so many ranked answers beside its own, which they do not change. Rows come in the order of the
-    records. Without a store the encoder runs in the loop. Shard ``shard`` of ``shards`` answers every ``shards``-th
-    batch: since whole batches are dealt out, an answer does not depend on the number of shards, and the shards together
-    hold every record once. ``at_most`` so many records of each data set and task are answered, spread evenly over its
-    file. Raises :class:`UserError` when the model was trained on another encoder than ``encoder``, where that is given.
+    constrained has so many ranked answers beside its own, which they do not change. Where no answer about places is
+    likely, that is given which overlaps most with ``place_draws`` drawn ones; 0: the most probable one. Rows come in
+    the order of the records. Without a store the encoder runs in the loop. Shard ``shard`` of ``shards`` answers every
+    ``shards``-th batch: since whole batches are dealt out, an answer does not depend on the number of shards, and the
+    shards together hold every record once. ``at_most`` so many records of each data set and task are answered, spread
+    evenly over its file. Raises :class:`UserError` when the model was trained on another encoder than ``encoder``,
+    where that is given.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     parts = load_parts(model_dir, with_encoder=store is None or encoder is not None)
@@ -96,6 +99,7 @@ def generate(
             constraints=[bounds.of(*kind) if bounds else None for kind in kinds],
             searched=[bounds.searched(*kind) if bounds else None for kind in kinds],
             candidates=candidates,
+            place_draws=place_draws,
         )
         seconds = (time.perf_counter() - started) / len(indices)
         for index, record, answer in zip(indices, records_asked, answers, strict=True):
@@ -120,6 +124,7 @@ def generate(
         "classes": classes,
         "without_evidence": without_evidence,
         "candidates": candidates,
+        "place_draws": place_draws,
         "batch_size": batch_size,
         "shard": shard,
         "shards": shards,

@@ -22,6 +22,13 @@ class Candidate(NamedTuple):
     chance: float
 
 
+class Drawn(NamedTuple):
+    """An answer without the token that ends the turn, and how many of those that were drawn are this one."""
+
+    tokens: tuple[int, ...]
+    copies: int
+
+
 @dataclass(slots=True)
 class Answered:
     """A greedy answer: its tokens without the one that ends the turn, and how probable each was, that one included.
@@ -35,6 +42,8 @@ class Answered:
     """Whether it ended by itself; else it was cut, a constrained one back to where it was valid."""
     presence: float | None = None
     """How probable it is that there is something to find, where the answer may be that there is nothing."""
+    drawn: list[Drawn] = field(default_factory=list)
+    """Answers that stand for all that are possible, where this one is not likely."""
     candidates: list[Candidate] = field(default_factory=list)
     """Probable answers, where they were asked for, the most probable first; this one need not be among them."""
 

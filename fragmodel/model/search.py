@@ -25,13 +25,24 @@ from fragmodel.model.prefill import Prompts
 AT_ONCE = 32  # branches of a tree of names that a prompt goes on with in one step
 
 
-class _Branch(NamedTuple):
+class Branch(NamedTuple):
     """The beginning of an answer; the last of its ``tokens`` may not have been read by the model yet."""
 
     tokens: tuple[int, ...]
     chance: float
     state: tuple
     slots: tuple[int, ...] = ()  # of the cache, of the tokens that have been read
+
+    def longer(self, constraint: Constraint | NameTree, token: int, chance: float) -> "Branch":
+        """With a token more, and the log-probability that it then has."""
+        return Branch((*self.tokens, token), chance, constraint.after(self.state, token), self.slots)
+
+
+def forced(constraint: Constraint | NameTree, branch: Branch) -> Branch:
+    """The branch with all that alone may follow it."""
+    while branch.state and len(ids := constraint.follow(branch.state).ids) == 1:
+        branch = branch.longer(constraint, int(ids[0]), branch.chance)
+    return branch
 
 
 @torch.inference_mode()
@@ -72,7 +83,7 @@ class _Search:
     longest: int
     found: list[Candidate] = field(default_factory=list)
     _best: list[float] = field(default_factory=list)  # the ``count`` highest of what was found, a heap
-    _waiting: list[tuple[float, _Branch]] = field(default_factory=list)  # a heap, the most probable first
+    _waiting: list[tuple[float, Branch]] = field(default_factory=list)  # a heap, the most probable first
 
     @property
     def whole(self) -> bool:
@@ -84,7 +95,7 @@ class _Search:
         """What a branch must exceed to matter."""
         return self._best[0] if len(self._best) == self.count else -np.inf
 
-    def grow(self, branches: Sequence[_Branch], ids: np.ndarray, chances: np.ndarray) -> None:
+    def grow(self, branches: Sequence[Branch], ids: np.ndarray, chances: np.ndarray) -> None:
         """Let branches go on, whose next tokens ``ids [branches, most]`` have the log-probabilities ``chances``."""
         total = (np.array([branch.chance for branch in branches])[:, None] + chances).ravel()
         order = np.argsort(-total, kind="stable")
@@ -95,7 +106,7 @@ class _Search:
             if total[place] == -np.inf:
                 break
             branch = branches[place // ids.shape[1]]
-            longer = self._longer(branch, int(ids.flat[place]), float(total[place]))
+            longer = branch.longer(self.constraint, int(ids.flat[place]), float(total[place]))
             if not longer.state:
                 if self.whole or rank < self.count:
                     self._end(longer)
@@ -103,28 +114,22 @@ class _Search:
                 gone_on += 1
                 self._wait(longer)
 
-    def take(self) -> list[_Branch]:
+    def take(self) -> list[Branch]:
         """The branches to go on with; none when the search is over."""
         at_once = AT_ONCE if self.whole else self.count
-        taken: list[_Branch] = []
+        taken: list[Branch] = []
         while self._waiting and -self._waiting[0][0] > self.bound and len(taken) < at_once:
             taken.append(heappop(self._waiting)[1])
         return taken
 
-    def _wait(self, branch: _Branch) -> None:
-        """Write what alone may follow; then the branch waits, or has ended."""
-        while branch.state and len(ids := self.constraint.follow(branch.state).ids) == 1:
-            branch = self._longer(branch, int(ids[0]), branch.chance)
+    def _wait(self, branch: Branch) -> None:
+        branch = forced(self.constraint, branch)
         if not branch.state:
             self._end(branch)
         elif len(branch.tokens) < self.longest:
             heappush(self._waiting, (-branch.chance, branch))
 
-    def _longer(self, branch: _Branch, token: int, chance: float) -> _Branch:
-        after = self.constraint.after(branch.state, token)
-        return _Branch((*branch.tokens, token), chance, after, branch.slots)
-
-    def _end(self, branch: _Branch) -> None:
+    def _end(self, branch: Branch) -> None:
         if len(branch.tokens) > self.longest:
             return
         self.found.append(Candidate(branch.tokens[:-1], branch.chance))
@@ -134,8 +139,8 @@ class _Search:
 def _run(prompts: Prompts, searches: Sequence[_Search]) -> None:
     """Search for the answers to all prompts together; those whose search is over leave when they are half."""
     rows = list(range(len(searches)))
-    grown = [[_Branch((), 0.0, search.constraint.start)] for search in searches]
-    tree = _Tree(prompts)
+    grown = [[Branch((), 0.0, search.constraint.start)] for search in searches]
+    tree = Tree(prompts)
     logits = prompts.logits
     while True:
         _grow([searches[row] for row in rows], grown, logits)
@@ -149,7 +154,7 @@ def _run(prompts: Prompts, searches: Sequence[_Search]) -> None:
         grown, logits = tree.read(grown)
 
 
-def _grow(searches: Sequence[_Search], grown: Sequence[Sequence[_Branch]], logits: Tensor) -> None:
+def _grow(searches: Sequence[_Search], grown: Sequence[Sequence[Branch]], logits: Tensor) -> None:
     """Let all branches go on; ``logits`` has a row for each, prompt by prompt."""
     pairs = [(search, branches) for search, branches in zip(searches, grown, strict=True) if branches]
     following = [search.constraint.follow(branch.state) for search, branches in pairs for branch in branches]
@@ -162,7 +167,7 @@ def _grow(searches: Sequence[_Search], grown: Sequence[Sequence[_Branch]], logit
         row = own.stop
 
 
-class _Tree:
+class Tree:
     """The branches of all prompts in the cache, behind the longest prompt."""
 
     def __init__(self, prompts: Prompts) -> None:
@@ -177,7 +182,7 @@ class _Tree:
         self._prompts.keep(places)
         self._seen, self._prompt = self._seen[places], self._prompt[places]
 
-    def read(self, grown: Sequence[Sequence[_Branch]]) -> tuple[list[list[_Branch]], Tensor]:
+    def read(self, grown: Sequence[Sequence[Branch]]) -> tuple[list[list[Branch]], Tensor]:
         """Read what the model has not read of the branches; gives them with their slots, and the logits behind each."""
         prompts = self._prompts
         most = max(sum(len(each.tokens) - len(each.slots) for each in branches) for branches in grown)

@@ -67,7 +67,7 @@ class Probe:
         answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
         valid = answers
         if any(self.constraints):
-            limits = {"max_new_tokens": MAX_NEW_TOKENS, "constraints": self.constraints}
+            limits = {"max_new_tokens": MAX_NEW_TOKENS, "constraints": self.constraints, "place_draws": 0}
             valid = greedy_answers(model, prompts, end=end, **limits)
         model.train(was_training)
         pairs = zip(self.records, self._texts(answers), strict=True)

@@ -35,6 +35,9 @@ def generate(
         bool, typer.Option("--without-evidence", help="Ask as if no relative were known, as another system.")
     ] = False,
     candidates: Annotated[int, typer.Option(min=1, help="Ranked answers to keep; 1 keeps none.")] = 1,
+    place_draws: Annotated[
+        int, typer.Option(min=0, help="Answers about places that are drawn where none is likely.")
+    ] = 16,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
     batch_size: Annotated[int, typer.Option(min=1, help="Records answered together.")] = 32,
     shard: Annotated[int, typer.Option(min=0, help="The part that is answered, counted from 0.")] = 0,
@@ -60,6 +63,7 @@ def generate(
             classes="open" if classes == "open" else "closed",
             without_evidence=without_evidence,
             candidates=candidates,
+            place_draws=place_draws,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             shard=shard,

@@ -161,14 +161,15 @@ def test_a_model_that_was_never_trained_answers_validly(untrained, limit: int, c
         constraints=[bounds.of(task, residues, ("VenusX_Dom",)) for task, residues in kinds],
     )
     for (task, residues), answer in zip(kinds, found, strict=True):
-        text = chat.decode(answer.tokens)
         sure = read_answer(task, answer, chat, "")
+        text = sure["text"]
         if task == "referring_class":
             assert text in CLASSES or not closed
             assert 0 < sure["confidence"] <= 1
             continue
         read = parse_spans(text, residues)
         assert read.status == OK and bool(read.spans) != says_none(text)
+        assert parse_spans(chat.decode(answer.tokens), residues).status == OK
         assert len(sure["place_confidences"]) == len(read.spans)
         assert all(0 < each <= 1 for each in sure["place_confidences"])
         assert (sure["confidence"] is None) == (task == "grounding_single" or not closed)

@@ -5,8 +5,11 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_models import (
     TinyModels,
     build_model,
@@ -21,6 +24,7 @@ from fragmodel.batching.answering import greedy_answers, read_answer
 from fragmodel.batching.packing import PackedCollator
 from fragmodel.model.answer_forms import Constraints
 from fragmodel.model.chat import ChatEncoder
+from fragmodel.model.drawing import draw, shares
 from fragmodel.model.names import NameTree
 from fragmodel.model.prefill import read_prompts
 from fragmodel.model.search import most_probable
@@ -219,3 +223,30 @@ def test_thousands_of_names_are_searched_by_few_passes(parts: tuple[Any, Any]) -
         (few,) = most_probable(prompts, [tree], count=5, longest=64)
     assert len(few) == 5 and len(tree) == len(names)
     assert sum(read) < len(names) / 2
+
+
+@pytest.mark.parametrize(("number", "window", "longest"), [(1, 2, 60), (2, 1, 24)], ids=["single", "group"])
+def test_drawn_answers_have_the_share_of_their_probability(
+    parts: tuple[Any, Any], number: int, window: int, longest: int
+) -> None:
+    """At each token less than one copy is lost or won by rounding."""
+    model, tokenizer = parts
+    constraint = Constraints(tokenizer, FORMS).of(ROWS[number]["task_type"], window, ("letters",))
+    items = make_dataset([ROWS[number], ROWS[0]], tokenizer, prompts_only=True)
+    prompts = read_prompts(model, [PackedCollator()([items[0], items[1]])], longest)
+    copies = 5000
+    drawn, nothing = draw(prompts, [constraint, None], copies=copies, longest=longest)
+    assert nothing == []
+    found = {each.tokens: each.copies / copies for each in drawn}
+    expected = probabilities(parts, ROWS[number], constraint, longest)
+    assert found.keys() <= expected.keys() and len(found) == len(drawn)
+    for tokens, chance in expected.items():
+        assert found.get(tokens, 0.0) == pytest.approx(math.exp(chance), abs=len(tokens) / copies + 1e-3)
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=30), st.integers(1, 100))
+def test_all_copies_are_dealt_each_share_within_one(weights: list[float], copies: int) -> None:
+    chances = np.array(weights) / sum(weights)
+    given_ = shares(chances, copies)
+    assert given_.sum() == copies and (given_ >= 0).all()
+    assert (np.abs(given_ - copies * chances) < 1 + 1e-6).all()
