@@ -47,7 +47,8 @@ def test_what_has_been_done_is_not_named_again() -> None:
 def test_processes_that_share_a_model_have_smaller_batches_left() -> None:
     line = run.out_of_memory(["--fsdp", "full_shard"])
     assert line.startswith("out of memory: a lower --per_device_train_batch_size")
-    assert not any(flag in line for flag in ("micro_batch_tokens", "decoder_bits", "--optim"))
+    assert "--decoder_bits 4" in line
+    assert not any(flag in line for flag in ("micro_batch_tokens", "--optim"))
 
 
 def test_another_error_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
