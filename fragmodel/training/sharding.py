@@ -43,8 +43,8 @@ def plan_shards(model: PeftModel, accelerator: Accelerator, plugin: FullySharded
 def open_four_bits(model: nn.Module) -> None:
     """Hold 4-bit weights as plain parameters of bytes, which FSDP deals out as any other.
 
-    Those of bitsandbytes' class accelerate leaves whole in each process. Their scales (an eighth of a bit a weight) stay
-    whole with each layer, which looks for them there when its bytes have been gathered.
+    Those of bitsandbytes' class accelerate leaves whole in each process. Their scales (an eighth of a bit a weight)
+    stay whole with each layer, which looks for them there when its bytes have been gathered.
     """
     for layer in model.modules():
         weight = dict(layer.named_parameters(recurse=False)).get("weight")
