@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from peft import PeftModel
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from fragmodel.model.packed_decoder import gather_when_packed
@@ -64,6 +64,11 @@ def share_layers(model: PeftModel) -> None:
 
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Every trained weight by its name, whole and on the CPU. All processes must call it together."""
+    for module in model.modules():
+        # After a validation the outermost weights are still gathered, in the format of the products, and are freed
+        # under whoever reads them when the next of them is sharded again.
+        if isinstance(module, FSDPModule):
+            module.reshard()
     return {
         name: whole(weight.detach()).cpu()
         for name, weight in model.named_parameters()

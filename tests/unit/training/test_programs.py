@@ -118,6 +118,7 @@ def test_two_ranks_average_to_one_process_whole_or_sharded(program, decoder, mor
     options = ("--max_steps", "4", "--logging_steps", "1", "--report_to", "none", "--lora_dropout", "0")
     options += ("--save_steps", "2", "--learning_rate", "1e-3", "--max_text_tokens", "32")
     options += ("--llama_path", str(getattr(models, decoder)), *more)
+    options += ("--eval_strategy", "steps", "--eval_steps", "2", "--max_eval_samples", "4")
     alone, ranks = tmp_path / "alone", tmp_path / "ranks"
     run(command(program, models, alone, *options, "--per_device_train_batch_size", "4"))
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
