@@ -110,8 +110,8 @@ loss. 0: 1024 on a CPU; on a GPU as many as its memory holds by `fragmodel plan`
     """AdamW of torch, or of bitsandbytes (not with `parallel: fsdp`): moments of 8 bits take a quarter, and those of \
 a `paged` one (on a GPU) move to the host's memory when the card's is needed."""
     decoder_bits: Literal[8, 4] | None = None
-    """Hold the frozen linear layers of the decoder in 8 or 4 bits, for less memory (needs bitsandbytes; not with \
-`parallel: fsdp`)."""
+    """Hold the frozen linear layers of the decoder in 8 or 4 bits, for less memory (needs bitsandbytes; with \
+`parallel: fsdp` 4)."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Among several processes: `ddp` keeps the whole model on each, `fsdp` a shard of every weight (and no probe)."""
     gradient_checkpointing: bool = False
@@ -138,9 +138,9 @@ their score. For `select: score` take 50 or more: of few, chance decides."""
     """Longest answer in tokens; longer ones are cut and counted."""
 
     @model_validator(mode="after")
-    def _quantised_is_whole(self) -> "TrainingConfig":
-        if self.decoder_bits and self.parallel == "fsdp":
-            raise ValueError("decoder_bits: quantised weights cannot be sharded; set parallel: ddp")
+    def _can_be_sharded(self) -> "TrainingConfig":
+        if self.decoder_bits == 8 and self.parallel == "fsdp":
+            raise ValueError("decoder_bits: 8 cannot be sharded; take 4, or set parallel: ddp")
         if self.select == "score" and (self.parallel == "fsdp" or not self.probe_records):
             raise ValueError("select: score needs probe_records, and parallel: ddp; or choose select: loss")
         if self.optimizer != "adamw_torch_fused" and self.parallel == "fsdp":

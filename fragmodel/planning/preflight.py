@@ -32,7 +32,13 @@ def preflight(run: RunConfig, *, made_elsewhere: bool = False) -> Iterator[Findi
             yield Finding("evaluation.annotations", "missing", f"{path}: no such file")
     if (folder := run.evaluation.bertscore) and not Path(folder).is_dir():
         yield Finding("evaluation.bertscore", "missing", f"{folder}: no such folder")
+    if not (run.evaluation.model or run.container):
+        yield from _packages(run)
     yield from raw_findings(run, made_elsewhere=made_elsewhere)
+
+
+# What the findings depend on.
+_READ = {"seed", "datasets", "ingest", "models", "adapter", "evaluation", "training", "container"}
 
 
 def preflight_of_all(runs: Iterable[RunConfig]) -> Iterator[Finding]:
@@ -40,7 +46,7 @@ def preflight_of_all(runs: Iterable[RunConfig]) -> Iterator[Finding]:
     seen: set[str] = set()
     found: dict[Finding, None] = {}
     for run in runs:
-        settings = run.model_dump_json(include={"seed", "datasets", "ingest", "models", "evaluation"})
+        settings = run.model_dump_json(include=_READ)
         if settings not in seen:
             seen.add(settings)
             found |= dict.fromkeys(preflight(run))
@@ -97,6 +103,21 @@ def _decoder(run: RunConfig) -> Iterator[Finding]:
     yield from _revision(f"{key}_revision", source, revision, hub)
     if not run.evaluation.model:
         yield from _heads(run, width)
+
+
+def _packages(run: RunConfig) -> Iterator[Finding]:
+    """Packages that are no part of the installation, and that training is asked to use."""
+    training = run.training
+    for name in training.report_to:
+        if find_spec(name) is None:
+            yield Finding("training.report_to", "missing", f"{name} is not installed: pip install {name}")
+    if find_spec("bitsandbytes") is None:
+        for key in ("decoder_bits", "optimizer"):
+            if (value := getattr(training, key)) != type(training).model_fields[key].default:
+                text = (
+                    f"{value} needs bitsandbytes, which is not installed: pip install 'fragmodel[quantised]'"
+                )
+                yield Finding(f"training.{key}", "missing", text)
 
 
 def _heads(run: RunConfig, decoder_width: int | None) -> Iterator[Finding]:

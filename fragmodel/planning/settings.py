@@ -143,10 +143,8 @@ def _is_open(concession: Concession, run: RunConfig) -> bool:
     section, _, name = concession.key.partition(".")
     if concession.key == CHECKPOINTING:
         return True
-    if concession.key in ("training.optimizer", "training.decoder_bits") and run.training.parallel == "fsdp":
-        return False
     if concession.key == "training.optimizer":
-        return run.training.optimizer == ADAMW
+        return run.training.optimizer == ADAMW and run.training.parallel != "fsdp"
     if concession.key == "training.precision":
         return run.training.precision == "float32"
     return getattr(getattr(run, section), name) != concession.value

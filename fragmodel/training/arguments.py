@@ -17,6 +17,8 @@ from fragmodel.training.flags import TRAINER
 from fragmodel.training.options import DataArguments, LoopArguments, LoraArguments, ModelArguments
 from fragmodel.training.spellings import modernise, switched_on
 
+_TRACKERS = ("tensorboard", "wandb", "mlflow", "neptune", "dagshub")  # packages of the same names
+
 
 @dataclass
 class FragTrainingArguments(LoopArguments, TrainingArguments):
@@ -46,8 +48,8 @@ class FragTrainingArguments(LoopArguments, TrainingArguments):
 def check_trackers(names: Sequence[str]) -> None:
     """Raise :class:`UserError` for a tracker that transformers does not know, or whose package is not installed."""
     for name in names:
-        # Asked here: transformers' object for mlflow, made in vain, ends with a traceback of its own.
-        if name in ("tensorboard", "wandb", "mlflow") and find_spec(name) is None:
+        # Asked here: transformers' objects for some, made in vain, end with a traceback of their own.
+        if name in _TRACKERS and find_spec(name) is None:
             raise UserError(f"--report_to {name} needs a package that is not installed: pip install {name}")
         try:
             for kind in get_reporting_integration_callbacks([name]):

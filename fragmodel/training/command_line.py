@@ -164,8 +164,13 @@ def _check_together(parsed: Namespace) -> None:
             raise UserError(f"--{name} {number}: must not be negative")
     if parsed.fsdp and not several:
         raise UserError("--fsdp shards the model among processes: start several with torchrun")
-    if parsed.fsdp and parsed.decoder_bits:
-        raise UserError("--decoder_bits: quantised weights cannot be sharded; leave --fsdp out, or the bits")
+    if parsed.decoder_bits and find_spec("bitsandbytes") is None:
+        raise UserError(
+            f"--decoder_bits {parsed.decoder_bits}: needs bitsandbytes, which is not installed: "
+            "pip install 'fragmodel[quantised]'"
+        )
+    if parsed.fsdp and parsed.decoder_bits == 8:
+        raise UserError("--decoder_bits 8: cannot be sharded; --decoder_bits 4 can, or leave --fsdp out")
     if parsed.fsdp and parsed.probe_records:
         raise UserError("--probe_records asks a whole model: leave it out with --fsdp")
     metric = str(parsed.metric_for_best_model or "loss").removeprefix("eval_")

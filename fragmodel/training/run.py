@@ -29,7 +29,7 @@ REMEDIES = (
     ("--torch_dtype bfloat16 --bf16", {"--bf16", "--fp16"}),
     ("encoder states from a --store", {"--store"}),
     ("--optim adamw_bnb_8bit", {"--optim", "--fsdp"}),
-    ("--decoder_bits 4", {"--decoder_bits", "--fsdp"}),
+    ("--decoder_bits 4", {"--decoder_bits"}),
     ("in validation: --per_device_eval_batch_size 1", {"--per_device_eval_batch_size"}),
 )
 

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from peft import PeftModel
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from fragmodel.model.packed_decoder import gather_when_packed
@@ -35,17 +35,40 @@ def plan_shards(model: PeftModel, accelerator: Accelerator, plugin: FullySharded
     state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
         param_dtype=compute, reduce_dtype=torch.float32
     )
+    open_four_bits(model)
     # Embeddings and head remain together in the outermost unit: accelerate would take tied ones apart.
     model.get_input_embeddings = model.get_output_embeddings = lambda: None
+
+
+def open_four_bits(model: nn.Module) -> None:
+    """Hold 4-bit weights as plain parameters of bytes, which FSDP deals out as any other.
+
+    Those of bitsandbytes' class accelerate leaves whole in each process. Their scales (an eighth of a bit a weight)
+    stay whole with each layer, which looks for them there when its bytes have been gathered.
+    """
+    for layer in model.modules():
+        weight = dict(layer.named_parameters(recurse=False)).get("weight")
+        if type(weight).__name__ == "Params4bit":
+            layer.quant_state = weight.quant_state
+            layer.weight = nn.Parameter(weight.data, requires_grad=False)
 
 
 def share_layers(model: PeftModel) -> None:
     """After ``prepare``: let the decoder's layers gather their weights wherever the model runs them."""
     gather_when_packed(model.base_model.model.llama_decoder.model)
+    weights = list(model.parameters())
+    held = sum((w.to_local() if isinstance(w, DTensor) else w).nbytes for w in weights)
+    whole = sum(w.numel() * w.element_size() for w in weights)
+    print(f"Weights in each process: {held / 2**20:.2f} of {whole / 2**20:.2f} MiB (--fsdp)")
 
 
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Every trained weight by its name, whole and on the CPU. All processes must call it together."""
+    for module in model.modules():
+        # After a validation the outermost weights are still gathered, in the format of the products, and are freed
+        # under whoever reads them when the next of them is sharded again.
+        if isinstance(module, FSDPModule):
+            module.reshard()
     return {
         name: whole(weight.detach()).cpu()
         for name, weight in model.named_parameters()

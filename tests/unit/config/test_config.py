@@ -62,8 +62,8 @@ def test_shipped_configs_are_valid_and_their_files_there(path):
         ),
         ({"datasets": {"a/b": {"train": "a", "test": "b"}}}, "data name 'a/b' may hold letters"),
         (
-            {"training": {"decoder_bits": 4, "parallel": "fsdp"}},
-            "training: decoder_bits: quantised weights cannot be sharded; set parallel: ddp",
+            {"training": {"decoder_bits": 8, "parallel": "fsdp"}},
+            "training: decoder_bits: 8 cannot be sharded; take 4, or set parallel: ddp",
         ),
         (
             {"training": {"optimizer": "adamw_bnb_8bit", "parallel": "fsdp"}},

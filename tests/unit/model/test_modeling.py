@@ -74,11 +74,11 @@ def test_without_a_fragment_every_parameter_still_has_a_gradient(parts: tuple[An
         assert ("fragment_adapter" not in name) or not gradient.any(), name
 
 
-def test_fragment_tokens_see_the_fragment_alone(parts: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize(("start", "end"), [(5, 8), (0, 3), (19, 22)])  # of 22 residues
+def test_fragment_tokens_see_the_fragment_alone(parts: tuple[Any, Any], start: int, end: int) -> None:
     """Through the whole path from encoder states to the decoder's inputs."""
     model, tokenizer = parts
     inner = joined(model)
-    start, end = 5, 8
     batch = make_batch([referring_record(0, (start, end))], tokenizer)
     mask, residues = batch["protein_attention_mask"], int(batch["protein_attention_mask"].sum()) - 2
     states = torch.randn(1, residues + 2, inner.config.esm_config.hidden_size)

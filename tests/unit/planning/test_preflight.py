@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from fragmodel.cli import app
 from fragmodel.config.run import parse_config
 from fragmodel.embeddings.kinds import KINDS
 from fragmodel.model.decoders import FAMILIES
+from fragmodel.planning import preflight as checks
 from fragmodel.planning import raw_files
 from fragmodel.planning.preflight import preflight
 from fragmodel.vocabulary import DECODER_TYPES, ENCODER_TYPES
@@ -79,6 +81,13 @@ MISTAKES = [
         "evaluation.annotations",
         "gone.tbl: no such file",
     ),
+    ({"training": {"report_to": ["wandb"]}}, "training.report_to", "is not installed: pip install wandb"),
+    ({"training": {"decoder_bits": 4}}, "training.decoder_bits", "pip install 'fragmodel[quantised]'"),
+    (
+        {"training": {"optimizer": "adamw_bnb_8bit"}},
+        "training.optimizer",
+        "pip install 'fragmodel[quantised]'",
+    ),
     ({"evaluation": {"bertscore": "gone"}}, "evaluation.bertscore", "gone: no such folder"),
     ({"data": {"valid": "gone.json"}}, "datasets.X_Dom.valid", "gone.json: no such file"),
     ({"data": {"test": "empty.json"}}, "datasets.X_Dom.test", "no record for the test split of X_Dom"),
@@ -88,7 +97,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("changes", "subject", "says"), MISTAKES)
-def test_a_mistake_is_told_in_one_line(folder, changes, subject, says):
+def test_a_mistake_is_told_in_one_line(folder, changes, subject, says, monkeypatch):
+    absent = {"wandb", "bitsandbytes"}
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name in absent else find_spec(name))
     (fault,) = [each for each in preflight(parse_config(config(**changes))) if each.state == "missing"]
     assert fault.subject == subject and says in fault.text and "\n" not in fault.text
 

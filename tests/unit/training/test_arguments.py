@@ -205,10 +205,13 @@ def test_several_data_sets_with_weights() -> None:
         (["--eval_strategy", "sometimes"], "sometimes"),
         (["--fsdp"], "start several with torchrun"),
         (["--decoder_bits", "3"], "--decoder_bits"),
+        (["--fsdp", "--decoder_bits", "8"], "--decoder_bits 8: cannot be sharded; --decoder_bits 4 can"),
         (["--train_files", "a.parquet", "--eval_strategy", "epoch"], "needs --eval_files"),
     ],
 )
-def test_mistakes_take_one_line(words: list[str], message: str) -> None:
+def test_mistakes_take_one_line(words: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "--decoder_bits" in words:
+        monkeypatch.setenv("WORLD_SIZE", "2")  # for --fsdp
     with pytest.raises(UserError) as caught:
         parse(*words)
     assert message in str(caught.value)

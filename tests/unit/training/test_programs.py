@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -103,12 +104,21 @@ def test_killed_and_resumed_goes_on_as_if_nothing_had_been(program, number, mode
     assert losses(tmp_path) == pytest.approx(losses(uninterrupted[program]), abs=1e-6)
 
 
-@pytest.mark.parametrize(("program", "decoder"), [(PROGRAMS[0], "untied"), (PROGRAMS[1], "tied")])
-def test_two_ranks_average_to_one_process_whole_or_sharded(program, decoder, models, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "decoder", "more"),
+    [
+        (PROGRAMS[0], "untied", ()),
+        (PROGRAMS[1], "tied", ()),
+        (PROGRAMS[0], "tied", ("--decoder_bits", "4", "--gradient_checkpointing")),
+        (PROGRAMS[1], "untied", ("--decoder_bits", "4")),
+    ],
+)
+def test_two_ranks_average_to_one_process_whole_or_sharded(program, decoder, more, models, tmp_path):
     """The same global batch of 4 records: alone, as 2 on each of two ranks, and gone on with by FSDP half-way."""
     options = ("--max_steps", "4", "--logging_steps", "1", "--report_to", "none", "--lora_dropout", "0")
     options += ("--save_steps", "2", "--learning_rate", "1e-3", "--max_text_tokens", "32")
-    options += ("--llama_path", str(getattr(models, decoder)))
+    options += ("--llama_path", str(getattr(models, decoder)), *more)
+    options += ("--eval_strategy", "steps", "--eval_steps", "2", "--max_eval_samples", "4")
     alone, ranks = tmp_path / "alone", tmp_path / "ranks"
     run(command(program, models, alone, *options, "--per_device_train_batch_size", "4"))
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
@@ -117,8 +127,10 @@ def test_two_ranks_average_to_one_process_whole_or_sharded(program, decoder, mod
     # Steps after the first depend on the gradients of those before.
     assert losses(ranks) == pytest.approx(losses(alone), abs=1e-4)
     (ranks / "checkpoint-4").rename(tmp_path / "by_ddp")
-    run([*words, "--fsdp", "--resume_from_checkpoint", "True"])
+    output = run([*words, "--fsdp", "--resume_from_checkpoint", "True"])
     assert losses(ranks) == pytest.approx(losses(alone), abs=1e-4)
+    (held, of_all) = map(float, re.findall(r"Weights in each process: (\S+) of (\S+) MiB", output)[0])
+    assert held == pytest.approx(of_all / 2, rel=0.05)
     assert_same_checkpoint(ranks / "checkpoint-4", tmp_path / "by_ddp")
 
 
