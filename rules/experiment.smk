@@ -117,7 +117,6 @@ rule compare_variants:
                         "training_log": (
                             None if each.config.evaluation.model else of_run(each, "training/log.jsonl")
                         ),
-                        "benchmark": of_run(each, "benchmarks/training.tsv"),
                         "gpus": each.config.training.gpus * each.config.training.nodes,
                     }
                     for each in experiment.runs

@@ -1,7 +1,6 @@
 """The sections of an experiment's page: scores, differences, curves and costs of its variants."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -31,9 +30,9 @@ class Spread(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What the training of one run took; None where it was not measured."""
+    """What the training of one run took, in all its jobs; None where it was not measured."""
 
-    hours: float | None  # of one GPU; of the whole job without one
+    hours: float | None  # of one GPU; of the jobs without one
     memory: float | None  # GB of the host, at the peak
     speed: float | None  # useful tokens a second
 
@@ -215,13 +214,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def read_cost(log: Log, benchmark: Path, gpus: int) -> Cost:
-    """The cost of a run's training from its log and Snakemake's benchmark, which may be missing."""
+def cost_of(log: Log, gpus: int) -> Cost:
+    """The cost of a run's training on so many GPUs, from its log."""
     speeds = [entry["tokens_per_second"] for entry in log.train if "tokens_per_second" in entry]
     hours = memory = None
-    if benchmark.is_file():
-        names, values = (line.split("\t") for line in benchmark.read_text(encoding="utf-8").splitlines()[:2])
-        row = dict(zip(names, values, strict=True))
-        hours = float(row["s"]) / 3600 * max(gpus, 1)
-        memory = float(row["max_rss"]) / 1000 if row["max_rss"] not in ("-", "NA") else None
+    if log.spent:
+        hours = log.spent["seconds"] / 3600 * max(gpus, 1)
+        memory = log.spent["peak_memory_mb"] / 1000
     return Cost(hours, memory, fmean(speeds) if speeds else None)
