@@ -69,9 +69,7 @@ def make_experiment_page(
             "scores": variants.scores_section(metrics, seeds),
             "differences": variants.differences_section(gallery, found, reference, threshold),
             "curves": variants.curves_section(gallery, logs),
-            "cost": variants.cost_section(
-                costs, found, reference, "gpu" if any(run.gpus for run in runs) else "job"
-            ),
+            "cost": variants.cost_section(costs, found, "gpu" if any(run.gpus for run in runs) else "job"),
         }
     for section in sections.values():
         for name, (header, rows) in section.get("csv", {}).items() if isinstance(section, dict) else ():

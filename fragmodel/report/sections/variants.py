@@ -175,38 +175,19 @@ def curves_section(gallery: Gallery, logs: Mapping[str, Sequence[Log]]) -> list[
 
 
 def cost_section(
-    costs: Mapping[str, Sequence[Cost]], differences: Sequence[Difference], reference: str, unit: str
+    costs: Mapping[str, Sequence[Cost]], differences: Sequence[Difference], unit: str
 ) -> dict[str, Any]:
-    """What a run of each variant takes, beside what it gains on all test records."""
-    means = {
-        variant: Cost(*(_mean(values) for values in zip(*runs, strict=True)))
-        for variant, runs in costs.items()
-    }
+    """What a run of each variant takes, beside what it gains on all test records (None for the reference)."""
     tasks = list(dict.fromkeys(each.task for each in differences))
-    gains = {(each.variant, each.task): each for each in differences if each.part == ALL}
-    header = (
-        "variant",
-        f"{unit}_hours",
-        "peak_memory_gb",
-        "tokens_per_second",
-        *(f"difference_{t}" for t in tasks),
-    )
+    gains = {(each.variant, each.task): each.found.difference for each in differences if each.part == ALL}
     rows = [
-        (
-            variant,
-            *cost,
-            *(gains[variant, t].found.difference if (variant, t) in gains else None for t in tasks),
-        )
-        for variant, cost in means.items()
+        (variant, Cost(*map(_mean, zip(*runs, strict=True))), [gains.get((variant, task)) for task in tasks])
+        for variant, runs in costs.items()
     ]
-    return {
-        "means": means,
-        "tasks": tasks,
-        "gains": gains,
-        "reference": reference,
-        "unit": unit,
-        "csv": {"costs": (header, rows)},
-    }
+    header = ["variant", f"{unit}_hours", "peak_memory_gb", "tokens_per_second"]
+    header += [f"difference_{task}" for task in tasks]
+    table = [(variant, *cost, *gained) for variant, cost, gained in rows]
+    return {"rows": rows, "tasks": tasks, "unit": unit, "csv": {"costs": (header, table)}}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
