@@ -95,7 +95,7 @@ def differences_section(
     picture = None
     if whole:
         alt = "; ".join(
-            f"{each.variant} in {labels.task(each.task)}: {each.found.difference:+.3f}, {each.finding}"
+            f"{each.variant} in {labels.task(each.task)}: {labels.signed(each.found.difference)}, {each.finding}"
             for each in whole
         )
         title = f"Difference to {reference} by task"
