@@ -87,8 +87,9 @@ def count(number: float) -> str:
 
 
 def signed(difference: float) -> str:
-    """A difference of scores with its sign: ``+0.254``, ``−0.012``."""
-    return f"{difference:+.3f}".replace("-", "−")
+    """A difference of scores with its sign: ``+0.254``, ``−0.012``, ``0.000``."""
+    text = f"{difference:+.3f}"
+    return text.replace("-", "−") if float(text) else text[1:]
 
 
 def duration(seconds: float) -> str:

@@ -64,7 +64,8 @@ def scores_section(
             for seed, value in zip(seeds, found.get(own.key, ()), strict=False)
         ]
     header = ("task", "metric", "variant", "seed", "mean_over_data_sets")
-    return {"tasks": tasks, "csv": {"scores": (header, rows)}}
+    marked = any(own.given_presence for table in tasks.values() for own in table["metrics"])
+    return {"tasks": tasks, "marked": marked, "csv": {"scores": (header, rows)}}
 
 
 def _means(runs: Sequence[Mapping[str, Any]], task: str, key: str) -> list[float]:
