@@ -40,6 +40,7 @@ def tiny_config(data: Path) -> dict:
             "log_steps": 1,
             "checkpoint_steps": 1,
             "report_to": [],
+            "probe_records": 0,
         },
         "evaluation": {
             "max_new_tokens": 8,
