@@ -90,6 +90,7 @@ at_work = ExitStack()
 # The last `onstart` of a workflow is the one that runs: all that is to be done stands here.
 onstart:
     pass_signals_on()
+    tell_jobs_of_force(workflow.dag_settings)
     # Snakemake deletes the locks of all runs in a folder when one of them ends.
     try:
         at_work.enter_context(
@@ -100,14 +101,6 @@ onstart:
 
 
 contents = Contents(Path(run.shared or run.results, ".contents.json"))
-if force := workflow.dag_settings:
-    stages = {"train_model": "training", "align_adapters": "alignment"}
-    training = (
-        *stages,
-        *(results(f"{stages[rule]}/{name}") for rule in stages for name in ("model", "log.jsonl")),
-    )
-    # As a module's, a rule has a name that ends as here.
-    tell_jobs_of_force(force.forceall or any(name.endswith(training) for name in force.forcerun))
 STORE = run.embeddings.mode == "store"
 # Splits whose questions the model is asked.
 WITH_EVIDENCE = [split for split in SPLITS if split in ("train", "valid", run.evaluation.split)]

@@ -20,7 +20,7 @@ from fragmodel.planning.preflight import preflight_of_all, refuse_faults
 from fragmodel.vocabulary import RUN_LOCK
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.experiment import settings_hold_for, share_rules
-from fragmodel.workflow.jobs import pass_signals_on
+from fragmodel.workflow.jobs import pass_signals_on, tell_jobs_of_force
 
 try:
     for path in workflow.configfiles:
@@ -56,6 +56,7 @@ at_work = ExitStack()
 
 onstart:
     pass_signals_on()
+    tell_jobs_of_force(workflow.dag_settings)
     try:
         at_work.enter_context(
             held(
@@ -117,7 +118,6 @@ rule compare_variants:
                         "training_log": (
                             None if each.config.evaluation.model else of_run(each, "training/log.jsonl")
                         ),
-                        "benchmark": of_run(each, "benchmarks/training.tsv"),
                         "gpus": each.config.training.gpus * each.config.training.nodes,
                     }
                     for each in experiment.runs

@@ -43,14 +43,20 @@ class Workflow:
         self.config = config
         (self.folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run Snakemake in the copy, with the copy's own package."""
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake in the copy, with the copy's own package."""
         command = [sys.executable, "-m", "snakemake", "--configfile", "run.yaml", "--cores", "2", *arguments]
         environment = os.environ | {"PYTHONPATH": str(self.folder)}
-        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        if check and result.returncode:
-            raise AssertionError(f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
-        return result
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run Snakemake to its end; ``check`` that it is a good one."""
+        with self.start(*arguments) as running:
+            stdout, stderr = running.communicate()
+        if check and running.returncode:
+            raise AssertionError(f"snakemake {' '.join(arguments)}\n{stdout[-3000:]}\n{stderr[-3000:]}")
+        return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
 
     def shell(self, command: str) -> None:
         """Run a command line in the folder of the run, `fragmodel` being the copy's own."""

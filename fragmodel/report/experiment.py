@@ -23,7 +23,6 @@ class RunFiles(NamedTuple):
     scored: Path
     leakage: Path
     training_log: Path | None  # None where a trained model was evaluated
-    benchmark: Path  # of the training; may be missing
     gpus: int  # of the training, on all nodes
 
 
@@ -59,9 +58,7 @@ def make_experiment_page(
     metrics = {name: [read_json(run.metrics) for run in own] for name, own in by_variant.items()}
     logs = {name: [run_files.read_log(run.training_log) for run in own] for name, own in by_variant.items()}
     costs = {
-        name: [
-            variants.read_cost(log, run.benchmark, run.gpus) for run, log in zip(own, logs[name], strict=True)
-        ]
+        name: [variants.cost_of(log, run.gpus) for run, log in zip(own, logs[name], strict=True)]
         for name, own in by_variant.items()
     }
     scored = read_runs({name: [run.scored for run in own] for name, own in by_variant.items()})
@@ -72,9 +69,7 @@ def make_experiment_page(
             "scores": variants.scores_section(metrics, seeds),
             "differences": variants.differences_section(gallery, found, reference, threshold),
             "curves": variants.curves_section(gallery, logs),
-            "cost": variants.cost_section(
-                costs, found, reference, "gpu" if any(run.gpus for run in runs) else "job"
-            ),
+            "cost": variants.cost_section(costs, found, "gpu" if any(run.gpus for run in runs) else "job"),
         }
     for section in sections.values():
         for name, (header, rows) in section.get("csv", {}).items() if isinstance(section, dict) else ():

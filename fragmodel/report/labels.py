@@ -86,6 +86,12 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
 
+def signed(difference: float) -> str:
+    """A difference of scores with its sign: ``+0.254``, ``−0.012``, ``0.000``."""
+    text = f"{difference:+.3f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
 def duration(seconds: float) -> str:
     """A time in its two largest units: ``2 h 05 min``, ``1 min 10 s``, ``4.2 s``."""
     if seconds < 60:

@@ -87,6 +87,7 @@ class Log:
     ]  # entries with the well-formed part of generated answers, where logged
     score: list[dict[str, float]] = field(default_factory=list)  # entries with the mean score of answers
     chosen: dict[str, Any] | None = None  # the step whose weights became the model, where the best was chosen
+    spent: dict[str, Any] | None = None  # jobs, seconds together and MB of host memory at the peak
 
     @property
     def steps(self) -> int:
@@ -208,8 +209,14 @@ def read_log(path: Path | None) -> Log:
         for key, entries in parts.items():
             if isinstance(entry.get(key), int | float):
                 entries[entry["step"]] = entry
-    chosen = next((entry for entry in reversed(entries_read) if "chosen" in entry), None)
-    return Log(*([entries[step] for step in sorted(entries)] for entries in parts.values()), chosen=chosen)
+    chosen, spent = (
+        next((entry for entry in reversed(entries_read) if key in entry), None) for key in ("chosen", "jobs")
+    )
+    return Log(
+        *([entries[step] for step in sorted(entries)] for entries in parts.values()),
+        chosen=chosen,
+        spent=spent,
+    )
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

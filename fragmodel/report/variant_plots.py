@@ -85,8 +85,7 @@ def _difference(axes: Axes, own: Difference, place: int, name: str) -> None:
     axes.text(
         0.03, place, labels.shorten(name, 24), va="center", fontsize=9.5, color=muted, transform=transform
     )
-    number = record_metric(own.task).text(found.difference)
-    text = f"{'+' if found.difference > 0 else ''}{number}"
+    text = labels.signed(found.difference)
     axes.text(1, place, text, va="center", ha="right", fontsize=9.5, color=muted, transform=transform)
 
 
@@ -94,7 +93,7 @@ def curves(variants: Mapping[str, Sequence[Sequence[tuple[float, float]]]], name
     """A quantity by step: a thin line for each run, a thick one for the mean over a variant's runs."""
     top = 0.22 * -(-len(variants) // 2) + 0.15
     figure, axes = style.new_axes(height=2.4 + top, left=0.8, top=top)
-    highest = 0.0
+    highest, last = 0.0, 1.0
     for number, ((variant, runs), colour) in enumerate(zip(variants.items(), cycle(_COLOURS), strict=False)):
         line = _LINES[number // len(_COLOURS) % len(_LINES)]
         for run in runs:
@@ -105,7 +104,8 @@ def curves(variants: Mapping[str, Sequence[Sequence[tuple[float, float]]]], name
                 *zip(*mean, strict=True), color=colour, ls=line, lw=2.2, label=labels.shorten(variant, 26)
             )
         highest = max([highest, *(value for run in runs for _, value in run)])
-    axes.set(xlabel="optimiser step", ylabel=name, ylim=(0, highest * 1.08 or 1))
+        last = max([last, *(step for run in runs for step, _ in run)])
+    axes.set(xlabel="optimiser step", ylabel=name, xlim=(0, last * 1.03), ylim=(0, highest * 1.08 or 1))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.legend(ncols=2, loc="upper left", bbox_to_anchor=(0.01, 1), handlelength=1.6)

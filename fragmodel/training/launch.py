@@ -20,6 +20,7 @@ from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
 from fragmodel.training.program_arguments import as_flags, program_arguments
 from fragmodel.training.slurm_job import OWNER, claim, requeue
+from fragmodel.training.spent import JOBS_FILE, spent
 from fragmodel.training.watch import watched
 from fragmodel.versions import ENVIRONMENT_FILE, HARDWARE, TRAINING, hardware, versions_of
 from fragmodel.vocabulary import RELATIVES_FILE
@@ -219,18 +220,32 @@ def _environment(training: LearningConfig) -> dict[str, str]:
 
 
 def collect(folder: Path, model: Path, log: Path, relatives: Path | None = None) -> None:
-    """Copy the finished model and its log out of the run's folder, and ``relatives`` beside the weights."""
+    """Copy the finished model out of the run's folder, and ``relatives`` beside its weights; its log with an entry
+    of what all jobs of the training took."""
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
-        "checkpoint-*", "runs", "log.jsonl", ".*", SETTINGS, FINISHED, OWNER, "training_args.bin"
+        *(
+            "checkpoint-*",
+            "runs",
+            "log.jsonl",
+            ".*",
+            SETTINGS,
+            FINISHED,
+            OWNER,
+            JOBS_FILE,
+            "training_args.bin",
+        )
     )
     shutil.copytree(folder, model, ignore=unwanted)
     if relatives:
         shutil.copyfile(relatives, model / RELATIVES_FILE)
     if (versions := model / ENVIRONMENT_FILE).is_file():
         write_noted(versions, versions.read_text(encoding="utf-8"))
-    write_noted(log, (folder / "log.jsonl").read_text(encoding="utf-8"))
+    entries = (folder / "log.jsonl").read_text(encoding="utf-8")
+    if total := spent(folder):
+        entries += json.dumps({"step": last_step(folder), **total}) + "\n"
+    write_noted(log, entries)
 
 
 def _weights_of(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a training that runs as a child tells on the terminal while its output goes to a log."""
+"""A training that runs as a child: what it takes, and what is told on the terminal while its output goes to a log."""
 
 import subprocess
 import sys
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fragmodel.config.training import LearningConfig
 from fragmodel.training.log import LOG_FILE, read_log
+from fragmodel.training.spent import Meter
 
-INTERVAL = 10.0  # seconds between two lines
+INTERVAL = 10.0  # seconds between two lines, and two notes of what the job took
 
 
 class Watch:
@@ -49,19 +50,23 @@ def total_steps(max_steps: int, epochs: float, entry: dict[str, float]) -> int:
 
 
 def watched(child: "subprocess.Popen[bytes]", folder: Path, training: LearningConfig) -> int:
-    """Wait for the training in ``child``; returns its exit status.
+    """Wait for the training in ``child``, and note what it takes in ``folder``; returns its exit status.
 
     Where this process's output goes to a log, the terminal gets a line every :data:`INTERVAL` seconds at most.
     """
-    terminal = sys.__stderr__
-    if terminal is None or sys.stderr is terminal:
-        return child.wait()
-    watch, told = Watch(folder, training), -INTERVAL
+    terminal = None if sys.stderr is sys.__stderr__ else sys.__stderr__
+    watch, meter, last = Watch(folder, training), Meter(folder), -INTERVAL
     while True:
+        meter.measure()
         try:
-            return child.wait(timeout=1)
+            status = child.wait(timeout=1)
         except subprocess.TimeoutExpired:
             now = time.monotonic()
-            if now - told >= INTERVAL and (line := watch.line(now)):
-                print(line, file=terminal, flush=True)
-                told = now
+            if now - last >= INTERVAL:
+                last = now
+                meter.note()
+                if terminal and (line := watch.line(now)):
+                    print(line, file=terminal, flush=True)
+        else:
+            meter.note()
+            return status

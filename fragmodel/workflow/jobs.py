@@ -12,10 +12,16 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from pathlib import Path
 from threading import Thread
 from types import FrameType
+from typing import Any
 
 from fragmodel.errors import UserError, told
 
 _ANEW = "FRAGMODEL_TRAIN_ANEW"
+# Ends of what is forced: rules, which have other names before them in a module or an experiment, and their files.
+_TRAINING = (
+    *("train_model", "training/model", "training/log.jsonl"),
+    *("align_adapters", "alignment/model", "alignment/log.jsonl"),
+)
 _SNAKEMAKE = "FRAGMODEL_SNAKEMAKE"
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -134,12 +140,14 @@ def _end_with_snakemake() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def tell_jobs_of_force(forced: bool) -> None:
-    """Let the training job know that its user forces it; a finished run is then repeated.
+def tell_jobs_of_force(said: Any) -> None:
+    """Let the training jobs, which inherit the variable, know that their user forces them: a finished run is repeated.
 
-    Jobs inherit the variable from the Snakemake that the user started, and see it set already.
+    ``said`` are the settings of Snakemake's DAG, which it knows when it starts, not yet when it reads the rules.
     """
-    os.environ.setdefault(_ANEW, "yes" if forced else "")
+    names = set(said.forcerun) | (set(said.targets) if said.forcetargets else set())
+    if said.forceall or any(name.endswith(_TRAINING) for name in names):
+        os.environ[_ANEW] = "yes"
 
 
 def is_forced() -> bool:

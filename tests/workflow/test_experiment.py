@@ -4,17 +4,20 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from workflow_copy import REPOSITORY, Workflow, choose_proteins
 
 SHARED = {"ingest", "windows", "encoder", "decoder", "embed_shard", "audit_leakage", "baselines"}
-OWN = {"train_model", "generate", "answer_validation", "calibrate", "score", "report"}
+OWN = {"train_model", "generate", "score", "report"}
+STEPS = 6
 
 
 def tiny_config(data: Path) -> dict:
-    """A run of two steps on a few real proteins, with two seeds."""
+    """A run of a few steps on a few real proteins; nothing is made that no test looks at."""
     files = {split: str(data / "VenusX_Act.json") for split in ("train", "valid", "test")}
     return {
         "datasets": {"VenusX_Act": files | {"tasks": ["referring_class"]}},
@@ -31,9 +34,21 @@ def tiny_config(data: Path) -> dict:
             }
         },
         "adapter": {"intermediate_dim": 16, "num_perceiver_heads": 2, "num_perceiver_layers": 1},
-        "training": {"max_steps": 2, "batch_size": 2, "log_steps": 1, "checkpoint_steps": 1},
-        "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 20, "baselines": ["majority"]},
-        "experiment": {"seeds": [1, 2]},
+        "training": {
+            "max_steps": STEPS,
+            "batch_size": 2,
+            "log_steps": 1,
+            "checkpoint_steps": 1,
+            "report_to": [],
+            "probe_records": 0,
+        },
+        "evaluation": {
+            "max_new_tokens": 8,
+            "bootstrap_samples": 20,
+            "baselines": ["majority"],
+            "calibration_records": 0,
+        },
+        "experiment": {"seeds": [1]},
     }
 
 
@@ -47,10 +62,31 @@ def by_rule(jobs: dict[str, int]) -> dict[str, dict[str, int]]:
     return found
 
 
-def with_variants(workflow: Workflow, **variants: dict) -> None:
+def with_variants(workflow: Workflow, seeds: tuple[int, ...] = (1,), **variants: dict) -> None:
     """Configure the workflow with these variants, in this order, and none else."""
-    experiment = workflow.config["experiment"] | {"variants": variants}
+    experiment = {"variants": variants, "seeds": list(seeds)}
     workflow.configure(workflow.config | {"experiment": experiment})
+
+
+def kill_training(snakemake: subprocess.Popen, results: Path) -> None:
+    """Kill the program that trains below ``results``, as a node's failure would, after its first checkpoint."""
+    while not list(results.glob("training/checkpoints/*/checkpoint-*/trainer_state.json")):
+        assert snakemake.poll() is None, snakemake.communicate()
+        time.sleep(0.01)
+    (program,) = (
+        process
+        for process in psutil.Process(snakemake.pid).children(recursive=True)
+        if "fragmodel.training.program" in process.cmdline()
+    )
+    program.kill()
+
+
+def entries(results: Path) -> tuple[list[dict], dict]:
+    """The training log, without what depends on the machine, and what the training took."""
+    *steps, spent = map(json.loads, (results / "training/log.jsonl").read_text().splitlines())
+    return [
+        {key: value for key, value in entry.items() if key != "tokens_per_second"} for entry in steps
+    ], spent
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +112,7 @@ def test_what_runs_share_is_planned_once_and_the_rest_for_each(experiment):
         assert sum(planned[rule].values()) == 1, rule
     assert sum(planned["ingest"].values()) == 3  # splits
     assert len(planned["decoder"]) == 2  # of the two that differ in it
-    runs = {f"{variant}_{seed}" for variant in ("plain", "broken", "narrow") for seed in (1, 2)}
+    runs = {"plain_1", "broken_1", "narrow_1"}
     for rule in OWN:
         assert planned[rule] == dict.fromkeys(runs, 1), rule
     assert planned["compare_variants"] == {"": 1}
@@ -89,7 +125,7 @@ def test_a_variant_that_fails_leaves_the_others_alone(experiment):
         path.parent.relative_to(workflow.results).as_posix()
         for path in workflow.results.glob("*/*/report.html")
     }
-    assert made == {f"{variant}/seed-{seed}" for variant in ("plain", "narrow") for seed in (1, 2)}
+    assert made == {"plain/seed-1", "narrow/seed-1"}
     with_variants(workflow, plain={}, narrow={"lora.rank": 2})
     assert by_rule(workflow.planned()) == {"compare_variants": {"": 1}}
     workflow.snakemake()
@@ -101,14 +137,49 @@ def test_a_variant_that_is_added_or_comes_first_plans_its_own_jobs_alone(experim
     with_variants(workflow, fast={"training": {"learning_rate": 1e-2}}, narrow={"lora.rank": 2}, plain={})
     planned = by_rule(workflow.planned())
     assert set(planned) == OWN | {"compare_variants"}
-    assert all(set(planned[rule]) == {"fast_1", "fast_2"} for rule in OWN)
+    assert all(set(planned[rule]) == {"fast_1"} for rule in OWN)
 
 
-def test_seeds_change_training_and_share_the_data(experiment):
+def test_a_rule_is_forced_in_the_runs_that_are_named(experiment):
     workflow, _, _ = experiment
-    logs = [(workflow.results / f"plain/seed-{seed}/training/log.jsonl").read_text() for seed in (1, 2)]
-    assert logs[0] != logs[1]
-    assert len(list(workflow.results.glob("shared/data-*"))) == 1
+    with_variants(workflow, plain={}, narrow={"lora.rank": 2})
+    both = [f"{variant}_1_train_model" for variant in ("plain", "narrow")]
+    planned = by_rule(workflow.planned("--forcerun", *both))
+    assert all(planned[rule] == {"plain_1": 1, "narrow_1": 1} for rule in OWN)
+    assert by_rule(workflow.planned("--forcerun", both[1], "--until", both[1])) == {
+        "train_model": {"narrow_1": 1}
+    }
+
+
+def test_a_seed_that_is_added_trains_anew_and_one_that_was_killed_equals_one_that_was_not(experiment):
+    """The same settings twice, under two names: one of them is killed after its first checkpoint."""
+    workflow, _, _ = experiment
+    with_variants(workflow, (1, 2), plain={}, again={})
+    assert set(by_rule(workflow.planned())["train_model"]) == {"plain_2", "again_1", "again_2"}
+    runs = {name: workflow.results / name / "seed-2" for name in ("plain", "again")}
+    targets = [str((folder / "metrics.json").relative_to(workflow.folder)) for folder in runs.values()]
+    with workflow.start("--", targets[1]) as running:
+        kill_training(running, runs["again"])
+        running.communicate()
+    assert running.returncode != 0 and not (runs["again"] / "training/model").exists()
+    workflow.snakemake("--", *targets)
+    assert "Resuming from step" in (runs["again"] / "logs/training.log").read_text()
+    (again, spent), (whole, spent_at_once) = entries(runs["again"]), entries(runs["plain"])
+    assert again == whole and len([entry for entry in whole if "loss" in entry]) == STEPS
+    assert (spent["jobs"], spent_at_once["jobs"]) == (2, 1)
+    for file in ("training/model/adapter_model.safetensors", "metrics.json"):
+        assert (runs["again"] / file).read_bytes() == (runs["plain"] / file).read_bytes(), file
+    other_seed, _ = entries(workflow.results / "plain/seed-1")
+    assert other_seed[0]["loss"] != whole[0]["loss"]
+
+
+def test_forced_training_of_a_run_trains_anew_beside_what_finished(experiment):
+    workflow, _, _ = experiment
+    checkpoints = workflow.results / "plain/seed-1/training/checkpoints"
+    (before,) = checkpoints.iterdir()
+    with_variants(workflow, plain={}, narrow={"lora.rank": 2})
+    workflow.snakemake("--forcerun", "plain_1_train_model", "--until", "plain_1_train_model")
+    assert {path.name for path in checkpoints.iterdir()} == {before.name, f"{before.name}-2"}
 
 
 def test_the_shipped_experiment_compares_runs_that_differ_in_their_questions_alone(tmp_path):

@@ -83,7 +83,7 @@ def report_experiment(
     from fragmodel.report.experiment import RunFiles, make_experiment_page
 
     known = json.loads(experiment)
-    files = ("page", "metrics", "scored", "leakage", "training_log", "benchmark")
+    files = ("page", "metrics", "scored", "leakage", "training_log")
     make_experiment_page(
         [
             RunFiles(**run | {name: Path(run[name]) for name in files if run[name] is not None})

@@ -1,7 +1,6 @@
 """The sections of an experiment's page: scores, differences, curves and costs of its variants."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -31,9 +30,9 @@ class Spread(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What the training of one run took; None where it was not measured."""
+    """What the training of one run took, in all its jobs; None where it was not measured."""
 
-    hours: float | None  # of one GPU; of the whole job without one
+    hours: float | None  # of one GPU; of the jobs without one
     memory: float | None  # GB of the host, at the peak
     speed: float | None  # useful tokens a second
 
@@ -65,7 +64,8 @@ def scores_section(
             for seed, value in zip(seeds, found.get(own.key, ()), strict=False)
         ]
     header = ("task", "metric", "variant", "seed", "mean_over_data_sets")
-    return {"tasks": tasks, "csv": {"scores": (header, rows)}}
+    marked = any(own.given_presence for table in tasks.values() for own in table["metrics"])
+    return {"tasks": tasks, "marked": marked, "csv": {"scores": (header, rows)}}
 
 
 def _means(runs: Sequence[Mapping[str, Any]], task: str, key: str) -> list[float]:
@@ -96,7 +96,7 @@ def differences_section(
     picture = None
     if whole:
         alt = "; ".join(
-            f"{each.variant} in {labels.task(each.task)}: {each.found.difference:+.3f}, {each.finding}"
+            f"{each.variant} in {labels.task(each.task)}: {labels.signed(each.found.difference)}, {each.finding}"
             for each in whole
         )
         title = f"Difference to {reference} by task"
@@ -176,38 +176,19 @@ def curves_section(gallery: Gallery, logs: Mapping[str, Sequence[Log]]) -> list[
 
 
 def cost_section(
-    costs: Mapping[str, Sequence[Cost]], differences: Sequence[Difference], reference: str, unit: str
+    costs: Mapping[str, Sequence[Cost]], differences: Sequence[Difference], unit: str
 ) -> dict[str, Any]:
-    """What a run of each variant takes, beside what it gains on all test records."""
-    means = {
-        variant: Cost(*(_mean(values) for values in zip(*runs, strict=True)))
-        for variant, runs in costs.items()
-    }
+    """What a run of each variant takes, beside what it gains on all test records (None for the reference)."""
     tasks = list(dict.fromkeys(each.task for each in differences))
-    gains = {(each.variant, each.task): each for each in differences if each.part == ALL}
-    header = (
-        "variant",
-        f"{unit}_hours",
-        "peak_memory_gb",
-        "tokens_per_second",
-        *(f"difference_{t}" for t in tasks),
-    )
+    gains = {(each.variant, each.task): each.found.difference for each in differences if each.part == ALL}
     rows = [
-        (
-            variant,
-            *cost,
-            *(gains[variant, t].found.difference if (variant, t) in gains else None for t in tasks),
-        )
-        for variant, cost in means.items()
+        (variant, Cost(*map(_mean, zip(*runs, strict=True))), [gains.get((variant, task)) for task in tasks])
+        for variant, runs in costs.items()
     ]
-    return {
-        "means": means,
-        "tasks": tasks,
-        "gains": gains,
-        "reference": reference,
-        "unit": unit,
-        "csv": {"costs": (header, rows)},
-    }
+    header = ["variant", f"{unit}_hours", "peak_memory_gb", "tokens_per_second"]
+    header += [f"difference_{task}" for task in tasks]
+    table = [(variant, *cost, *gained) for variant, cost, gained in rows]
+    return {"rows": rows, "tasks": tasks, "unit": unit, "csv": {"costs": (header, table)}}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -215,13 +196,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def read_cost(log: Log, benchmark: Path, gpus: int) -> Cost:
-    """The cost of a run's training from its log and Snakemake's benchmark, which may be missing."""
+def cost_of(log: Log, gpus: int) -> Cost:
+    """The cost of a run's training on so many GPUs, from its log."""
     speeds = [entry["tokens_per_second"] for entry in log.train if "tokens_per_second" in entry]
     hours = memory = None
-    if benchmark.is_file():
-        names, values = (line.split("\t") for line in benchmark.read_text(encoding="utf-8").splitlines()[:2])
-        row = dict(zip(names, values, strict=True))
-        hours = float(row["s"]) / 3600 * max(gpus, 1)
-        memory = float(row["max_rss"]) / 1000 if row["max_rss"] not in ("-", "NA") else None
+    if log.spent:
+        hours = log.spent["seconds"] / 3600 * max(gpus, 1)
+        memory = log.spent["peak_memory_mb"] / 1000
     return Cost(hours, memory, fmean(speeds) if speeds else None)

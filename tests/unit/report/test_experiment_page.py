@@ -51,16 +51,17 @@ def write_run(folder: Path, variant: str, seed: int) -> RunFiles:
     log = [
         {"step": step, "loss": 3 / step - GAIN[variant], "tokens_per_second": 1000.0 + seed}
         for step in (1, 2, 3)
-    ] + [{"step": 3, "eval_loss": 1.2 - GAIN[variant]}]
+    ] + [
+        {"step": 3, "eval_loss": 1.2 - GAIN[variant]},
+        {"step": 3, "jobs": 2, "seconds": 1800.0, "peak_memory_mb": 2500.0},
+    ]
     (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
-    (folder / "training.tsv").write_text("s\th:m:s\tmax_rss\n1800.0\t0:30:00\t2500.0\n")
     files = {"metrics": "metrics.json", "scored": "scores.parquet", "leakage": "leakage.parquet"}
     return RunFiles(
         variant=variant,
         seed=seed,
         page=folder / "report.html",
         training_log=folder / "log.jsonl",
-        benchmark=folder / "training.tsv",
         gpus=2,
         **{name: folder / file for name, file in files.items()},
     )

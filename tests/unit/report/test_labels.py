@@ -36,5 +36,6 @@ def test_every_status_that_parsing_gives_has_a_group():
 def test_numbers_for_readers():
     assert labels.size(1_234_567) == "1.23\u202fM"
     assert labels.count(12345) == "12\u202f345"
+    assert [labels.signed(value) for value in (0.2541, -0.012, -0.0001)] == ["+0.254", "−0.012", "0.000"]
     assert labels.shorten("a  b\x00c", 10) == "a b\ufffdc"
     assert labels.shorten("abcdefgh", 4) == "abc…"

@@ -1,5 +1,6 @@
 """Starting and repeating a training run, with a program that only writes what training would write."""
 
+import json
 import os
 import signal
 import subprocess
@@ -55,7 +56,7 @@ class Run:
         aligned: Path | None = None,
         training: TrainingConfig | None = None,
     ) -> list[str]:
-        """Train and return the command lines that the program has been started with so far."""
+        """Train and return the command lines that the program has been started with so far; it logs nothing else."""
         launch(
             encoder=self.folder / "encoder",
             decoder=self.folder / "decoder",
@@ -75,7 +76,7 @@ class Run:
             anew=anew,
             aligned=aligned,
         )
-        return (self.folder / "log.jsonl").read_text().splitlines()
+        return [line for line in (self.folder / "log.jsonl").read_text().splitlines() if line[0] != "{"]
 
 
 @pytest.fixture
@@ -101,6 +102,38 @@ def test_a_failed_run_keeps_its_checkpoints_and_is_resumed(run):
     first, second = run.launch()
     assert "--resume_from_checkpoint" not in first
     assert "--resume_from_checkpoint True" in second
+
+
+def test_the_log_ends_with_what_all_jobs_of_the_training_took(run):
+    """Each of the three sleeps for half a second; the second holds 300 MB more than the others, and fails."""
+    waiting = PROGRAM + "\ntime.sleep(0.5)"
+    hungry = "\nballast = bytearray(b'x') * 300_000_000\ntime.sleep(2)"
+    for program in (waiting + "\nsys.exit(3)", waiting + hungry + "\nsys.exit(3)"):
+        run.program(program)
+        with pytest.raises(UserError):
+            run.launch()
+    run.program(waiting)
+    run.launch()
+    entry = json.loads((run.folder / "log.jsonl").read_text().splitlines()[-1])
+    (folder,) = (run.folder / "checkpoints").glob("*/jobs.json")
+    jobs = json.loads(folder.read_text())
+    assert (entry["step"], entry["jobs"], len(jobs)) == (1, 3, 3)
+    assert 3.5 <= entry["seconds"] == pytest.approx(sum(job["seconds"] for job in jobs), abs=0.1)
+    memory = [job["peak_memory_mb"] for job in jobs]
+    assert entry["peak_memory_mb"] == memory[1] > 300 + max(memory[0], memory[2]) - 50
+
+
+def test_a_killed_job_counts_up_to_its_last_note(run):
+    """Only its folder tells of it: it wrote no end."""
+    run.program(PROGRAM + "\nsys.exit(3)")
+    with pytest.raises(UserError):
+        run.launch()
+    (folder,) = (run.folder / "checkpoints").iterdir()
+    (folder / "jobs.json").write_text(json.dumps([{"seconds": 3600.0, "peak_memory_mb": 9.0}]))
+    run.program(PROGRAM)
+    run.launch()
+    entry = json.loads((run.folder / "log.jsonl").read_text().splitlines()[-1])
+    assert entry["jobs"] == 2 and 3600 <= entry["seconds"] < 3660
 
 
 def test_a_checkpoint_without_its_last_file_is_not_resumed(run):
