@@ -1,6 +1,5 @@
 """What surrounds every job of the workflow: its log, its environment, its end, and whether its user forces it."""
 
-import ctypes
 import os
 import shlex
 import signal
@@ -14,10 +13,10 @@ from threading import Thread
 from types import FrameType
 
 from fragmodel.errors import UserError, told
+from fragmodel.processes import end_with_parent
 
 _ANEW = "FRAGMODEL_TRAIN_ANEW"
 _SNAKEMAKE = "FRAGMODEL_SNAKEMAKE"
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @contextmanager
@@ -129,9 +128,9 @@ def jobs_end_with_this() -> None:
 
 
 def _end_with_snakemake() -> None:
-    """Have Linux send SIGTERM to this job when its Snakemake dies: the next one must not meet it at work."""
-    if os.environ.get(_SNAKEMAKE) == str(os.getppid()) and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Have this job end with its Snakemake: the next one must not meet it at work."""
+    if os.environ.get(_SNAKEMAKE) == str(os.getppid()):
+        end_with_parent()
 
 
 def tell_jobs_of_force(forced: bool) -> None:
