@@ -43,6 +43,7 @@ STAND_IN = "stand-in"  # in the place of a model's name: a small seeded one
 MODEL_TYPE = "esm2_llama_instruct"  # of the joined model, as transformers calls it
 MODEL = "model"  # the system that is evaluated, among the names of the baselines
 WITHOUT_EVIDENCE = "model_without_evidence"  # the same, asked without evidence
+ALL_DATA_SETS = "all data sets"  # beside their names in metrics.json; no name has a space
 OURS = {MODEL, WITHOUT_EVIDENCE}  # all other systems are baselines
 ENCODER_TYPES = (
     "esm",

@@ -148,6 +148,13 @@ def questions_of(data_name=None, split=None):
     return records_of(data_name, split, table="questions" if run.evidence.enabled else "data")
 
 
+def stand_in_text():
+    """Records whose text the decoder's stand-in learns."""
+    if run.models.stand_in.text == "asked":
+        return questions_of(split="train")
+    return [path for table in ("data", "questions") for path in records_of(split="train", table=table)]
+
+
 def describing(split=None):
     """Records whose answers describe a protein or a fragment."""
     return [path for path in records_of(split=split) if Path(path).parent.name in DESCRIBING_TASKS]

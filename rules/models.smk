@@ -32,7 +32,7 @@ rule encoder:
 rule decoder:
     input:
         # The stand-in's tokenizer is trained on the run's own training text.
-        records=questions_of(split="train") if run.models.decoder == STAND_IN else [],
+        records=stand_in_text() if run.models.decoder == STAND_IN else [],
     output:
         folder=directory(results("models/decoder")),
     log:

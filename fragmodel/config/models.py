@@ -40,6 +40,9 @@ class StandInConfig(Section):
     """Passes of the LLaMA stand-in over the training split's text (without proteins) before it is frozen."""
     vocab_size: Positive = 2048
     """Size of the byte-level BPE vocabulary trained on the training split's text."""
+    text: Literal["asked", "both"] = "asked"
+    """Questions of the training split that the LLaMA stand-in is trained on: `asked`, as the run asks them; `both`, \
+with evidence and without, so that runs of either kind have the same stand-in."""
 
 
 class ModelsConfig(Section):

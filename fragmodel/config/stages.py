@@ -33,15 +33,18 @@ STAGES = {
     "audit": Stage(("audit",), ("evaluation.identity_thresholds",), ("data",)),
     "encoder": Stage(("models/encoder",), ("seed", "models.encoder*", "models.stand_in.encoder_*")),
     "evidence": Stage(
-        ("evidence", "questions"), ("evidence.max_lines", "evidence.max_e_value"), ("data",)
+        ("evidence", "questions"),
+        ("evidence.max_lines", "evidence.max_e_value", "evidence.pointers"),
+        ("data",),
     ),
     "decoder": Stage(
         ("models/decoder",),
         ("seed", "models.decoder*", "models.stand_in.decoder_*", "models.stand_in.vocab_size"),
-        ("stand-in text",),
+        ("asked", "both"),
     ),
-    # Only a stand-in is trained, on the questions and answers of the run; no files of its own.
-    "stand-in text": Stage((), ("evidence.enabled",), ("data", "evidence")),
+    # What a stand-in is trained on, by `models.stand_in.text`; no files of their own.
+    "asked": Stage((), ("evidence.enabled",), ("data", "evidence")),
+    "both": Stage((), ("models.stand_in.text",), ("data", "evidence")),
     "embeddings": Stage(("embeddings",), ("embeddings.*",), ("data", "encoder")),
     "texts": Stage(
         ("alignment/texts",),
@@ -95,7 +98,8 @@ def _settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         if any(fnmatch(key, pattern) for pattern in stage.keys)
         and not any(fnmatch(key, pattern) for pattern in _TRAINING_ALONE)
     }
+    text = settings["models.stand_in.text"] if settings["models.decoder"] == STAND_IN else None
     for before in stage.after:
-        if before != "stand-in text" or settings["models.decoder"] == STAND_IN:
+        if STAGES[before].paths or before == text:
             own |= _settings(before, settings)
     return dict(sorted(own.items()))

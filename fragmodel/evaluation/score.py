@@ -21,7 +21,11 @@ from fragmodel.evaluation.subsets import clean, read_identities, subsets
 from fragmodel.metric_names import RECORD_METRIC
 from fragmodel.tables import SCORED, write_table
 from fragmodel.versions import SCORES, versions_of
-from fragmodel.vocabulary import DESCRIBING_TASKS, MODEL, TaskType
+from fragmodel.vocabulary import ALL_DATA_SETS, DESCRIBING_TASKS, MODEL, TaskType
+
+Comparable = dict[
+    str, np.ndarray
+]  # by system, the primary metric of each record [records]; NaN where it has none
 
 
 def score(
@@ -46,8 +50,9 @@ def score(
     Writes ``{data_name: {task_type: {"n", "proteins", "absent", "model", "baselines", "against", "calibration",
     "missing", "subsets", "per_class"}}}`` as JSON and returns it. With ``bootstrap_samples`` a metric is ``{"value",
     "low", "high"}`` where it has an interval, else a number. ``against`` tests the model against each baseline, see
-    :mod:`fragmodel.evaluation.claims`; ``clean_below`` is the threshold of ``clean_only``. A record without a
-    prediction counts as an empty answer and in ``missing``. The result is deterministic.
+    :mod:`fragmodel.evaluation.claims`; beside the data sets ``"all data sets"`` has ``n``, ``proteins`` and ``against``
+    of the tasks that several have, over all of their records. ``clean_below`` is the threshold of ``clean_only``. A
+    record without a prediction counts as an empty answer and in ``missing``. The result is deterministic.
 
     Args:
         predictions: PREDICTIONS tables, or Parquet or CSV files with ``record_id`` and ``text``.
@@ -80,6 +85,7 @@ def score(
     comparers = _comparers(records, answers, knowledge, encode, bertscore)
 
     result: dict[str, Any] = {}
+    pooled: dict[TaskType, list[tuple[list[Reference], Comparable]]] = defaultdict(list)
     rows: list[dict[str, Any]] = []
     for (data_name, task_type), group in _by_task(records).items():
         asked = [name for reference in group for name in (reference.classes or [reference.answer])]
@@ -93,11 +99,15 @@ def score(
         questions = [answers.prompts.get(reference.key, "") for reference in group]
         masks = subsets(group, identities, identity_threshold, questions)
         summary = _summary(judged, group, masks, bootstrap_samples, seed)
-        summary["against"] = _against(task_type, judged, group, seed)
+        compared = _comparable(task_type, judged)
+        pooled[task_type].append((group, compared))
+        summary["against"] = _against(task_type, compared, group, seed)
         summary["calibration"] = _calibrations(task_type, judged, calibrated)
         if clean_only:
             summary["clean_below"] = identity_threshold
         result.setdefault(data_name, {})[task_type] = summary
+    if together := {task: _together(task, parts, seed) for task, parts in pooled.items() if len(parts) > 1}:
+        result[ALL_DATA_SETS] = together
     write_json(metrics_output, result)
     if table_output is not None:
         write_table(table_output, SCORED, rows, {"seed": seed, "environment": versions_of(SCORES)})
@@ -194,19 +204,37 @@ def _summary(
     return summary
 
 
+def _comparable(task_type: TaskType, judged: Mapping[str, Judged]) -> Comparable:
+    metric = RECORD_METRIC[task_type]
+    return {name: item.scores.per_record()[metric].astype(float) for name, item in judged.items()}
+
+
 def _against(
-    task_type: TaskType, judged: Mapping[str, Judged], group: Sequence[Reference], seed: int
+    task_type: TaskType, scores: Comparable, group: Sequence[Reference], seed: int
 ) -> dict[str, Any]:
     """The model minus each baseline by the task's primary metric, on the records for which both have it."""
-    metric = RECORD_METRIC[task_type]
-    scores = {name: item.scores.per_record()[metric].astype(float) for name, item in judged.items()}
-    own = scores.pop(MODEL, None)
+    own = scores.get(MODEL)
     found = {}
     for name, theirs in scores.items() if own is not None else ():
         both = np.flatnonzero(np.isfinite(own) & np.isfinite(theirs))
-        if len(both):
-            found[name] = against(theirs[both], own[both], [group[i].uid for i in both], metric, seed)
+        if name != MODEL and len(both):
+            uids = [group[i].uid for i in both]
+            found[name] = against(theirs[both], own[both], uids, RECORD_METRIC[task_type], seed)
     return found
+
+
+def _together(
+    task_type: TaskType, parts: Sequence[tuple[list[Reference], Comparable]], seed: int
+) -> dict[str, Any]:
+    """All data sets of a task as one, with the systems that have answered each of them."""
+    group = [reference for references, _ in parts for reference in references]
+    everywhere = [name for name in parts[0][1] if all(name in scores for _, scores in parts)]
+    scores = {name: np.concatenate([each[name] for _, each in parts]) for name in everywhere}
+    return {
+        "n": len(group),
+        "proteins": len({reference.uid for reference in group}),
+        "against": _against(task_type, scores, group, seed),
+    }
 
 
 def _scored_rows(

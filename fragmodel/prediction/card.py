@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fragmodel.digests import read_json
 from fragmodel.errors import UserError
 from fragmodel.evaluation.calibration import TASKS, Calibration
-from fragmodel.evaluation.claims import standings, told
+from fragmodel.evaluation.claims import by_data_set, standings, together, told, told_together
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import GIVEN_PRESENCE, HEADLINE, Metric, metric
 from fragmodel.model.trained import ModelSpec
@@ -48,7 +48,7 @@ def model_card(
         spec=spec,
         data=data,
         results=headline_rows(metrics),
-        claim=told(standings(metrics).values()),
+        claim=" ".join(filter(None, [told_together(together(metrics)), told(standings(metrics).values())])),
         fewest=FEWEST_PROTEINS,
         clean_below=clean_below(metrics),
         window=window,
@@ -66,9 +66,8 @@ def model_card(
 
 def clean_below(metrics: Mapping[str, Any]) -> float | None:
     """The identity to training below which the scored records lie by `evaluation.clean_only`; ``None`` without it."""
-    return next(
-        (s["clean_below"] for tasks in metrics.values() for s in tasks.values() if "clean_below" in s), None
-    )
+    summaries = [each for tasks in by_data_set(metrics).values() for each in tasks.values()]
+    return next((each["clean_below"] for each in summaries if "clean_below" in each), None)
 
 
 def headline_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -82,7 +81,7 @@ def headline_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "model": _written(metric(key), summary[MODEL][key]),
             "baseline": _best(metric(key), summary["baselines"]),
         }
-        for data_name, tasks in metrics.items()
+        for data_name, tasks in by_data_set(metrics).items()
         for task, summary in tasks.items()
         for key in HEADLINE[task]
         if key in summary[MODEL]

@@ -1,14 +1,14 @@
 """From metrics.json to the tables and sentences of the report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fragmodel import metric_names
 from fragmodel.digests import read_json
 from fragmodel.errors import UserError
-from fragmodel.evaluation.claims import Standing, standings
+from fragmodel.evaluation.claims import Standing, by_data_set, standings, together, told, told_together
 from fragmodel.evaluation.metrics.bootstrap import FEWEST_PROTEINS
 from fragmodel.metric_names import Metric
 from fragmodel.vocabulary import MODEL, OURS, TASK_TYPES, WITHOUT_EVIDENCE
@@ -62,6 +62,7 @@ class TaskTable:
     metrics: list[Metric]
     rows: list[Row]
     standings: dict[str, Standing]
+    together: Standing | None = None  # over all data sets, where there are several
 
     def detection(self) -> "TaskTable":
         """The metrics of presence, on the data sets with records about what is absent; no rows where none has any."""
@@ -106,6 +107,7 @@ class Verdict:
     data_sets: int
     records: int
     standings: list[Standing]  # of the data sets that have baselines
+    together: Standing | None  # over all of them
 
     @property
     def better(self) -> int:
@@ -120,9 +122,11 @@ class Verdict:
 
 def read_tables(path: Path) -> tuple[Metrics, list[TaskTable]]:
     """A run's ``metrics.json`` and the table of each task. Raises :class:`UserError` when it is none."""
-    metrics = read_json(path)
+    found = read_json(path)
     try:
-        return metrics, [task_table(metrics, task) for task in tasks_of(metrics)]
+        metrics, pooled = by_data_set(found), together(found)
+        tables = [task_table(metrics, task) for task in tasks_of(metrics)]
+        return metrics, [replace(table, together=pooled.get(table.task)) for table in tables]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path}: not the metrics.json of a run; have `fragmodel score` write it anew"
@@ -203,6 +207,15 @@ def verdict(table: TaskTable) -> Verdict | None:
         data_sets=len(groups),
         records=sum(rows[MODEL].n for rows in groups.values()),
         standings=[table.standings[name] for name in groups if name in table.standings],
+        together=table.together,
+    )
+
+
+def claim(verdicts: Sequence[Verdict]) -> str:
+    """What may be said of the model: over all data sets, then of single ones."""
+    over_all = {each.task: each.together for each in verdicts if each.together is not None}
+    return " ".join(
+        filter(None, [told_together(over_all), told(one for each in verdicts for one in each.standings)])
     )
 
 
@@ -217,7 +230,8 @@ def _means(rows: Sequence[Row], key: str) -> Means:
 
 
 def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
-    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric."""
+    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric,
+    and its values by system."""
     metric = metric_names.primary(task) if task in metric_names.HEADLINE else None
     rows = []
     for data_name, name, summary in _parts(metrics, task):
@@ -231,6 +245,7 @@ def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
             rows.append(
                 {"part": name, "data_name": data_name, "n": summary.get("n", 0), "model": cells[MODEL]}
                 | {"baseline": best[0], "baseline_name": best[1]}
+                | {"values": {system: cell.value for system, cell in cells.items()}}
             )  # fmt: skip
     return rows
 

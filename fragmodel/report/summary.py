@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from fragmodel.errors import UserError
-from fragmodel.evaluation.claims import told
 from fragmodel.report import labels
-from fragmodel.report.metric_tables import Means, Verdict, read_tables, verdict
+from fragmodel.report.metric_tables import Means, Verdict, claim, read_tables, verdict
 from fragmodel.report.run_files import Log, read_log
 from fragmodel.report.unfinished import unfinished
 
@@ -27,7 +26,7 @@ def summarise(results: Path) -> list[str]:
         return unfinished(results)
     metrics, tables = read_tables(metrics_file)
     verdicts = [found for table in tables if (found := verdict(table))]
-    claim = told(standing for found in verdicts for standing in found.standings)
+    said = claim(verdicts)
     return [
         *(
             _training(read_log(log_file))
@@ -36,7 +35,7 @@ def summarise(results: Path) -> list[str]:
         ),
         f"scored {sum(found.records for found in verdicts)} records of {len(metrics)} data sets",
         *map(_line, verdicts),
-        *([claim] if claim else []),
+        *([said] if said else []),
         f"report:  {results / 'report.html'}",
         f"metrics: {metrics_file}",
     ]

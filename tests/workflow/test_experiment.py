@@ -3,10 +3,11 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from workflow_copy import Workflow, choose_proteins
+from workflow_copy import REPOSITORY, Workflow, choose_proteins
 
 SHARED = {"ingest", "windows", "encoder", "decoder", "embed_shard", "audit_leakage", "baselines"}
 OWN = {"train_model", "generate", "answer_validation", "calibrate", "score", "report"}
@@ -108,3 +109,13 @@ def test_seeds_change_training_and_share_the_data(experiment):
     logs = [(workflow.results / f"plain/seed-{seed}/training/log.jsonl").read_text() for seed in (1, 2)]
     assert logs[0] != logs[1]
     assert len(list(workflow.results.glob("shared/data-*"))) == 1
+
+
+def test_the_shipped_experiment_compares_runs_that_differ_in_their_questions_alone(tmp_path):
+    command = f"-m snakemake -n --configfile config/ablation.yaml --config results={tmp_path}/out"
+    result = subprocess.run(
+        [sys.executable, *command.split()], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    stats = result.stdout.split("Job stats:")[1]
+    for rule, jobs in {"decoder": 1, "evidence": 1, "train_model": 6}.items():
+        assert len(re.findall(rf"^\w+_\d_{rule} ", stats, flags=re.MULTILINE)) == jobs, rule

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fragmodel.evaluation.claims import told
 from fragmodel.report import labels, metric_tables
 from fragmodel.report.metric_tables import TaskTable
 from fragmodel.report.run_files import Log, SplitSummary
@@ -30,7 +29,7 @@ def summary_section(
     models = run.get("models", {})
     return {
         "verdicts": verdicts,
-        "claim": told(standing for found in verdicts for standing in found.standings),
+        "claim": metric_tables.claim(verdicts),
         "scored": sum(found.records for found in verdicts),
         "records": {name: sum(part.records for part in splits if part.split == name) for name in SPLITS},
         "data_sets": sorted({part.data_name for part in splits}),

@@ -15,6 +15,7 @@ from fragmodel.report.examples import record_scores
 from fragmodel.report.metric_tables import TaskTable, Verdict
 from fragmodel.report.run_files import Truth, of_any_class
 from fragmodel.report.sections.confidence import confidence_section
+from fragmodel.report.sections.evidence import evidence_figure
 from fragmodel.report.sections.families import families_section
 from fragmodel.report.style import Gallery, Picture
 from fragmodel.vocabulary import DESCRIBING_TASKS, GROUNDING_TASKS, MODEL, family_of
@@ -70,7 +71,7 @@ def task_section(
         "name": name,
         "table": table,
         "verdict": found,
-        "overview": overview,
+        "overview": [*overview, *evidence_figure(gallery, found, subsets)],
         "places": _place_figures(gallery, task, found, scored, own, truths)
         if task in GROUNDING_TASKS
         else [],

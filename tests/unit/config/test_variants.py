@@ -95,6 +95,8 @@ def test_mistakes_are_told(experiment, told):
         ({"models.stand_in.encoder_layers": 2}, {"encoder", "embeddings", "baselines", "alignment"}),
         ({"evidence.max_lines": 9, "models.decoder": "x"}, {"evidence", "decoder", "texts", "alignment"}),
         ({"evidence.enabled": True}, {"decoder", "texts", "alignment"}),
+        ({"evidence.pointers": True}, {"evidence", "decoder", "texts", "alignment"}),
+        ({"models.stand_in.text": "both"}, {"decoder", "texts", "alignment"}),
         ({"ingest.max_sequence_length": 99}, SHARED - {"encoder"}),
         ({"seed": 2}, SHARED),
     ],
@@ -110,6 +112,13 @@ def test_a_decoder_that_is_no_stand_in_is_shared_whatever_is_asked():
     variants = {"plain": {}, "other": {"evidence.enabled": True, "ingest.max_sequence_length": 99}}
     plain, other = map(shared_folders, runs_of({"variants": variants}, models={"decoder": "x"}).values())
     assert plain["decoder"] == other["decoder"]
+
+
+def test_a_stand_in_that_learns_both_kinds_of_questions_is_shared_with_and_without_evidence():
+    variants = {"plain": {}, "other": {"evidence.enabled": True}}
+    runs = runs_of({"variants": variants}, models={"stand_in": {"text": "both"}})
+    plain, other = map(shared_folders, runs.values())
+    assert plain == other
 
 
 def test_a_file_lies_with_its_stage():

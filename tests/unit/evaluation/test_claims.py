@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from fragmodel.evaluation.claims import Contest, Standing, against, standings, told
+from fragmodel.evaluation.claims import (
+    Contest,
+    Standing,
+    against,
+    standings,
+    together,
+    told,
+    told_together,
+)
+from fragmodel.vocabulary import ALL_DATA_SETS
 
 
 def pair(p, difference=0.2):
@@ -74,3 +83,16 @@ def test_an_entry_of_the_metrics_has_plain_numbers():
         "metric": "iou", "records": 12, "proteins": 12, "difference": 1.0, "low": None, "high": None,
         "p": round(2 / 2**12, 6),
     }  # fmt: skip
+
+
+def test_over_all_data_sets_tasks_are_corrected_among_themselves():
+    pooled = {"referring_class": {"against": {"b": pair(0.02), "model_without_evidence": pair(0.9)}}}
+    found = {**metrics(A=[0.6], B=[0.6]), ALL_DATA_SETS: pooled}
+    assert together(found) == {"referring_class": Standing.BETTER}
+    pooled["grounding_single"] = {"against": {"b": pair(0.03), "c": pair(0.2)}}
+    assert together(found) == {"referring_class": Standing.BETTER, "grounding_single": Standing.OPEN}
+    assert list(standings(found).values()) == [Standing.OPEN, Standing.OPEN], "single data sets stand alone"
+    assert told_together(together(found)) == (
+        "Over all data sets the model is clearly better than every baseline in 1 of 2 tasks (referring_class)."
+    )
+    assert together(metrics(A=[0.01])) == {} and told_together({}) == ""

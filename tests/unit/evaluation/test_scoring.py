@@ -13,6 +13,7 @@ from fragmodel.data.catalogue import Negatives
 from fragmodel.data.grammar import format_spans
 from fragmodel.data.ingest import ingest
 from fragmodel.errors import UserError
+from fragmodel.evaluation.claims import by_data_set
 from fragmodel.evaluation.score import score
 from fragmodel.tables import LEAKAGE, RECORDS, SCORED, read_rows, write_table
 from fragmodel.vocabulary import Span
@@ -143,7 +144,7 @@ def test_a_system_that_always_answers_and_one_that_never_does(absent_too, tmp_pa
     kept = {row["record_id"] for rows in positive for row in rows}
     predictions = write_predictions(tmp_path, [row for row in rows if row["record_id"] in kept])
     before = score([predictions], alone, metrics_output=tmp_path / "m.json", table_output=None, **options)
-    for data_name, tasks in before.items():
+    for data_name, tasks in by_data_set(before).items():
         for task, summary in tasks.items():
             for key, value in summary["model"].items():
                 if metric_names.metric(key).given_presence:
@@ -219,6 +220,29 @@ def test_intervals_and_tests_of_enough_proteins(many, tmp_path):
         "p": round(2 / 2**11, 6),  # eleven proteins differ, all one way
     }
     assert summary["against"]["alignment"]["p"] == 1  # one protein differs: both arrangements are as extreme
+
+
+def test_all_data_sets_together_are_tested_as_one(tmp_path):
+    """Six proteins in each of two data sets, one of them in both; a system that leaves one out is not compared."""
+    rows = [(data, f"P{n + 5 * (data == 'E')}", f"{data}{n}") for data in "DE" for n in range(6)]
+    references = write_records(
+        tmp_path,
+        [
+            record(name, uid, "referring_class", classes=["A"], answer="A", ref=[0, 9], data=data)
+            for data, uid, name in rows
+        ],
+    )
+    answers = [
+        prediction(name, "referring_class", text, system=system, data=data)
+        for system, text in {"model": "A", "majority": "B", "alignment": "B"}.items()
+        for data, _, name in rows
+        if (system, data) != ("alignment", "E")
+    ]
+    found = run(write_predictions(tmp_path, answers), references, tmp_path)
+    assert found["D"]["referring_class"]["against"]["majority"]["p"] is None, "six proteins are too few"
+    whole = found["all data sets"]["referring_class"]
+    assert (whole["n"], whole["proteins"], list(whole["against"])) == (12, 11, ["majority"])
+    assert whole["against"]["majority"]["p"] == round(2 / 2**11, 6)
 
 
 def test_few_proteins_have_numbers_alone(references, predictions, tmp_path):
