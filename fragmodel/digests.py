@@ -15,6 +15,7 @@ from typing import Any
 
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, write_text
+from fragmodel.vocabulary import CARD_FILE
 
 SUMS = "fragmodel.sha256"
 SWITCH = "FRAGMODEL_VERIFY"
@@ -23,11 +24,15 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^/]+)")
 
 
 def note_digests(folder: str | Path, names: Iterable[str] | None = None) -> None:
-    """Write the digests of the files ``names`` in ``folder``; by default of all but links, which lead to others'."""
+    """Write the digests of the files ``names`` in ``folder``.
+
+    By default of all but links, which lead to others' files, and cards, which people edit.
+    """
     folder = Path(folder)
     if names is None:
         files = (path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-        names = (path.name for path in files if path.name != SUMS and not path.name.startswith("."))
+        left_out = {SUMS, CARD_FILE}
+        names = (path.name for path in files if path.name not in left_out and not path.name.startswith("."))
     names = sorted(set(names))
     sums = _each(folder, names)
     write_text(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in names))
@@ -38,17 +43,21 @@ def drop_digests(folder: str | Path) -> None:
     (Path(folder) / SUMS).unlink(missing_ok=True)
 
 
+def noted(folder: str | Path) -> dict[str, str]:
+    """The digests of a folder's files by their names; none where they are missing, or not to be read."""
+    path = Path(folder) / SUMS
+    lines = path.read_bytes().decode("utf-8", errors="replace").splitlines() if path.is_file() else []
+    found = [_LINE.fullmatch(line) for line in lines]
+    return {match[2]: match[1] for match in found if match} if all(found) else {}
+
+
 def faults(folder: str | Path) -> list[str]:
     """What in a folder is not as it was noted, a message for each file; none where nothing was noted."""
     folder = Path(folder)
-    path = folder / SUMS
-    if not path.is_file():
+    if not (folder / SUMS).is_file():
         return []
-    lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
-    noted = [_LINE.fullmatch(line) for line in lines]
-    if not noted or not all(noted):
-        return [f"{path}: damaged"]
-    expected = {match[2]: match[1] for match in noted if match}
+    if not (expected := noted(folder)):
+        return [f"{folder / SUMS}: damaged"]
     found = _each(folder, expected)
     return [
         f"{folder / name}: " + ("damaged" if found[name] else "missing")
@@ -62,8 +71,13 @@ def write_noted(path: Path, text: str) -> None:
     sums = _sums_of(path)
     sums.unlink(missing_ok=True)  # a kill between the two leaves a file without a digest
     write_text(path, text)
+    note_digest(path)
+
+
+def note_digest(path: Path) -> None:
+    """Write the digest of a file that is not written any more beside it."""
     if _ALONE not in os.environ:
-        write_text(sums, f"{file_digest(path)}  {path.name}\n")
+        write_text(_sums_of(path), f"{file_digest(path)}  {path.name}\n")
 
 
 def files_travel_alone() -> None:
@@ -89,11 +103,7 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
     """
     path = Path(path)
     try:
-        if is_checked() and (fault := fault_of(path)):
-            raise UserError(
-                f"{fault}; its stage writes it anew (whoever changed it on purpose removes {_sums_of(path).name})"
-            )
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_noted(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, RecursionError) as error:  # also bytes that are no text
@@ -104,6 +114,15 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
     if not isinstance(value, kind):
         raise UserError(f"{path}: no JSON {'object' if kind is dict else kind.__name__}; restore it")
     return value
+
+
+def read_noted(path: Path) -> bytes:
+    """The bytes of a file. Raises :class:`UserError` where they are not as the digest beside it says."""
+    if is_checked() and (fault := fault_of(path)):
+        raise UserError(
+            f"{fault}; its stage writes it anew (whoever changed it on purpose removes {_sums_of(path).name})"
+        )
+    return path.read_bytes()
 
 
 def _sums_of(path: Path) -> Path:

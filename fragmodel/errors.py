@@ -24,7 +24,8 @@ def told(error: BaseException) -> str | None:
     return None
 
 
-_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def cannot_write(error: BaseException) -> str | None:
@@ -32,8 +33,9 @@ def cannot_write(error: BaseException) -> str | None:
 
     torch and safetensors hide the system's error in exceptions of their own: their text is looked at.
     """
-    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
-        return f"{error.filename or 'a file'}: {error.strerror}; free space there, or choose another folder"
+    if isinstance(error, OSError) and error.errno in _FULL + _PROTECTED:
+        remedy = "free space there" if error.errno in _FULL else "change its permissions"
+        return f"{error.filename or 'a file'}: {error.strerror}; {remedy}, or choose another folder"
     said = str(error).lower()
     if any(
         sign in said for sign in ("no space left", "quota exceeded", "file too large", "file write failed")

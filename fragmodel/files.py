@@ -79,12 +79,12 @@ def room_told(folder: str | Path, needed: int) -> Iterator[None]:
 
 
 @contextmanager
-def temporary_folder(purpose: str) -> Iterator[Path]:
-    """A folder in TMPDIR for the block; those for this purpose whose processes were killed go first.
+def temporary_folder() -> Iterator[Path]:
+    """A folder in TMPDIR for the block; those of this program whose processes were killed go first.
 
     Its name tells the machine and the process that it belongs to.
     """
-    mine = f"{purpose}-{socket.gethostname()}-"
+    mine = f"fragmodel-{socket.gethostname()}-"
     for path in Path(tempfile.gettempdir()).glob(f"{mine}*"):
         process = path.name.removeprefix(mine).partition("-")[0]
         if process.isdecimal() and not path.is_symlink() and not Path("/proc", process).exists():
@@ -94,8 +94,10 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 
 @contextmanager
-def held(lock: str | Path, busy: str) -> Iterator[None]:
+def held(lock: str | Path, busy: str) -> Iterator[int]:
     """Hold the file ``lock`` for the block; the system frees it when this process ends, however it ends.
+
+    Yields the lock's file descriptor: a child that is given it holds the lock, too, until it has ended as well.
 
     Raises :class:`UserError` that says what is ``busy`` and by whom, where another process holds it. A file system
     without locks is trusted.
@@ -114,7 +116,7 @@ def held(lock: str | Path, busy: str) -> Iterator[None]:
             f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         )
         handle.flush()
-        yield
+        yield handle.fileno()
 
 
 def holder(lock: str | Path) -> str | None:

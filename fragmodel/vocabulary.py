@@ -55,6 +55,7 @@ MODEL_TYPE = "esm2_llama_instruct"  # of the joined model
 SPEC_FILE = "fragmodel.json"  # in a folder of trained weights: how they go together
 RUN_LOCK = ".lock"  # in the folder of a run: the Snakemake at work there holds it
 SOURCE_FILE = "fragmodel_source.json"  # in a folder of weights: where they come from
+CARD_FILE = "README.md"  # in a model's folder: what it is, for people
 RELATIVES_FILE = "relatives.parquet"  # in a model's folder: the training proteins that evidence comes from
 LONGEST_WINDOW = (
     1021  # residues of a window unless set otherwise; as published, with BOS and EOS it fits ESM-1b's 1024

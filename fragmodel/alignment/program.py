@@ -12,7 +12,15 @@ from fragmodel.config.training import AdapterConfig
 from fragmodel.errors import UserError, told
 from fragmodel.files import file_digest
 from fragmodel.training.interrupt import EXIT_STATUS, Interruption
-from fragmodel.training.launch import SETTINGS, collect, finish, launch_command, own_folder, run_program
+from fragmodel.training.launch import (
+    SETTINGS,
+    alone_in,
+    collect,
+    finish,
+    launch_command,
+    own_folder,
+    run_program,
+)
 
 PROGRAM = "fragmodel.alignment.program"
 
@@ -81,7 +89,8 @@ def launch_alignment(
     settings = run.model_dump(mode="json") | {"inputs": [file_digest(path) for path in [*train, *valid]]}
     folder, finished = own_folder(checkpoints, settings | {"code": code}, anew)
     if not finished:
-        run_program(launch_command([PROGRAM], alignment, [str(folder)]), alignment, folder)
+        with alone_in(folder) as lock:
+            run_program(launch_command([PROGRAM], alignment, [str(folder)]), alignment, folder, lock)
         finish(folder)
     collect(folder, model, log)
 

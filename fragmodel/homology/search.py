@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from fragmodel.errors import UserError
 from fragmodel.files import temporary_folder
+from fragmodel.processes import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ def _mmseqs(
     queries: Sequence[str], targets: Sequence[str], blocks: bool, max_e_value: float, threads: int
 ) -> Iterator[Iterator[Hit]]:
     """MMseqs2 (Steinegger & Söding 2017) at its highest usual sensitivity."""
-    with temporary_folder("fragmodel-mmseqs") as folder:
+    with temporary_folder() as folder:
         for file, sequences in (("queries", queries), ("targets", targets)):
             with (folder / f"{file}.fasta").open("w") as fasta:
                 fasta.writelines(f">{index}\n{sequence}\n" for index, sequence in enumerate(sequences))
@@ -153,7 +154,9 @@ def _mmseqs(
             "--alignment-mode", "3", "-s", "7.5", "-e", str(max_e_value), "--max-seqs", str(_ALIGNED),
             "--threads", str(threads), "-v", "1",
         ]  # fmt: skip
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, preexec_fn=end_with_parent
+        )
         if done.returncode and "No k-mer could be extracted" in done.stdout + done.stderr:
             # All targets are too short or of low complexity: nothing can be found in them.
             (folder / "hits.tsv").write_text("")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fragmodel.files import write_text
 from fragmodel.model.answer_forms import Forms
+from fragmodel.vocabulary import CARD_FILE
 
-CARD_FILE = "README.md"
 _CARD = """---
 library_name: peft
 tags: [protein, esm2, llama, lora, fragmodel]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fragmodel.config.datasets import DatasetConfig
 from fragmodel.config.run import RunConfig
@@ -10,6 +9,7 @@ from fragmodel.config.stages import place_of
 from fragmodel.data.ingest import TaskTables, ingest_tasks
 from fragmodel.data.readers import open_sources
 from fragmodel.errors import UserError
+from fragmodel.files import temporary_folder
 from fragmodel.planning.finding import Finding
 from fragmodel.tables import RECORDS, iter_columns
 from fragmodel.vocabulary import SPLITS, Split, TaskType, told_family
@@ -47,7 +47,7 @@ def _read(run: RunConfig, name: str, dataset: DatasetConfig) -> Iterator[Finding
         ["train"] if dataset.split == "by_cluster" else [s for s in SPLITS if getattr(dataset, s)]
     )
     classes: dict[str, set[str]] = {}
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for split in splits:
             tables = {
                 task: TaskTables(Path(folder, f"{task}.{split}"), Path(folder, f"{task}.{split}.rejects"))

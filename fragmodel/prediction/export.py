@@ -19,7 +19,7 @@ from fragmodel.model.trained import WEIGHTS_FILE, load_adapter_weights, read_spe
 from fragmodel.prediction.card import model_card, read_metrics
 from fragmodel.prediction.evidence import carry_relatives
 from fragmodel.prediction.provenance import DATA_FILE, calibration_of, trained_on, window_length
-from fragmodel.vocabulary import SOURCE_FILE
+from fragmodel.vocabulary import CARD_FILE, SOURCE_FILE
 
 
 def export_model(
@@ -84,7 +84,8 @@ def export_model(
             relatives=relatives,
             calibration=calibration,
         )
-        write_text(made / "README.md", card)
+        write_text(made / CARD_FILE, card)
+        note_digests(made)
         if not adapter_only:
             _save_base(model, located.esm_path, made / BASE)
         make_shared(made)

@@ -2,10 +2,11 @@
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fragmodel.files import temporary_folder
 
 
 @contextmanager
@@ -14,7 +15,7 @@ def seekable(path: Path) -> Iterator[Path]:
     if str(path) != "-":
         yield path
         return
-    with tempfile.NamedTemporaryFile(prefix="fragmodel-stdin-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield Path(copy.name)
+    with temporary_folder() as folder:
+        with (folder / "stdin").open("wb") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        yield folder / "stdin"

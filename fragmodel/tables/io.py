@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fragmodel.errors import UserError
+from fragmodel.errors import UserError, told
 from fragmodel.files import atomic_path, check_regular
 from fragmodel.tables import seal
 from fragmodel.tables.contracts import SPAN, SPAN_GROUPS
@@ -190,6 +190,8 @@ def damage_told(path: str | Path, schema: pa.Schema | None = None) -> Iterator[N
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except PermissionError as error:
+        raise UserError(told(error)) from None
     except Exception as error:  # ArrowInvalid, OSError, UnicodeDecodeError, MemoryError, …: the bytes decide
         text = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path}: not a Parquet file, or a damaged one ({text}); {_remedy(schema)}") from None

@@ -7,17 +7,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from fragmodel.config.training import AdapterConfig, LearningConfig, LoraConfig, TrainingConfig
-from fragmodel.digests import read_json, write_noted
+from fragmodel.digests import note_digest, read_json, read_noted, write_noted
 from fragmodel.errors import UserError
 from fragmodel.files import file_digest, held, text_digest, write_text
+from fragmodel.processes import end_with_parent
 from fragmodel.training.checkpoints import last_step, remove_partial
 from fragmodel.training.interrupt import EXIT_STATUS, SIGNALS
+from fragmodel.training.log import LOG_FILE
 from fragmodel.training.program_arguments import as_flags, program_arguments
 from fragmodel.training.slurm_job import OWNER, claim, requeue
 from fragmodel.training.spent import JOBS_FILE, spent
@@ -79,7 +82,6 @@ def launch(
     if finished:
         collect(folder, model, log, relatives)
         return
-    remove_partial(folder)
     filled = [path for path in valid if _rows(path)]
     arguments = program_arguments(adapter, lora, training, seed, bool(filled))
     arguments |= {
@@ -92,11 +94,12 @@ def launch(
         "store": store,
         "store_fingerprint": fingerprint,
         "load_model_checkpoint_path": aligned,
-        "resume_from_checkpoint": True if last_step(folder) else None,
     }
-    command = launch_command([PROGRAM, training.loop], training, as_flags(arguments))
-    with held(folder / ".lock", f"{folder}: is being trained"):
-        run_program(command, training, folder)
+    with alone_in(folder) as lock:
+        remove_partial(folder)
+        arguments["resume_from_checkpoint"] = True if last_step(folder) else None
+        command = launch_command([PROGRAM, training.loop], training, as_flags(arguments))
+        run_program(command, training, folder, lock)
     finish(folder)
     collect(folder, model, log, relatives)
 
@@ -124,6 +127,11 @@ def own_folder(checkpoints: Path, settings: dict[str, Any], anew: bool) -> tuple
     return folder, False
 
 
+def alone_in(folder: Path) -> AbstractContextManager[int]:
+    """The lock of a run's ``folder``, to be handed to :func:`run_program`."""
+    return held(folder / ".lock", f"{folder}: is being trained")
+
+
 def _note_environment(folder: Path) -> None:
     """Add the versions, and the machine, that train from here on to those of the attempts before."""
     path = folder / ENVIRONMENT_FILE
@@ -133,7 +141,8 @@ def _note_environment(folder: Path) -> None:
 
 
 def finish(folder: Path) -> None:
-    """Note that the run in ``folder`` reached its end."""
+    """Note that the run in ``folder`` reached its end, and the digest of its log."""
+    note_digest(folder / LOG_FILE)
     write_text(folder / FINISHED, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
 
 
@@ -181,8 +190,10 @@ def launch_command(program: Sequence[str], training: LearningConfig, flags: Sequ
     ]
 
 
-def run_program(command: Sequence[str], training: LearningConfig, folder: Path) -> None:
+def run_program(command: Sequence[str], training: LearningConfig, folder: Path, lock: int) -> None:
     """Run a training program, its output in this job's log; signals are passed on to it.
+
+    Where this process is killed, the program is asked to end, and keeps the ``lock`` of :func:`alone_in` until it has.
 
     Where a signal ended it and it wrote a checkpoint to ``folder``, the Slurm job starts again. Raises
     :class:`UserError` then, and when the program failed.
@@ -190,7 +201,14 @@ def run_program(command: Sequence[str], training: LearningConfig, folder: Path) 
     started_at = last_step(folder)
     print(" ".join(command), flush=True)
     # The child inherits this process's real descriptors, not a redirected sys.stdout: pass the log on.
-    child = subprocess.Popen(command, stdout=sys.stdout, stderr=sys.stderr, env=_environment(training))
+    child = subprocess.Popen(
+        command,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        env=_environment(training),
+        pass_fds=[lock],
+        preexec_fn=end_with_parent,
+    )
     signals: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
@@ -208,7 +226,16 @@ def run_program(command: Sequence[str], training: LearningConfig, folder: Path) 
         again = "Slurm starts this job again" if signal.SIGINT not in signals and requeue() else "run again"
         raise UserError(f"training was interrupted and wrote a checkpoint; {again} to go on from there")
     if status:
-        raise UserError(f"training ended with status {status}; what it said is in the stage's log")
+        raise UserError(
+            _reason() or f"training ended with status {status}; what it said is in the stage's log"
+        )
+
+
+def _reason() -> str | None:
+    """The mistake that the program named last, where it wrote to this job's log: the terminal does not show that."""
+    log = Path(getattr(sys.stdout, "name", ""))
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    return next((line[7:] for line in reversed(lines) if line.startswith("error: ")), None)
 
 
 def _environment(training: LearningConfig) -> dict[str, str]:
@@ -225,24 +252,14 @@ def collect(folder: Path, model: Path, log: Path, relatives: Path | None = None)
     if model.exists():
         shutil.rmtree(model)
     unwanted = shutil.ignore_patterns(
-        *(
-            "checkpoint-*",
-            "runs",
-            "log.jsonl",
-            ".*",
-            SETTINGS,
-            FINISHED,
-            OWNER,
-            JOBS_FILE,
-            "training_args.bin",
-        )
+        *("checkpoint-*", "runs", LOG_FILE, ".*", SETTINGS, FINISHED, OWNER, JOBS_FILE, "training_args.bin")
     )
     shutil.copytree(folder, model, ignore=unwanted)
     if relatives:
         shutil.copyfile(relatives, model / RELATIVES_FILE)
     if (versions := model / ENVIRONMENT_FILE).is_file():
         write_noted(versions, versions.read_text(encoding="utf-8"))
-    entries = (folder / "log.jsonl").read_text(encoding="utf-8")
+    entries = read_noted(folder / LOG_FILE).decode("utf-8")
     if total := spent(folder):
         entries += json.dumps({"step": last_step(folder), **total}) + "\n"
     write_noted(log, entries)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from fragmodel.config.models import fair_esm_file
 from fragmodel.data.readers import open_sources
+from fragmodel.digests import read_json, write_noted
 from fragmodel.errors import UserError
-from fragmodel.files import file_digest, text_digest, write_text
+from fragmodel.files import file_digest, text_digest
 
 _SMALL = 1 << 16  # bytes; hashing them takes no longer than looking them up
 
@@ -23,8 +24,8 @@ class Contents:
     def __init__(self, memory: Path) -> None:
         self._path = memory
         self._known: dict[str, list] = {}
-        with suppress(OSError, ValueError):  # the first run, or a damaged file: all is hashed anew
-            self._known = json.loads(memory.read_text(encoding="utf-8"))
+        with suppress(OSError, UserError):  # the first run, or a damaged file: all is hashed anew
+            self._known = read_json(memory)
 
     def of(self, paths: Iterable[str | Path]) -> str:
         """Digest of the files' and folders' bytes and of the names within folders; what is missing counts as such."""
@@ -54,7 +55,7 @@ class Contents:
         with suppress(
             OSError
         ):  # only a memory: those who must write there tell of a folder that is protected
-            write_text(self._path, json.dumps(self._known, indent=0))
+            write_noted(self._path, json.dumps(self._known, indent=0))
 
 
 def raw_contents(contents: Contents, raw: Sequence[str], *, format: str, split: str) -> str:

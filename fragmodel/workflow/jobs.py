@@ -1,6 +1,5 @@
 """What surrounds every job of the workflow: its log, its environment, its end, and whether its user forces it."""
 
-import ctypes
 import os
 import shlex
 import signal
@@ -15,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from fragmodel.errors import UserError, told
+from fragmodel.processes import end_with_parent
 
 _ANEW = "FRAGMODEL_TRAIN_ANEW"
 # Ends of what is forced: rules, which have other names before them in a module or an experiment, and their files.
@@ -23,7 +23,6 @@ _TRAINING = (
     *("align_adapters", "alignment/model", "alignment/log.jsonl"),
 )
 _SNAKEMAKE = "FRAGMODEL_SNAKEMAKE"
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @contextmanager
@@ -135,9 +134,9 @@ def jobs_end_with_this() -> None:
 
 
 def _end_with_snakemake() -> None:
-    """Have Linux send SIGTERM to this job when its Snakemake dies: the next one must not meet it at work."""
-    if os.environ.get(_SNAKEMAKE) == str(os.getppid()) and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Have this job end with its Snakemake: the next one must not meet it at work."""
+    if os.environ.get(_SNAKEMAKE) == str(os.getppid()):
+        end_with_parent()
 
 
 def tell_jobs_of_force(said: Any) -> None:

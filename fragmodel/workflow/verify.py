@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fragmodel import tables
-from fragmodel.digests import SUMS, fault_of, faults
+from fragmodel.digests import SUMS, fault_of, faults, noted
 from fragmodel.errors import UserError
 
 _CONTRACTS = {
@@ -58,7 +58,7 @@ def verify_run(results: Path, store: Path | None = None) -> list[Verdict]:
             kinds["tables"].saw(path, list(_of_table(path, path.relative_to(results).parts[0])))
         elif path.name == SUMS:
             kinds["checkpoints" if checkpoint else "weights"].saw(path.parent, faults(path.parent))
-        elif path.suffix in _TEXT and not (path.parent / SUMS).exists():
+        elif path.suffix in _TEXT and path.name not in noted(path.parent):
             kinds["text"].saw(path, list(_of_text(path)))
     if store.is_dir():
         _of_store(results, store, kinds["store"])

@@ -45,7 +45,7 @@ def test_temporary_folders_of_killed_processes_go(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ended = subprocess.Popen(["true"])
     ended.wait()
-    with temporary_folder("fragmodel-test") as mine:
+    with temporary_folder() as mine:
         stem = mine.name.rpartition("-")[0].rpartition("-")[0]
         killed, other = (
             tmp_path / f"{stem}-{ended.pid}-x",
@@ -54,6 +54,6 @@ def test_temporary_folders_of_killed_processes_go(tmp_path, monkeypatch):
         for path in (killed, other):
             path.mkdir()
             (path / "file").touch()
-        with temporary_folder("fragmodel-test") as second:
+        with temporary_folder() as second:
             assert {path.name for path in tmp_path.iterdir()} == {mine.name, second.name, other.name}
     assert [path.name for path in tmp_path.iterdir()] == [other.name]

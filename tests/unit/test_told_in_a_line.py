@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import socket
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,13 @@ from fragmodel.config.run import load_config
 from fragmodel.data import text_files
 from fragmodel.data.readers.containers import rows
 from fragmodel.data.readers.fasta import read_fasta
+from fragmodel.digests import read_json
 from fragmodel.embeddings import shards
 from fragmodel.embeddings.encoders import load_encoder
 from fragmodel.embeddings.sequences import read_sequences
 from fragmodel.embeddings.shards import encode_states, write_shard
 from fragmodel.errors import UserError, told
-from fragmodel.files import atomic_path
+from fragmodel.files import atomic_path, write_text
 from fragmodel.model.assemble import load_decoder
 from fragmodel.prediction.fragments import read_fragments
 from fragmodel.training.checkpoints import written_whole
@@ -83,6 +86,43 @@ def test_a_checkpoint_on_a_full_disk_says_what_it_needs_and_leaves_nothing(tmp_p
 def test_what_the_user_can_mend_is_told(error: Exception, says: str) -> None:
     assert says in str(told(error))
     assert told(ValueError("a defect")) is None and told(OSError(5, "I/O error")) is None
+
+
+@pytest.fixture
+def forbidden() -> Iterator[Path]:
+    """A file that may not be read in a folder beside a folder that may not be written to, by no root."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # that of the session is open to its user alone
+        Path(name).chmod(0o755)
+        path = Path(name, "file")
+        path.write_text("{}")
+        path.chmod(0)
+        (path.parent / "closed").mkdir(mode=0o555)
+        before = os.geteuid()
+        if before == 0:  # whom permissions do not hold for
+            os.seteuid(65534)
+        yield path
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        read_json,
+        load_config,
+        tables.read_metadata,
+        lambda path: list(read_sequences(path)),
+        lambda path: list(rows(path)),
+        lambda path: read_fragments([str(path)]),
+        lambda path: write_text(path.parent / "closed" / "file", ""),
+        lambda path: tables.write_table(path.parent / "closed" / "file", tables.WINDOWS, []),
+    ],
+)
+def test_a_permission_that_is_lacking_is_named(use: Callable[[Path], object], forbidden: Path) -> None:
+    with pytest.raises((UserError, PermissionError)) as caught:
+        use(forbidden)
+    said = told(caught.value) or ""
+    assert said.startswith(str(forbidden.parent)) and "\n" not in said
+    assert "Permission denied; change its permissions" in said
 
 
 def test_a_full_disk_is_told_with_the_file_that_was_open(tmp_path: Path) -> None:

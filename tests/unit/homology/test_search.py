@@ -152,7 +152,7 @@ def test_threads_reach_mmseqs_and_its_folder_is_recognised_and_removed(fake_mmse
     assert list(search([ONE], [TWO], threads=7)) == []
     folder, *arguments = called.read_text().split()
     assert arguments[arguments.index("--threads") + 1] == "7"
-    assert Path(folder).name.startswith("fragmodel-mmseqs-") and not Path(folder).exists()
+    assert Path(folder).name.startswith("fragmodel-") and not Path(folder).exists()
 
 
 def test_the_folder_goes_when_the_reader_stops(fake_mmseqs):

@@ -16,6 +16,7 @@ import pytest
 
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
 from fragmodel.errors import UserError
+from fragmodel.files import holder
 from fragmodel.training.launch import launch, launch_command
 from fragmodel.training.slurm_job import claim
 
@@ -209,8 +210,7 @@ def interrupted(run: Run, checkpoint: str) -> str:
     run.program(INTERRUPTED.replace("sys.argv[-1]", repr(checkpoint)))
 
     def send() -> None:
-        while not list(run.folder.glob("checkpoints/*/ready")):
-            time.sleep(0.05)
+        wait_for(run, "ready")
         os.kill(os.getpid(), signal.SIGUSR1)
 
     threading.Thread(target=send, daemon=True).start()
@@ -226,6 +226,50 @@ def test_a_signal_is_passed_on_and_an_interruption_named(run):
 
 def test_no_checkpoint_is_claimed_that_is_not_there(run):
     assert "status 1" in interrupted(run, "")
+
+
+KILLED = """
+    import signal, sys, time
+    from pathlib import Path
+    folder = Path(sys.argv[sys.argv.index("--output_dir") + 1])
+    def end(*_):
+        (folder / "asked").touch()
+        while not (folder / "let go").exists():
+            time.sleep(0.02)
+        (folder / "checkpoint-7").mkdir()
+        (folder / "checkpoint-7/trainer_state.json").write_text("{}")
+        sys.exit(1)
+    signal.signal(signal.SIGTERM, end)
+    (folder / "ready").touch()
+    time.sleep(60)
+    """
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a child of its parent's end")
+def test_the_program_of_a_killed_launcher_ends_in_order_and_alone(run):
+    run.program(KILLED)
+    launcher = os.fork()
+    if not launcher:
+        run.launch()
+        os._exit(0)
+    wait_for(run, "ready")
+    os.kill(launcher, signal.SIGKILL)
+    os.waitpid(launcher, 0)
+    folder = wait_for(run, "asked").parent
+    with pytest.raises(UserError, match=f"is being trained by process {launcher} on "):
+        run.launch()
+    (folder / "let go").touch()
+    wait_for(run, "checkpoint-7/trainer_state.json")
+    run.program(PROGRAM)
+    while holder(folder / ".lock"):
+        time.sleep(0.02)
+    assert "--resume_from_checkpoint True" in run.launch()[-1]
+
+
+def wait_for(run: Run, name: str) -> Path:
+    while not (found := list(run.folder.glob(f"checkpoints/*/{name}"))):
+        time.sleep(0.02)
+    return found[0]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fragmodel import tables
 from fragmodel.cli import app
-from fragmodel.digests import note_digests
+from fragmodel.digests import note_digests, write_noted
 from fragmodel.embeddings.shards import encode_states, find_shards, write_shard
 from fragmodel.embeddings.store import EmbeddingStore, describe, sequence_key, write_description
 from fragmodel.errors import UserError
@@ -104,6 +104,17 @@ def test_faults_end_with_status_1_and_a_line_each(whole: Path, tmp_path: Path, c
     result = CliRunner().invoke(app, ["verify", str(run)])
     assert result.exit_code == 1 and says in result.output, result.output
     assert result.output.splitlines()[-1] == "1 faults"
+
+
+def test_json_beside_weights_has_a_digest_of_its_own(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    path = run / "training/model/environment.json"
+    write_noted(path, '["torch 1"]')
+    assert not [fault for verdict in verify_run(run) for fault in verdict.faults]
+    path.write_text('["torch 2"]')
+    ((fault,),) = [verdict.faults for verdict in verify_run(run) if verdict.faults]
+    assert str(path) in fault
 
 
 def test_a_damaged_table_names_its_rule(whole: Path, tmp_path: Path) -> None:
