@@ -13,6 +13,7 @@ from fragmodel.cli import (
     predict,
     runs,
     score,
+    serve,
     store,
     summary,
     verify,

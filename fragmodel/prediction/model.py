@@ -1,6 +1,6 @@
 """The Python interface: ``FragModel.load(DIR)`` and a method for each thing to ask."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -198,8 +198,13 @@ class FragModel:
         ]
 
     @torch.inference_mode()
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Answers in the order of the questions, which are asked in batches of like length."""
+    def answer(
+        self, questions: Sequence[Question], *, answered: Callable[[int], None] | None = None
+    ) -> list[Answer]:
+        """Answers in the order of the questions, which are asked in batches of like length.
+
+        ``answered`` is called with the size of each batch when that has its answers; what it raises ends the work.
+        """
         lines = self._evidence.about(questions) if self._evidence else [[] for _ in questions]
         order = sorted(range(len(questions)), key=lambda i: (-len(questions[i].sequence), i))
         answers: dict[int, Answer] = {}
@@ -210,6 +215,8 @@ class FragModel:
                 answers |= zip(batch, said, strict=True)
             except torch.OutOfMemoryError:
                 raise UserError(OUT_OF_MEMORY) from None
+            if answered is not None:
+                answered(len(batch))
         return [answers[i] for i in range(len(questions))]
 
     def encode(self, sequences: Sequence[str]) -> list[torch.Tensor]:

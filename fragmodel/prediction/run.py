@@ -191,7 +191,7 @@ def predict(
         proteins, residues = check_proteins(source, shown, task)
         counts = {"proteins": proteins, "resumed": 0, "found": 0, "unreadable": 0, "left_out": 0}
         if output == STDOUT:
-            rows = _rows(load(), read_fasta(source, shown=shown), task, residues)
+            rows = _told(rows_of(load(), read_fasta(source, shown=shown), task), residues)
             for line in render(
                 _counted((row for some in rows for row in some), counts), chosen, task.in_words
             ):
@@ -211,7 +211,7 @@ def predict(
             left = (p for p in read_fasta(source, shown=shown) if p.uid not in journal.finished)
             if len(journal.finished) < proteins:
                 done = sum(row["length"] for row in journal.rows())
-                for rows in _rows(load(), left, task, residues - done):
+                for rows in _told(rows_of(load(), left, task), residues - done):
                     journal.append(rows)
             with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8") as handle:
                 handle.writelines(render(_counted(journal.rows(), counts), chosen, task.in_words))
@@ -219,33 +219,49 @@ def predict(
         return counts
 
 
-def _rows(
-    model: FragModel, proteins: Iterable[FastaRecord], task: Task, residues: int
+def rows_of(
+    model: FragModel,
+    proteins: Iterable[FastaRecord],
+    task: Task,
+    *,
+    answered: Callable[[int], None] | None = None,
 ) -> Iterator[list[Row]]:
-    """Rows in the order of the proteins, a few batches of questions at a time."""
-    progress = Progress("predict", total=residues, unit="residues")
+    """Rows in the order of the proteins, a few batches of questions at a time.
+
+    ``answered`` is called as :meth:`FragModel.answer` says.
+    """
     waiting: list[tuple[FastaRecord, list[Question]]] = []
     for protein in proteins:
         if task.wants(protein):
             waiting.append((protein, task.questions(model, protein)))
             if sum(len(questions) for _, questions in waiting) >= _BATCHES_AT_ONCE * model.batch_size:
-                yield _answer(model, task, waiting, progress)
+                yield _answer(model, task, waiting, answered)
                 waiting = []
     if waiting:
-        yield _answer(model, task, waiting, progress)
-    progress.finish()
+        yield _answer(model, task, waiting, answered)
 
 
 def _answer(
-    model: FragModel, task: Task, waiting: list[tuple[FastaRecord, list[Question]]], progress: Progress
+    model: FragModel,
+    task: Task,
+    waiting: list[tuple[FastaRecord, list[Question]]],
+    answered: Callable[[int], None] | None,
 ) -> list[Row]:
-    answers = iter(model.answer([question for _, questions in waiting for question in questions]))
-    rows = [
+    asked = [question for _, questions in waiting for question in questions]
+    answers = iter(model.answer(asked, answered=answered))
+    return [
         task.row(model, protein, questions, [next(answers) for _ in questions])
         for protein, questions in waiting
     ]
-    progress.add(sum(len(protein.sequence) for protein, _ in waiting))
-    return rows
+
+
+def _told(found: Iterable[list[Row]], residues: int) -> Iterator[list[Row]]:
+    """The same, with progress on standard error."""
+    progress = Progress("predict", total=residues, unit="residues")
+    for rows in found:
+        progress.add(sum(row["length"] for row in rows))
+        yield rows
+    progress.finish()
 
 
 def _counted(rows: Iterable[Row], counts: dict[str, int]) -> Iterator[Row]:

@@ -26,12 +26,15 @@ class Browser:
         self.driver = driver
 
     def open(self, path, *, width=1280, height=900, dark=False):
-        """Show a file in a window of ``width`` × ``height`` CSS pixels."""
+        """Show a file, or an address, in a window of ``width`` × ``height`` CSS pixels."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        scheme = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce"},  # nothing moves while a test clicks
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": scheme})
-        self.driver.get(path.as_uri())
+        self.driver.get(path if isinstance(path, str) else path.as_uri())
         return self
 
     def __call__(self, script, *arguments):

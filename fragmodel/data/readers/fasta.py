@@ -25,7 +25,12 @@ def read_fasta(path: Path, *, shown: str | Path | None = None, unique: bool = Fa
     Raises :class:`UserError` as :func:`records_in` does, and for the first sequence that cannot be used.
     """
     shown = path if shown is None else shown
-    for uid, sequence, number in raw_records(path, shown=shown, unique=unique):
+    return clean_records(raw_records(path, shown=shown, unique=unique), shown)
+
+
+def clean_records(records: Iterable[FastaRecord], shown: str | Path) -> Iterator[FastaRecord]:
+    """The records with their sequences checked. Raises :class:`UserError` for the first that cannot be used."""
+    for uid, sequence, number in records:
         try:
             yield FastaRecord(uid, clean_sequence(sequence)[0], number)
         except Invalid as invalid:

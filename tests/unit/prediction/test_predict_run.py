@@ -208,8 +208,8 @@ def test_the_function_of_each_protein(model_dir, fasta, tmp_path):
 
 def test_places_of_little_confidence_are_left_out_and_counted(model_dir, tmp_path, monkeypatch):
     class Sure(StubModel):
-        def answer(self, questions):
-            answers = super().answer(questions)
+        def answer(self, questions, **options):
+            answers = super().answer(questions, **options)
             return [
                 replace(a, places=(0.2 if q.family == "motif" else 0.3,))
                 for q, a in zip(questions, answers, strict=True)

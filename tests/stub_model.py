@@ -16,10 +16,12 @@ class StubModel(FragModel):
         self.window, self.batch_size, self.fail_after = window, batch_size, fail_after
         self.asked: list[Question] = []
 
-    def answer(self, questions):
+    def answer(self, questions, *, answered=None):
         if self.fail_after is not None and len(self.asked) >= self.fail_after:
             raise KeyboardInterrupt
         self.asked += questions
+        if answered is not None:
+            answered(len(questions))
         return [Answer(self._text(question), True) for question in questions]
 
     def _text(self, question: Question) -> str:
