@@ -49,6 +49,7 @@ def score(
 ) -> None:
     """Score predictions against ingested records."""
     from fragmodel.errors import UserError
+    from fragmodel.evaluation.claims import by_data_set
     from fragmodel.evaluation.metrics.semantic import minilm
     from fragmodel.evaluation.score import score as run
     from fragmodel.vocabulary import TASK_TYPES
@@ -71,7 +72,7 @@ def score(
         bertscore=bertscore,
         calibration=calibration,
     )
-    for data_name, tasks in result.items():
+    for data_name, tasks in by_data_set(result).items():
         for task_type, summary in tasks.items():
             missing = sum(summary["missing"].values())
             print(f"{data_name} {task_type}: {summary['n']} records, {missing} missing predictions")

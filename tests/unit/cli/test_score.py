@@ -23,8 +23,8 @@ ROW = {
 }
 
 
-def call(tmp_path, text, *options):
-    write_table(tmp_path / "records.parquet", RECORDS, [ROW])
+def call(tmp_path, text, *options, rows=(ROW,)):
+    write_table(tmp_path / "records.parquet", RECORDS, list(rows))
     (tmp_path / "predictions.csv").write_text(text)
     files = [str(tmp_path / name) for name in ("predictions.csv", "records.parquet", "metrics.json")]
     arguments = ["score", files[0], "--references", files[1], "--output", files[2], *options]
@@ -37,6 +37,16 @@ def test_documented_command(tmp_path):
     assert result.stdout == "D grounding_single: 1 records, 0 missing predictions\n"
     metrics = json.loads((tmp_path / "metrics.json").read_text())["D"]["grounding_single"]["model"]
     assert metrics["iou_mean"] == 1.0  # of too few proteins for an interval
+
+
+def test_several_data_sets(tmp_path):
+    rows = [ROW, ROW | {"record_id": "r2", "data_name": "E"}]
+    result = call(tmp_path, 'record_id,text\nr1,"(3,9)"\n', rows=rows)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "D grounding_single: 1 records, 0 missing predictions\n"
+        "E grounding_single: 1 records, 1 missing predictions\n"
+    )
 
 
 def test_user_errors_are_one_line_with_status_2(tmp_path):
