@@ -220,6 +220,7 @@ rule score:
         seed=run.seed,
         code=code_digest(
             "fragmodel.evaluation.score.score",
+            "fragmodel.evaluation.claims.by_data_set",
             "fragmodel.evaluation.metrics.semantic.minilm",
             command="fragmodel.cli.score.score",
         ),
