@@ -20,6 +20,7 @@ def results(tmp_path, monkeypatch):
         (folder / "checkpoint-20").mkdir()
         (folder / "checkpoint-20" / "trainer_state.json").write_text("{}")
         if rank == 8:
+            (folder / "log.jsonl").write_text('{"step": 20, "loss": 1.0}\n')
             finish(folder)
     return tmp_path
 
