@@ -62,8 +62,9 @@ def run_here(run: AlignmentRun, folder: Path) -> Path:
 
 def test_it_learns_both_kinds(aligned):
     assert list(losses(aligned / "log.jsonl")) == list(range(1, STEPS + 1))
-    kinds = {json.loads(line)["kind"] for line in (aligned / "log.jsonl").read_text().splitlines()}
-    assert kinds == {"protein", "fragment"}
+    *entries, spent = [json.loads(line) for line in (aligned / "log.jsonl").read_text().splitlines()]
+    assert {entry["kind"] for entry in entries} == {"protein", "fragment"}
+    assert spent["step"] == STEPS and spent["jobs"] == 1 and spent["seconds"] > 0
     first, *_, last = validation(aligned / "log.jsonl")
     assert [entry["step"] for entry in validation(aligned / "log.jsonl")] == [0, 4, 8, 12]
     assert last["eval_loss"] < 0.9 * first["eval_loss"]
