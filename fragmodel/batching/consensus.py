@@ -8,6 +8,7 @@ Kumar & Byrne 2004, HLT-NAACL; Eikema & Aziz 2022, EMNLP, on drawn answers).
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from fragmodel.data.grammar import read_groups
 from fragmodel.vocabulary import Span
@@ -20,26 +21,18 @@ def most_overlapping(texts: Sequence[str], copies: Sequence[int]) -> tuple[str, 
         texts: grounding answers that name places.
         copies: how many there are of each; 0 for one that only may be chosen.
 
-    Overlap of two answers is the IoU of their residues, class by class. That of a place is, as a mean over all answers,
-    its highest IoU with a place of the same class: how much overlap may be expected, 0 to 1. Of equal answers the first
-    is taken.
+    Overlap of two answers is that of the metric `iou_mean`: places of one class are paired one to one for the highest
+    sum of IoUs, which is divided by the number of places of the answer that has more. That of a place is, as a mean
+    over all answers, its highest IoU with a place of the same class: how much overlap may be expected, 0 to 1. Of equal
+    answers the first is taken.
     """
     weights = np.asarray(copies, dtype=np.float64)
     weights /= weights.sum()
-    places = [_places(text) for text in texts]
-    residues = [{(name, residue) for name, span in found for residue in range(*span)} for found in places]
-    expected = [
-        sum(weight * _iou(one, other) for other, weight in zip(residues, weights, strict=True) if weight)
-        for one in residues
-    ]
+    answers = [_places(text) for text in texts]
+    drawn = [(other, weight) for other, weight in zip(answers, weights, strict=True) if weight]
+    expected = [sum(weight * _overlap(one, other) for other, weight in drawn) for one in answers]
     best = int(np.argmax(np.round(expected, 9)))
-    sure = [
-        sum(
-            weight * max((_overlap(span, each) for other, each in found if other == name), default=0.0)
-            for found, weight in zip(places, weights, strict=True)
-        )
-        for name, span in places[best]
-    ]
+    sure = sum(weight * _ious(answers[best], other).max(axis=1) for other, weight in drawn)
     return texts[best], [min(float(each), 1.0) for each in sure]
 
 
@@ -47,10 +40,17 @@ def _places(text: str) -> list[tuple[str, Span]]:
     return [(name.casefold(), place.span) for name, places in read_groups(text) for place in places]
 
 
-def _iou(one: set[tuple[str, int]], other: set[tuple[str, int]]) -> float:
-    return len(one & other) / (len(one | other) or 1)
+def _overlap(one: Sequence[tuple[str, Span]], other: Sequence[tuple[str, Span]]) -> float:
+    ious = _ious(one, other)
+    rows, columns = linear_sum_assignment(ious, maximize=True)
+    return float(ious[rows, columns].sum()) / max(ious.shape)
 
 
-def _overlap(one: Span, other: Span) -> float:
-    shared = max(0, min(one.end, other.end) - max(one.start, other.start))
-    return shared / (one.length + other.length - shared)
+def _ious(one: Sequence[tuple[str, Span]], other: Sequence[tuple[str, Span]]) -> np.ndarray:
+    """IoUs [places of one, places of the other]; 0 for places of different classes."""
+    names, their_names = (np.array([name for name, _ in some]) for some in (one, other))
+    spans, theirs = (np.array([span for _, span in some], dtype=np.int64) for some in (one, other))
+    first, last = spans[:, None, 0], spans[:, None, 1]
+    shared = np.minimum(last, theirs[:, 1]) - np.maximum(first, theirs[:, 0])
+    together = np.maximum(last, theirs[:, 1]) - np.minimum(first, theirs[:, 0])
+    return np.where(names[:, None] == their_names, np.maximum(shared, 0) / together, 0.0)
