@@ -29,7 +29,7 @@ HOSTILE = "<script>window.hacked=1</script>"
 CONTROL = "<|reserved_special_token_3|>"
 FASTA = f">P12345 first\n{SEQUENCE}\n>{HOSTILE}\n{SEQUENCE[:40]}\n>{CONTROL}\n{SEQUENCE[5:50]}\n"
 NAME = "SH3 <b>domain</b>"
-OPTIONS = ("--device", "cpu", "--max-new-tokens", "24", "--window", "60")
+OPTIONS = ("--device", "cpu", "--max-new-tokens", "64", "--window", "60")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def folder(tiny, tmp_path_factory):
     save_trained(model, tokenizer, tiny.spec(), path)
     forms = {"classes": [NAME], "ids": {NAME: ["IPR001452"]}, "none": [], "points": True}
     write_forms(path, {"VenusX_Dom": forms})
-    known = [Known(NAME, Span(0, 150), "Binds proline-rich peptides.")]
+    known = [Known(NAME, Span(5, 45), "Binds proline-rich peptides.")]
     about = {"tool": "mmseqs2", "max_lines": 2, "max_e_value": 1.0, "records_sha256": []}
     write_library(path / RELATIVES_FILE, [Relative("P67890", "domain", SEQUENCE, known)], about)
     return path
