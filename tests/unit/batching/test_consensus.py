@@ -28,6 +28,11 @@ def test_the_answer_itself_may_be_chosen_without_a_copy():
     assert most_overlapping([*near, place((10, 20))], [1, 1, 1, 1, 0])[0] == place((10, 20))
 
 
+def test_an_answer_without_places_overlaps_with_none():
+    text, sure = most_overlapping(["", place((5, 9)), ""], [3, 1, 0])
+    assert text == place((5, 9)) and sure == [pytest.approx(0.25)]
+
+
 def test_classes_are_told_apart():
     one, other = f"SH2: {place((0, 50))}", f"SH3: {place((0, 50))}\nSH2: {place((60, 70))}"
     text, sure = most_overlapping([one, other, other], [1, 1, 1])
