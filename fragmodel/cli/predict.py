@@ -7,6 +7,15 @@ from typing import Annotated
 import typer
 
 from fragmodel.cli.app import app, hush
+from fragmodel.cli.model_options import (
+    BatchSize,
+    Constrained,
+    DecoderDtype,
+    Device,
+    MaxNewTokens,
+    StoredDtype,
+    Window,
+)
 
 
 class PredictTask(StrEnum):
@@ -63,25 +72,16 @@ def predict(
             min=1, help="Ranked answers to keep beside each valid one, in JSON Lines; 1 keeps none."
         ),
     ] = 1,
-    constrained: Annotated[
-        bool, typer.Option("--constrained/--free", help="Answer by what is valid alone, or by any text.")
-    ] = True,
+    constrained: Constrained = True,
     file_format: Annotated[
         OutputFormat | None, typer.Option("--format", help="Instead of the output's suffix.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="Number format of the decoder: float32 or bfloat16. Default: as trained."),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions that are answered at once.")] = 8,
-    window: Annotated[
-        int | None, typer.Option(min=1, help="Residues of the longest window. Default: as trained.")
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
-    stored_dtype: Annotated[
-        str, typer.Option(help="The run's embeddings.dtype: bfloat16, float32 or int8.")
-    ] = "bfloat16",
+    device: Device = "auto",
+    dtype: DecoderDtype = None,
+    batch_size: BatchSize = 8,
+    window: Window = None,
+    max_new_tokens: MaxNewTokens = 256,
+    stored_dtype: StoredDtype = "bfloat16",
 ) -> None:
     """Ask a trained model about the proteins of a FASTA file.
 

@@ -6,6 +6,15 @@ from typing import Annotated
 import typer
 
 from fragmodel.cli.app import app, hush
+from fragmodel.cli.model_options import (
+    BatchSize,
+    Constrained,
+    DecoderDtype,
+    Device,
+    MaxNewTokens,
+    StoredDtype,
+    Window,
+)
 
 
 @app.command()
@@ -23,22 +32,13 @@ def serve(
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     max_residues: Annotated[int, typer.Option(min=1, help="Residues of one request.")] = 50_000,
     max_proteins: Annotated[int, typer.Option(min=1, help="Proteins of one request.")] = 100,
-    constrained: Annotated[
-        bool, typer.Option("--constrained/--free", help="Answer by what is valid alone, or by any text.")
-    ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="Number format of the decoder: float32 or bfloat16. Default: as trained."),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions that are answered at once.")] = 8,
-    window: Annotated[
-        int | None, typer.Option(min=1, help="Residues of the longest window. Default: as trained.")
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
-    stored_dtype: Annotated[
-        str, typer.Option(help="The run's embeddings.dtype: bfloat16, float32 or int8.")
-    ] = "bfloat16",
+    constrained: Constrained = True,
+    device: Device = "auto",
+    dtype: DecoderDtype = None,
+    batch_size: BatchSize = 8,
+    window: Window = None,
+    max_new_tokens: MaxNewTokens = 256,
+    stored_dtype: StoredDtype = "bfloat16",
 ) -> None:
     """Try a trained model on a local page: paste proteins, see what is found in them, ask about residues.
 
