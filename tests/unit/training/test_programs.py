@@ -134,6 +134,31 @@ def test_two_ranks_average_to_one_process_whole_or_sharded(program, decoder, mor
     assert_same_checkpoint(ranks / "checkpoint-4", tmp_path / "by_ddp")
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_two_ranks_choose_the_checkpoint_that_one_process_chooses(program, models, tmp_path):
+    """By the score of the probe, which the first rank asks and all go by."""
+    options = ("--max_steps", "6", "--logging_steps", "1", "--report_to", "none", "--lora_dropout", "0")
+    options += ("--save_steps", "2", "--learning_rate", "1e-2", "--max_text_tokens", "32")
+    options += ("--eval_strategy", "steps", "--eval_steps", "2", "--max_eval_samples", "4")
+    options += ("--load_best_model_at_end", "--metric_for_best_model", "score", "--probe_records", "4")
+    alone, ranks = tmp_path / "alone", tmp_path / "ranks"
+    run(command(program, models, alone, *options, "--per_device_train_batch_size", "4"))
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    run(command(program, models, ranks, *options, "--per_device_train_batch_size", "2", launcher=torchrun))
+    found, expected = (
+        [entry for entry in map(json.loads, (folder / "log.jsonl").open()) if "loss" not in entry]
+        for folder in (ranks, alone)
+    )
+    told = {"eval_loss", "score", "chosen"}
+    assert [entry.keys() & told for entry in found] == [entry.keys() & told for entry in expected]
+    assert [entry["step"] for entry in found] == [entry["step"] for entry in expected]
+    for name in ("eval_loss", "score", "value"):
+        values = ([entry[name] for entry in log if name in entry] for log in (found, expected))
+        assert next(values) == pytest.approx(next(values), abs=1e-4)
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (ranks, alone)]
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)
+
+
 def assert_same_checkpoint(one: Path, other: Path) -> None:
     """Whole weights and moments, the same but for rounding."""
     found, expected = (load_file(folder / "adapter_model.safetensors") for folder in (one, other))
