@@ -36,9 +36,10 @@ def answer_prompts(
     candidates: int = 1,
     place_draws: int = PLACE_DRAWS,
 ) -> list[Answered]:
-    """The greedy answer to each prompt, in the order of ``items`` (as :class:`fragmodel.batching.dataset.FragRefDataset` gives
-    them), each within its constraint where there is one. ``end`` is the token that ends the turn. With more than one
-    of ``candidates`` each has up to so many, of what is ``searched`` for it
+    """The greedy answer to each of ``items``, prompts as :class:`fragmodel.batching.dataset.FragRefDataset` gives them.
+
+    Each is within its constraint where there is one. ``end`` is the token that ends the turn. With more than one
+    of ``candidates`` each answer has up to so many, of what is ``searched`` for it
     (:func:`fragmodel.model.search.most_probable`). A constrained answer about places that names some,
     and is not :data:`LIKELY`, has ``place_draws`` drawn ones beside it (:func:`fragmodel.model.drawing.draw`).
     """
