@@ -19,6 +19,7 @@ SEARCH = (MMSEQS, "biopython")  # splits and audit
 EMBEDDING = ("torch", "transformers", "fair-esm")
 TRAINING = ("torch", "transformers", "peft", "accelerate")
 ANSWERS = ("torch", "transformers", "peft")
+EVIDENCE = (*SEARCH, "pyhmmer")
 BASELINES = (MMSEQS, "biopython", "torch", "scikit-learn", "pyhmmer")
 CALIBRATION = ("scikit-learn",)
 SCORES = ("scikit-learn", "sacrebleu", "rouge-score", "torch")

@@ -35,6 +35,7 @@ from fragmodel.versions import (
     BASELINES,
     CALIBRATION,
     EMBEDDING,
+    EVIDENCE,
     SCORES,
     SEARCH,
     TRAINING,

@@ -19,7 +19,7 @@ rule evidence:
         mem_mb=memory(2000, factor=20),
         runtime=minutes(240),
     params:
-        packages=packages(SEARCH),
+        packages=packages(EVIDENCE),
         records=option_of("--records", "records"),
         questions=lambda wildcards, output: option("--questions", *as_list(output.questions)),
         kinds=option(
@@ -28,6 +28,7 @@ rule evidence:
         ),
         max_lines=run.evidence.max_lines,
         max_e_value=run.evidence.max_e_value,
+        profiles="--profiles" if run.evidence.profiles else "",
         pointers="--pointers" if run.evidence.pointers else "",
         code=code_digest(
             "fragmodel.evidence.stage.add_evidence",
@@ -37,4 +38,4 @@ rule evidence:
     shell:
         "exec python -m fragmodel --log {log:q} evidence {params.records} {params.questions} {params.kinds}"
         " --lines {output.lines:q} --relatives {output.relatives:q} --max-lines {params.max_lines}"
-        " --max-e-value {params.max_e_value} {params.pointers} --threads {threads}"
+        " --max-e-value {params.max_e_value} {params.profiles} {params.pointers} --threads {threads}"

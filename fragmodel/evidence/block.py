@@ -1,9 +1,11 @@
 """Evidence as text at the end of a question, and answers that point to a line of it.
 
-    block   = "\\nRelatives:" { "\\n" number ". " percent " %: " answer } | "\\nRelatives: none known"
+    block   = "\\nRelatives:" { "\\n" number ". " source ": " answer } | "\\nRelatives: none known"
+    source  = percent " %" | "profile"
     pointer = "=" number
 
-A line has the identity of the alignment and an answer in the very form that the model's own has, the best line first.
+A line has its source, a relative with the identity of the alignment or the profiles of the training fragments, and an
+answer in the very form that the model's own has, the best line first.
 Where the answer has several lines itself, and one that looks like part of the block, a space stands before that.
 """
 
@@ -15,12 +17,13 @@ import pyarrow as pa
 
 from fragmodel.data.grammar import NONE
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN, split_markers
-from fragmodel.evidence.find import Line
+from fragmodel.evidence.find import PROFILE, Line
 
 HEAD = "\nRelatives:"
 NOTHING = "\nRelatives: none known"
-_LINE = re.compile(r"\n\d+\. \d+ %: ")
-_LIKE_OURS = re.compile(r"\n(?= |Relatives:|\d+\. \d+ %: )")  # what a line of an answer may begin with, too
+_OPENING = rf"\d+\. (?:\d+ %|{PROFILE}): "
+_LINE = re.compile(rf"\n{_OPENING}")
+_LIKE_OURS = re.compile(rf"\n(?= |Relatives:|{_OPENING})")  # what a line of an answer may begin with, too
 _POINTER = re.compile(r"=(\d{1,3})")
 
 
@@ -29,8 +32,12 @@ def block(lines: Sequence[Line]) -> str:
     if not lines:
         return NOTHING
     return HEAD + "".join(
-        f"\n{number}. {100 * line.identity:.0f} %: {_safe(line.text)}" for number, line in enumerate(lines, 1)
+        f"\n{number}. {_source(line)}: {_safe(line.text)}" for number, line in enumerate(lines, 1)
     )
+
+
+def _source(line: Line) -> str:
+    return f"{100 * line.identity:.0f} %" if line.uid else PROFILE
 
 
 def suggestions(question: str) -> list[str]:

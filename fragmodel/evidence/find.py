@@ -10,18 +10,21 @@ from fragmodel.evidence.library import Known, Relative
 from fragmodel.evidence.transfer import Asked, suggest
 from fragmodel.homology.search import Hit, search
 
+PROFILE = "profile"  # stands where a relative's name or identity would
 _TRIED = 50  # hits of a window that are asked for what they suggest
 
 
 class Line(NamedTuple):
-    """What one relative suggests."""
+    """What one relative suggests, or the profiles of the training fragments."""
 
     text: str
     """An answer, as the model would write it."""
     uid: str
+    """Of the relative; empty where profiles speak."""
     identity: float
+    """Of the alignment, or of the best hit with its profile's consensus."""
     coverage: float
-    """Part of the window that the alignment spans."""
+    """Part of the window that the alignment spans, or the hits."""
     e_value: float
     fragments: Sequence[Known]
     overlap: float | None
@@ -80,7 +83,7 @@ def _lines(
     tried = 0
     for hit in ranked:
         for relative in known[targets[hit.target]]:
-            if not _of_one_kind(question.asked.kind, relative.kind) or not keep(question, relative, hit):
+            if not of_one_kind(question.asked.kind, relative.kind) or not keep(question, relative, hit):
                 continue
             tried += 1
             said = suggest(question.asked, relative, hit.blocks or ())
@@ -100,6 +103,6 @@ def _lines(
     return sorted(lines.values(), key=lambda line: line.text == NONE)[:max_lines]
 
 
-def _of_one_kind(*kinds: str) -> bool:
+def of_one_kind(*kinds: str) -> bool:
     """A protein of some kind of fragment knows nothing of another; `fragment` stands for any."""
     return len(set(kinds) - {"fragment"}) < 2

@@ -1,6 +1,6 @@
 """Records in, the same records with evidence in their questions out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,13 @@ from typing import Any
 from fragmodel.data.grammar import read_groups
 from fragmodel.evidence.agreement import agreeing
 from fragmodel.evidence.block import pointer, with_evidence
-from fragmodel.evidence.find import Kept, Line, Question, find
-from fragmodel.evidence.library import Relative, read_library, write_library
+from fragmodel.evidence.find import Line, Question
+from fragmodel.evidence.library import read_library, write_library
+from fragmodel.evidence.splits import EvidenceSearch
 from fragmodel.evidence.transfer import Asked
 from fragmodel.files import file_digest
-from fragmodel.homology.search import Hit, tool
+from fragmodel.homology.search import tool
 from fragmodel.tables import EVIDENCE, RECORDS, Record, iter_columns, open_writer, read_metadata, write_table
-
-IDENTICAL = 0.999  # identity from which two aligned sequences are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,14 @@ def add_evidence(
     kind_of: Callable[[str], str],
     max_lines: int = 3,
     max_e_value: float = 1.0,
+    profiles: bool = False,
     pointers: bool = False,
     threads: int = 1,
 ) -> dict[str, tuple[int, int]]:
     """Write each table anew with evidence in its questions.
 
-    Evidence comes from the training records alone, for all splits. A training record gets none from its own protein,
-    nor from the same sequence. Where training proteins have nearer relatives among themselves than those of validation
-    have in training, each is kept from relatives above an identity, so that its nearest are as near as those of the
-    validation protein at the same place in the order: the model learns from evidence as good as it will meet.
+    Evidence comes from the training records alone, for all splits; what those may hear themselves is told by
+    :class:`~fragmodel.evidence.splits.EvidenceSearch`.
 
     Args:
         tables: the records of all splits.
@@ -52,41 +50,32 @@ def add_evidence(
         kind_of: the kind of fragments of a data set's name.
         max_lines: different suggestions that a question shows at most.
         max_e_value: relatives that are less certain are left out.
+        profiles: whether profiles of the training fragments add a line.
         pointers: whether answers of training and validation that agree with a line point to it.
         threads: threads of MMseqs2.
 
     Returns the questions and those with evidence, by split. Bytes are deterministic.
     """
     library = read_library([each.records for each in tables if each.split == "train"], kind_of)
+    limits = {"max_lines": max_lines, "max_e_value": max_e_value, "profiles": profiles}
     about: dict[str, Any] = {
         "tool": tool(),
-        "max_lines": max_lines,
-        "max_e_value": max_e_value,
+        **limits,
         "pointers": pointers,
         "records_sha256": [file_digest(each.records) for each in tables],
     }
     write_library(relatives, library, about)
     counts: dict[str, tuple[int, int]] = {}
-    found: dict[str, dict[str, float]] = {}
-
-    def search(questions: Sequence[Question], keep: Kept) -> dict[int, list[Line]]:
-        limits = {"max_lines": max_lines, "max_e_value": max_e_value, "threads": threads}
-        return dict(find(questions, library, keep=keep, **limits))
-
+    evidence = EvidenceSearch(library, **limits, threads=threads)
+    search = {"valid": evidence.of_validation, "test": evidence.about, "train": evidence.of_training}
     with open_writer(lines, EVIDENCE, about) as writer:
-        for split in ("valid", "test", "train"):
+        for split in search:
             of_split = [each for each in tables if each.split == split]
             records = [_read(each.records) for each in of_split]
             questions = [question_of(record, kind_of) for some in records for record in some]
-            said = search(questions, _is_another if split == "train" else _is_any)
-            found[split] = nearest(questions, said)
-            if split == "train":
-                limits = limits_like(found["train"], found["valid"])
-                again = [n for n, each in enumerate(questions) if each.uid in limits and said[n]]
-                repeated = search([questions[n] for n in again], _is_another_below(limits))
-                said |= {again[n]: each for n, each in repeated.items()}
-            counts[split] = (len(questions), sum(map(bool, said.values())))
-            told = iter([said[number] for number in range(len(questions))])
+            said = search[split](questions)
+            counts[split] = (len(questions), sum(map(bool, said)))
+            told = iter(said)
             for each, rows in zip(of_split, records, strict=True):
                 of_table = [(record, next(told)) for record in rows]
                 point = pointers and split in ("train", "valid")
@@ -100,26 +89,6 @@ def add_evidence(
     return counts
 
 
-def nearest(questions: Sequence[Question], lines: Mapping[int, Sequence[Line]]) -> dict[str, float]:
-    """Highest identity of the evidence about each protein, 0 where there is none."""
-    found: dict[str, float] = {}
-    for number, question in enumerate(questions):
-        best = max((line.identity for line in lines[number]), default=0.0)
-        found[question.uid] = max(found.get(question.uid, 0.0), best)
-    return found
-
-
-def limits_like(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, float]:
-    """Limits that bring the identities of ``ours`` down to those of ``theirs``, quantile by quantile.
-
-    Only the proteins that stand above their counterpart have one. Without ``theirs`` there are none.
-    """
-    wanted = sorted(theirs.values())
-    ranked = sorted(ours, key=lambda uid: (ours[uid], uid))
-    limits = {uid: wanted[place * len(wanted) // len(ranked)] for place, uid in enumerate(ranked) if wanted}
-    return {uid: limit for uid, limit in limits.items() if ours[uid] > limit}
-
-
 def question_of(record: Record, kind_of: Callable[[str], str]) -> Question:
     """What a record asks."""
     name = ""
@@ -127,20 +96,6 @@ def question_of(record: Record, kind_of: Callable[[str], str]) -> Question:
         name = record.classes[0] if record.classes else (read_groups(record.answer) or [("", [])])[0][0]
     asked = Asked(record.task_type, kind_of(record.data_name), name, record.position_ref)
     return Question(record.uid, record.sequence, asked)
-
-
-def _is_any(question: Question, relative: Relative, hit: Hit) -> bool:
-    return True
-
-
-def _is_another(question: Question, relative: Relative, hit: Hit) -> bool:
-    return relative.uid != question.uid and hit.identity < IDENTICAL
-
-
-def _is_another_below(limits: Mapping[str, float]) -> Kept:
-    return lambda question, relative, hit: (
-        _is_another(question, relative, hit) and hit.identity <= limits[question.uid]
-    )
 
 
 def _read(path: Path) -> list[Record]:

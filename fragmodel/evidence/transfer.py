@@ -1,4 +1,4 @@
-"""The answer that a relative suggests: its annotations, carried through the alignment to the window in question."""
+"""The answer that known fragments suggest: a relative's, carried through the alignment to the window in question."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,11 +30,7 @@ class Suggested(NamedTuple):
 
 
 def suggest(asked: Asked, relative: Relative, blocks: Sequence[Block]) -> Suggested | None:
-    """What the relative has to say to the question; None where that is nothing.
-
-    Referring: of the fragment whose mapped place overlaps the one in question most. Grounding: the mapped places (of
-    the class that is looked for), or that there is none of it among the fragments that could be mapped.
-    """
+    """What the relative has to say to the question, by its fragments that can be mapped; None where that is nothing."""
     if asked.task == "function":
         return Suggested(relative.function, []) if relative.function else None
     mapped = [
@@ -42,9 +38,18 @@ def suggest(asked: Asked, relative: Relative, blocks: Sequence[Block]) -> Sugges
         for known in relative.fragments
         if (place := map_span(known.span, blocks)) is not None
     ]
+    return answer_from(asked, mapped)
+
+
+def answer_from(asked: Asked, found: Sequence[Known]) -> Suggested | None:
+    """The answer to a question about fragments, by what is found in its window; None where that says nothing.
+
+    Referring: of the fragment that overlaps the one in question most. Grounding: the places (of the class that is
+    looked for), or that there is none of it among the fragments that were found.
+    """
     if asked.place is not None:
-        return _neighbour(asked, asked.place, mapped)
-    named = [known for known in mapped if known.class_name]
+        return _neighbour(asked, asked.place, found)
+    named = [known for known in found if known.class_name]
     return _places(asked, named) if named else None
 
 

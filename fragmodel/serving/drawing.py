@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fragmodel.evaluation.parse import normalise, parse_spans
+from fragmodel.evidence.find import PROFILE
 from fragmodel.prediction.formats import Row
 from fragmodel.prediction.questions import Question
 from fragmodel.report.links import class_entry, protein_entry
@@ -101,10 +102,15 @@ def _relative(line: Json, says: str) -> Json:
     return {
         "id": line["id"],
         "link": protein_entry(line["id"]),
-        "identity": line["identity"],
-        "coverage": line["coverage"],
+        "how": _how(line),
         "says": says,
     }
+
+
+def _how(line: Json) -> str:
+    """How near the source of a line is."""
+    like = "like the consensus" if line["id"] == PROFILE else "identical"
+    return f"{100 * line['identity']:.0f} % {like} over {100 * line['coverage']:.0f} % of the window"
 
 
 def _ids(found: Json) -> list[Json]:

@@ -115,7 +115,7 @@ EVIDENCE = _schema(
     _required("task_type", pa.string()),
     _required("split", pa.string()),
     _required("rank", pa.int32()),  # of the line in the question, from 1
-    _required("uid", pa.string()),  # the training protein that it comes from
+    _required("uid", pa.string()),  # the training protein that it comes from; empty: profiles
     _required("identity", pa.float64()),  # of the alignment's columns, 0 to 1
     _required("coverage", pa.float64()),  # part of the window that the alignment spans
     _required("e_value", pa.float64()),

@@ -186,7 +186,7 @@ def test_residues_are_selected_and_described(page):
     page.wait(lambda: len(first.find_elements(By.CSS_SELECTOR, ".answer")) == 1)
     answer = first.find_element(By.CSS_SELECTOR, ".answer").text
     assert answer.startswith(f"12–29 as a domain: class\n{NAME} IPR001452")
-    assert "Confidence" in answer and "not calibrated" in answer and "Evidence of 1 relative" in answer
+    assert "Confidence" in answer and "not calibrated" in answer and "Evidence of 1 source" in answer
     buttons["Describe"].click()
     page.wait(lambda: len(first.find_elements(By.CSS_SELECTOR, ".answer")) == 2)
     # By numbers, and what does not lie in the protein.

@@ -60,6 +60,9 @@ def evidence(
     ] = None,
     max_lines: Annotated[int, typer.Option(min=1, help="Lines in a question at most.")] = 3,
     max_e_value: Annotated[float, typer.Option(min=0, help="Less certain relatives are left out.")] = 1.0,
+    profiles: Annotated[
+        bool, typer.Option("--profiles", help="Add a line of what profiles of the training fragments find.")
+    ] = False,
     pointers: Annotated[
         bool, typer.Option("--pointers", help="Let answers point to a line that agrees with them.")
     ] = False,
@@ -77,6 +80,7 @@ def evidence(
         kind_of=lambda name: kinds.get(name) or family_of(name),
         max_lines=max_lines,
         max_e_value=max_e_value,
+        profiles=profiles,
         pointers=pointers,
         threads=threads,
     )

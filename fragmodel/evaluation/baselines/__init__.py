@@ -79,7 +79,7 @@ def run_baselines(
     if "alignment" in names:
         systems["alignment"] = Alignment(known, asked, threads)
     if "profile_search" in names:
-        from fragmodel.evaluation.baselines.profiles import ProfileSearch
+        from fragmodel.evaluation.baselines.profile_search import ProfileSearch
 
         systems["profile_search"] = ProfileSearch(known, asked, threads)
     if wanted := [name for name in _OF_STATES if name in names]:

@@ -2,22 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts, most_common
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference
+from fragmodel.homology.profiles import ClassHit
 from fragmodel.vocabulary import GROUNDING_TASKS, Span
-
-
-class ClassHit(NamedTuple):
-    """A place of a class, within a window (0-based, half-open)."""
-
-    class_name: str
-    span: Span
-    e_value: float = 0.0
 
 
 def answers_from_hits(

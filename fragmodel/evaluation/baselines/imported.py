@@ -12,10 +12,11 @@ from fragmodel.data.readers.interproscan import uid_of
 from fragmodel.data.records import Protein
 from fragmodel.data.text_files import BadRow, head_of, is_parquet, opened
 from fragmodel.errors import UserError
-from fragmodel.evaluation.baselines.hits import ClassHit, answers_from_hits
+from fragmodel.evaluation.baselines.hits import answers_from_hits
 from fragmodel.evaluation.baselines.priors import Texts
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference
+from fragmodel.homology.profiles import ClassHit
 from fragmodel.vocabulary import Span
 
 logger = logging.getLogger(__name__)

@@ -20,10 +20,9 @@ const identifiers = (ids) => ids.map(({ id, link }) => [" ", make("span", { clas
 
 function evidence(lines) {
   const items = lines.map((line) =>
-    make("li", {}, named(line.id, line.link), ` ${Math.round(100 * line.identity)} % identical over `,
-      `${Math.round(100 * line.coverage)} % of the window: `, make("q", {}, line.says)),
+    make("li", {}, named(line.id, line.link), ` ${line.how}: `, make("q", {}, line.says)),
   );
-  return make("details", { class: "evidence" }, make("summary", {}, `Evidence of ${count(lines.length, "relative")}`), make("ul", {}, items));
+  return make("details", { class: "evidence" }, make("summary", {}, `Evidence of ${count(lines.length, "source")}`), make("ul", {}, items));
 }
 
 function track(item, choose) {

@@ -8,10 +8,11 @@ from typer.testing import CliRunner
 
 from fragmodel.cli import app
 from fragmodel.errors import UserError
-from fragmodel.evaluation.baselines.hits import ClassHit, answers_from_hits
+from fragmodel.evaluation.baselines.hits import answers_from_hits
 from fragmodel.evaluation.baselines.imported import Annotation, read_annotations
 from fragmodel.evaluation.references import read_references
 from fragmodel.evaluation.score import score
+from fragmodel.homology.profiles import ClassHit
 from fragmodel.tables import PREDICTIONS, read_rows
 from fragmodel.vocabulary import Span
 

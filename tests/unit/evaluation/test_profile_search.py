@@ -7,15 +7,10 @@ import pytest
 from mutants import mutated, random_sequence
 from small_tables import grounding_record, record, write_records
 
-from fragmodel.evaluation.baselines.profiles import (
-    Member,
-    ProfileSearch,
-    build_profile,
-    profiles_of,
-    search_profiles,
-)
+from fragmodel.evaluation.baselines.profile_search import ProfileSearch, fragments_of
 from fragmodel.evaluation.parse import parse_spans
 from fragmodel.evaluation.references import read_references
+from fragmodel.homology.profiles import Member, build_profile, profiles_of, search_profiles
 from fragmodel.vocabulary import Span
 
 DICE = random.Random(5)
@@ -94,20 +89,20 @@ def test_planted_relatives_are_found_at_their_places(known, tmp_path):
 
 def test_e_values_are_those_of_hmmscan_and_the_same_twice(known):
     """They grow with the profiles, not with the windows (P-value times size of the library)."""
-    profiles = profiles_of(known)
+    profiles = profiles_of(fragments_of(known))
     assert [profile.class_name for profile in profiles] == ["Fold", "Lone", "Site"]
     window = holding(60, mutated(DICE, FOLD, 0.5), 50)
     (hit,) = search_profiles(profiles, [window])[window]
-    (again,) = search_profiles(profiles_of(known), [window, *(random_sequence(DICE, 100) for _ in range(9))])[
-        window
-    ]
+    (again,) = search_profiles(
+        profiles_of(fragments_of(known)), [window, *(random_sequence(DICE, 100) for _ in range(9))]
+    )[window]
     assert again == hit
     (alone,) = search_profiles(profiles[:1], [window])[window]
     assert alone.e_value * 3 == pytest.approx(hit.e_value)
 
 
 def test_a_profile_has_the_columns_that_half_of_the_fragments_fill(known):
-    fold, lone, site = profiles_of(known)
+    fold, lone, site = profiles_of(fragments_of(known))
     assert pytest.approx(90, abs=3) == fold.hmm.M and fold.core == (0, fold.hmm.M)
     assert (lone.hmm.M, lone.core) == (80, (0, 80))
     assert pytest.approx(72, abs=2) == site.hmm.M and site.core == pytest.approx((30, 42), abs=1)

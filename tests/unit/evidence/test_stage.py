@@ -4,7 +4,8 @@ import pytest
 from planted import SPAN, protein, records, relative, write
 
 from fragmodel.evidence.block import NOTHING, suggestions
-from fragmodel.evidence.stage import Tables, add_evidence, limits_like
+from fragmodel.evidence.splits import limits_like
+from fragmodel.evidence.stage import Tables, add_evidence
 from fragmodel.tables import EVIDENCE, RECORDS, RELATIVES, read_rows
 
 FAMILY, OTHER = protein(1), protein(2)

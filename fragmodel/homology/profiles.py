@@ -1,8 +1,14 @@
-"""Profile search: a profile hidden Markov model of each training class (HMMER 3; Eddy 2011), and its hits as places."""
+"""A profile hidden Markov model of each class (HMMER 3; Eddy 2011), and its hits as places.
+
+A profile is made of up to 100 different fragments of its class, aligned by HMMER: to the single-sequence profile of
+the fragment of middle length, then again to the profile of that alignment. Columns that half of them fill are match
+states. A class of one fragment keeps its single-sequence profile. A site is modelled with its neighbours
+(:mod:`fragmodel.homology.stretches`), and its place is that of the states of the site.
+"""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from statistics import median_low
 from typing import NamedTuple
@@ -11,9 +17,6 @@ import pyhmmer
 from pyhmmer.easel import Alphabet, DigitalSequence, DigitalSequenceBlock, TextSequence
 from pyhmmer.plan7 import HMM, Background, Builder, Domain
 
-from fragmodel.evaluation.baselines.hits import ClassHit, answers_from_hits
-from fragmodel.evaluation.baselines.priors import Texts
-from fragmodel.evaluation.references import Reference
 from fragmodel.files import text_digest
 from fragmodel.homology.stretches import FLANK, SHORT
 from fragmodel.vocabulary import Span
@@ -41,46 +44,26 @@ class Profile(NamedTuple):
     core: Span
 
 
-class ProfileSearch:
-    """Envelopes of domain hits with an independent E-value up to 0.001, as places of the profile's class.
+class ClassHit(NamedTuple):
+    """A place of a class, within a window (0-based, half-open)."""
 
-    A profile is made of up to 100 different fragments of its class, aligned by HMMER: to the single-sequence profile of
-    the fragment of middle length, then again to the profile of that alignment. Columns that half of them fill are match
-    states. A class of one fragment keeps its single-sequence profile. A site is
-    modelled with its neighbours (:mod:`fragmodel.homology.stretches`), and its place is that of the states of the site.
-    E-values are hmmscan's: of a library of this many profiles, whatever the number of windows.
+    class_name: str
+    span: Span
+    e_value: float = 0.0
+    identity: float = 0.0
+    """Part of the residues of a profile's alignment that are those of its consensus, 0 to 1."""
+
+
+def profiles_of(fragments: Iterable[tuple[str, str, Span]]) -> list[Profile]:
+    """A profile for each class, in alphabetical order.
+
+    ``fragments`` are class, window and place within it; those without a class are passed over.
     """
-
-    def __init__(
-        self,
-        known: Mapping[str, Sequence[Reference]],
-        asked: Mapping[str, Sequence[Reference]],
-        threads: int = 1,
-    ) -> None:
-        """``known`` and ``asked`` are the training and the test records by task."""
-        self._known, self._asked, self._threads = known, asked, threads
-        self._hits: dict[str, list[ClassHit]] | None = None
-
-    def __call__(self, known: Sequence[Reference], asked: Sequence[Reference]) -> Texts:
-        """An answer for each record of ``asked``, which are among those given before."""
-        if self._hits is None:
-            windows = sorted({record.sequence for records in self._asked.values() for record in records})
-            self._hits = search_profiles(profiles_of(self._known), windows, threads=self._threads)
-        found = self._hits
-        return answers_from_hits(known, asked, lambda record: found.get(record.sequence, ()))
-
-
-def profiles_of(known: Mapping[str, Sequence[Reference]]) -> list[Profile]:
-    """A profile for each class that the records of any task name, in alphabetical order."""
     members: dict[str, set[Member]] = defaultdict(set)
-    for record in (record for records in known.values() for record in records):
-        groups = list(record.groups)
-        if record.classes and record.position_ref:
-            groups.append((record.class_name, [record.position_ref]))
-        for name, spans in groups:
-            if name:
-                members[name].update(_member(record.sequence, span) for span in spans)
-    return [build_profile(name, found) for name, found in sorted(members.items()) if found]
+    for name, sequence, span in fragments:
+        if name:
+            members[name].add(_member(sequence, span))
+    return [build_profile(name, found) for name, found in sorted(members.items())]
 
 
 def build_profile(class_name: str, members: set[Member]) -> Profile:
@@ -124,7 +107,11 @@ def _digital(residues: str, name: str = "class") -> DigitalSequence:
 def search_profiles(
     profiles: Sequence[Profile], windows: Sequence[str], *, threads: int = 1
 ) -> dict[str, list[ClassHit]]:
-    """Hits by window; 0-based, half-open places within it."""
+    """Domain hits with an independent E-value up to :data:`MAX_E_VALUE`, by window.
+
+    A place, 0-based and half-open within the window, is the envelope, or that of the residues that are aligned to a
+    site's states. E-values are hmmscan's: of a library of this many profiles, whatever the number of windows.
+    """
     block = DigitalSequenceBlock(
         _ALPHABET, [_digital(window, str(number)) for number, window in enumerate(windows)]
     )
@@ -143,7 +130,9 @@ def search_profiles(
             window = windows[int(hit.name)]
             for domain in hit.domains:
                 if domain.i_evalue <= MAX_E_VALUE and (span := _place(profile, domain)):
-                    found[window].append(ClassHit(profile.class_name, span, domain.i_evalue))
+                    found[window].append(
+                        ClassHit(profile.class_name, span, domain.i_evalue, _identity(domain))
+                    )
     return dict(found)
 
 
@@ -157,6 +146,14 @@ def _place(profile: Profile, domain: Domain) -> Span | None:
     if not inside or 2 * len(inside) < profile.core.length:
         return None
     return Span(inside[0], inside[-1] + 1)
+
+
+def _identity(domain: Domain) -> float:
+    """Of the residues that are aligned to match states."""
+    alignment = domain.alignment
+    pairs = zip(alignment.hmm_sequence.upper(), alignment.target_sequence.upper(), strict=True)
+    aligned = [model == letter for model, letter in pairs if model != "." and letter != "-"]
+    return sum(aligned) / len(aligned)
 
 
 def _aligned(domain: Domain) -> Iterator[tuple[int, int]]:
