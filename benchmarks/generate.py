@@ -115,14 +115,14 @@ def _peer(model: Any, items: list[dict[str, Any]], tokenizer: Any) -> list[list[
 
 
 def _ours(model: Any, items: list[dict[str, Any]], tokenizer: Any) -> list[list[int]]:
-    from fragmodel.batching.answering import greedy_answers
+    from fragmodel.batching.answering import answer_prompts
 
     order = sorted(range(len(items)), key=lambda number: -len(items[number]["sequence"]))
     answers: list[list[int]] = [[] for _ in items]
     for first in range(0, len(order), BATCH):
         numbers = order[first : first + BATCH]
         batch = [items[number] for number in numbers]
-        found = greedy_answers(model, batch, end=tokenizer.eos_token_id, max_new_tokens=NEW_TOKENS)
+        found = answer_prompts(model, batch, end=tokenizer.eos_token_id, max_new_tokens=NEW_TOKENS)
         for number, answer in zip(numbers, found, strict=True):
             answers[number] = answer.tokens
     return answers

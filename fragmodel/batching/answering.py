@@ -25,7 +25,7 @@ PLACE_DRAWS = 16
 LIKELY = 0.5  # probability from which an answer is given whatever else is possible
 
 
-def greedy_answers(
+def answer_prompts(
     model: nn.Module,
     items: Sequence[dict[str, Any]],
     *,
@@ -36,9 +36,10 @@ def greedy_answers(
     candidates: int = 1,
     place_draws: int = PLACE_DRAWS,
 ) -> list[Answered]:
-    """Greedy answers, in the order of ``items`` (prompts as :class:`fragmodel.batching.dataset.FragRefDataset` gives
-    them), each within its constraint where there is one. ``end`` is the token that ends the turn. With more than one
-    of ``candidates`` each has up to so many, of what is ``searched`` for it
+    """The greedy answer to each of ``items``, prompts as :class:`fragmodel.batching.dataset.FragRefDataset` gives them.
+
+    Each is within its constraint where there is one. ``end`` is the token that ends the turn. With more than one
+    of ``candidates`` each answer has up to so many, of what is ``searched`` for it
     (:func:`fragmodel.model.search.most_probable`). A constrained answer about places that names some,
     and is not :data:`LIKELY`, has ``place_draws`` drawn ones beside it (:func:`fragmodel.model.drawing.draw`).
     """

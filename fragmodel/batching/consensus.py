@@ -8,10 +8,9 @@ Kumar & Byrne 2004, HLT-NAACL; Eikema & Aziz 2022, EMNLP, on drawn answers).
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from fragmodel.data.grammar import read_groups
-from fragmodel.vocabulary import Span
+from fragmodel.pairing import Labelled, mean_overlap, overlaps
 
 
 def most_overlapping(texts: Sequence[str], copies: Sequence[int]) -> tuple[str, list[float]]:
@@ -30,29 +29,13 @@ def most_overlapping(texts: Sequence[str], copies: Sequence[int]) -> tuple[str, 
     weights /= weights.sum()
     answers = [_places(text) for text in texts]
     drawn = [(other, weight) for other, weight in zip(answers, weights, strict=True) if weight]
-    expected = [sum(weight * _overlap(one, other) for other, weight in drawn) for one in answers]
+    expected = [
+        sum(weight * mean_overlap(overlaps(one, other)) for other, weight in drawn) for one in answers
+    ]
     best = int(np.argmax(np.round(expected, 9)))
-    sure = sum(weight * _ious(answers[best], other).max(axis=1, initial=0.0) for other, weight in drawn)
+    sure = sum(weight * overlaps(answers[best], other).max(axis=1, initial=0.0) for other, weight in drawn)
     return texts[best], [min(float(each), 1.0) for each in sure]
 
 
-def _places(text: str) -> list[tuple[str, Span]]:
-    return [(name.casefold(), place.span) for name, places in read_groups(text) for place in places]
-
-
-def _overlap(one: Sequence[tuple[str, Span]], other: Sequence[tuple[str, Span]]) -> float:
-    ious = _ious(one, other)
-    rows, columns = linear_sum_assignment(ious, maximize=True)
-    return float(ious[rows, columns].sum()) / max(*ious.shape, 1)
-
-
-def _ious(one: Sequence[tuple[str, Span]], other: Sequence[tuple[str, Span]]) -> np.ndarray:
-    """IoUs [places of one, places of the other]; 0 for places of different classes."""
-    names, their_names = (np.array([name for name, _ in some], dtype=str) for some in (one, other))
-    spans, theirs = (
-        np.array([span for _, span in some], dtype=np.int64).reshape(-1, 2) for some in (one, other)
-    )
-    first, last = spans[:, None, 0], spans[:, None, 1]
-    shared = np.minimum(last, theirs[:, 1]) - np.maximum(first, theirs[:, 0])
-    together = np.maximum(last, theirs[:, 1]) - np.minimum(first, theirs[:, 0])
-    return np.where(names[:, None] == their_names, np.maximum(shared, 0) / together, 0.0)
+def _places(text: str) -> list[Labelled]:
+    return [Labelled(name.casefold(), place.span) for name, places in read_groups(text) for place in places]

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from fragmodel.batching.answering import PLACE_DRAWS, greedy_answers, read_answer
+from fragmodel.batching.answering import PLACE_DRAWS, answer_prompts, read_answer
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.embeddings.encoders import open_encoder, weights_digest
 from fragmodel.embeddings.store import EmbeddingStore
@@ -91,7 +91,7 @@ def generate(
             (record.task_type, len(record.sequence), (record.data_name,), _question(record))
             for record in records_asked
         ]
-        answers = greedy_answers(
+        answers = answer_prompts(
             model,
             items,
             end=end,

@@ -4,6 +4,7 @@
     pointer = "=" number
 
 A line has the identity of the alignment and an answer in the very form that the model's own has, the best line first.
+Where the answer has several lines itself, and one that looks like part of the block, a space stands before that.
 """
 
 import re
@@ -18,7 +19,8 @@ from fragmodel.evidence.find import Line
 
 HEAD = "\nRelatives:"
 NOTHING = "\nRelatives: none known"
-_LINE = re.compile(r"\n\d+\. \d+ %: ")  # no text from data has a line break
+_LINE = re.compile(r"\n\d+\. \d+ %: ")
+_LIKE_OURS = re.compile(r"\n(?= |Relatives:|\d+\. \d+ %: )")  # what a line of an answer may begin with, too
 _POINTER = re.compile(r"=(\d{1,3})")
 
 
@@ -34,7 +36,7 @@ def block(lines: Sequence[Line]) -> str:
 def suggestions(question: str) -> list[str]:
     """The answers in the lines of a question, in their order."""
     _, head, lines = question.rpartition(HEAD)
-    return _LINE.split(lines)[1:] if head else []
+    return [text.replace("\n ", "\n") for text in _LINE.split(lines)[1:]] if head else []
 
 
 def pointers(question: str) -> int:
@@ -76,8 +78,9 @@ def as_without_relatives(records: pa.Table) -> pa.Table:
 
 
 def _safe(text: str) -> str:
-    """No control marker but those around a span, whatever the text's origin."""
-    return "".join(
+    """No control marker but those around a span, and no line that begins as those of the block do."""
+    broken = "".join(
         piece if marker and piece in (SPAN_OPEN, SPAN_CLOSE) else piece.replace("<|", "< |")
         for piece, marker in split_markers(text)
     )
+    return _LIKE_OURS.sub("\n ", broken)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fragmodel.batching.answering import greedy_answers, read_answer
+from fragmodel.batching.answering import answer_prompts, read_answer
 from fragmodel.data.prompts import conversation
 from fragmodel.data.validate import Invalid, clean_sequence
 from fragmodel.data.windows import clip, window_for
@@ -267,7 +267,7 @@ class FragModel:
             (question.task, len(question.sequence), tuple(self._data_names.get(question.family, ())), text)
             for question, text in zip(questions, texts, strict=True)
         ]
-        answers = greedy_answers(
+        answers = answer_prompts(
             self.parts.model,
             items,
             end=self.parts.tokenizer.eos_token_id,

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from fragmodel.digests import fault_of, is_checked
 from fragmodel.errors import UserError
-from fragmodel.evaluation.metrics.spans import Labelled, residue_counts
+from fragmodel.evaluation.metrics.spans import residue_counts
 from fragmodel.evaluation.parse import normalise
+from fragmodel.pairing import Labelled
 from fragmodel.tables import RECORDS, REJECTS, SCORED, iter_columns, read_metadata, read_table
 from fragmodel.vocabulary import GROUNDING_TASKS, SPLITS, TASK_TYPES, Span, family_of
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from fragmodel.batching.answering import greedy_answers
+from fragmodel.batching.answering import answer_prompts
 from fragmodel.batching.dataset import FragRefDataset
 from fragmodel.data.grammar import Place, read_places, says_none
 from fragmodel.evidence.block import resolved
@@ -64,11 +64,11 @@ class Probe:
         was_training = model.training
         model.eval()
         end = self.tokenizer.eos_token_id
-        answers = greedy_answers(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
+        answers = answer_prompts(model, prompts, end=end, max_new_tokens=MAX_NEW_TOKENS)
         valid = answers
         if any(self.constraints):
             limits = {"max_new_tokens": MAX_NEW_TOKENS, "constraints": self.constraints, "place_draws": 0}
-            valid = greedy_answers(model, prompts, end=end, **limits)
+            valid = answer_prompts(model, prompts, end=end, **limits)
         model.train(was_training)
         pairs = zip(self.records, self._texts(answers), strict=True)
         formed = [self._is_formed(r, text) for r, text in pairs if r.task_type not in DESCRIBING_TASKS]

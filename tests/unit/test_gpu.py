@@ -15,7 +15,7 @@ from tiny_models import (
     referring_record,
 )
 
-from fragmodel.batching.answering import greedy_answers
+from fragmodel.batching.answering import answer_prompts
 from fragmodel.batching.packing import Batch
 from fragmodel.embeddings.encoders import build_stand_in, load_encoder
 from fragmodel.embeddings.extract import embed_sequences
@@ -82,6 +82,6 @@ def test_greedy_answers_equal_those_of_the_cpu(tiny: TinyModels) -> None:
     model, tokenizer = build_model(tiny.spec())
     dataset = make_dataset(RECORDS, tokenizer, prompts_only=True)
     items, end = [dataset[number] for number in range(len(dataset))], tokenizer.eos_token_id
-    expected = greedy_answers(model.eval(), items, end=end, max_new_tokens=20)
-    found = greedy_answers(model.cuda(), items, end=end, max_new_tokens=20)
+    expected = answer_prompts(model.eval(), items, end=end, max_new_tokens=20)
+    found = answer_prompts(model.cuda(), items, end=end, max_new_tokens=20)
     assert [answer.tokens for answer in found] == [answer.tokens for answer in expected]

@@ -31,7 +31,8 @@ from fragmodel.evaluation.metrics.places import (
 )
 from fragmodel.evaluation.metrics.ranks import place_ranks
 from fragmodel.evaluation.metrics.ratios import divide, f1, matthews
-from fragmodel.evaluation.metrics.spans import Labelled, counts, hits, overlaps, without_ignored
+from fragmodel.evaluation.metrics.spans import counts, hits, without_ignored
+from fragmodel.pairing import Labelled, overlaps
 
 PARSE_FAILURES = (parse.EMPTY, parse.NO_SPAN, parse.MISSING)
 _FAULTS = ("parse_failure", "out_of_range", "reversed")

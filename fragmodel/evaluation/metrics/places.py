@@ -7,7 +7,8 @@ import numpy as np
 
 from fragmodel.evaluation import parse
 from fragmodel.evaluation.metrics.confidence import Ranked, joined
-from fragmodel.evaluation.metrics.spans import Labelled, counted_rows, hit_rows, overlaps
+from fragmodel.evaluation.metrics.spans import counted_rows, hit_rows
+from fragmodel.pairing import Labelled, overlaps
 from fragmodel.vocabulary import Span
 
 Groups = Sequence[tuple[str, Sequence[Span]]]

@@ -7,7 +7,7 @@ import numpy as np
 from fragmodel.evaluation.metrics.bootstrap import Values, Weights
 from fragmodel.evaluation.metrics.places import RIGHT, GroundingItem, label
 from fragmodel.evaluation.metrics.ratios import divide
-from fragmodel.evaluation.metrics.spans import overlaps
+from fragmodel.pairing import overlaps
 
 RANKS = (1, 5, 10)
 

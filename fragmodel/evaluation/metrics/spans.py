@@ -1,40 +1,13 @@
-"""Comparison of two lists of labelled spans: overlaps, matchings and the counts behind all metrics."""
+"""The counts behind all metrics of two lists of labelled spans."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from fragmodel.vocabulary import Span
+from fragmodel.pairing import Labelled, best_pairs, mean_overlap, overlaps
 
 THRESHOLDS = (0.5, 0.75, 0.95)
-
-
-class Labelled(NamedTuple):
-    """A span of a class; the label is any string."""
-
-    label: str
-    span: Span
-
-
-def overlaps(first: Sequence[Labelled], second: Sequence[Labelled]) -> np.ndarray:
-    """Intersection over union of each pair, 0 for different labels; float64 [first, second]."""
-    if not first or not second:
-        return np.zeros((len(first), len(second)))
-    a, b = (np.array([item.span for item in items]) for items in (first, second))
-    shared = np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])
-    shared = np.maximum(shared, 0)
-    union = (a[:, 1] - a[:, 0])[:, None] + (b[:, 1] - b[:, 0])[None] - shared
-    same = np.array([[x.label == y.label for y in second] for x in first])
-    return np.where(same, shared / union, 0.0)
-
-
-def best_pairs(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One-to-one pairs of the largest total IoU, as (rows, columns), without pairs that do not overlap."""
-    rows, columns = linear_sum_assignment(iou, maximize=True)
-    kept = iou[rows, columns] > 0
-    return rows[kept], columns[kept]
 
 
 def hits(iou: np.ndarray, threshold: float) -> int:
@@ -68,7 +41,7 @@ def counted_rows(
 ) -> list[int]:
     """Numbers of the predicted spans that do not lie, by half or more, in ignored regions of their label.
 
-    One that is paired with a true span (see :func:`best_pairs`) counts wherever it lies.
+    One that is paired with a true span (see :func:`fragmodel.pairing.best_pairs`) counts wherever it lies.
     """
     if not ignored:
         return list(range(len(predicted)))
@@ -125,7 +98,7 @@ def counts(
     tp, fp, fn, tn = residue_counts(given, true, length, ignored)
     return {
         "records": 1.0,
-        "iou": float(iou[rows, columns].sum()) / max(len(predicted), len(true), 1),
+        "iou": mean_overlap(iou),
         "iou_at_1": float(iou[0].max()) if predicted and true else 0.0,
         "all_hit_50": all_hit,
         "multi": float(len(true) > 1),

@@ -10,7 +10,7 @@ from tiny_models import TinyModels, build_model, grounding_record, make_dataset,
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from fragmodel.batching.answering import greedy_answers, read_answer
+from fragmodel.batching.answering import answer_prompts, read_answer
 from fragmodel.data.grammar import says_none
 from fragmodel.data.prompts import SPAN_CLOSE, SPAN_OPEN
 from fragmodel.data.valid_answers import END, valid_answers
@@ -153,7 +153,7 @@ def test_a_model_that_was_never_trained_answers_validly(untrained, limit: int, c
     dataset = make_dataset(ROWS, tokenizer, prompts_only=True)
     bounds = Constraints(tokenizer, FORMS, closed=closed)
     kinds = [(row["task_type"], len(row["sequence"])) for row in ROWS]
-    found = greedy_answers(
+    found = answer_prompts(
         model,
         [dataset[number] for number in range(len(ROWS))],
         end=tokenizer.eos_token_id,
@@ -223,12 +223,12 @@ def test_probabilities_are_those_among_what_is_allowed(untrained) -> None:
     constraint = Constraints(tokenizer, FORMS).of("referring_class", 0, ("VenusX_Dom",))
     item = dataset[0]
     end = tokenizer.eos_token_id
-    (answer,) = greedy_answers(model, [item], end=end, max_new_tokens=40, constraints=[constraint])
+    (answer,) = answer_prompts(model, [item], end=end, max_new_tokens=40, constraints=[constraint])
     state, total, tokens = constraint.start, 0.0, []
     for token in [*answer.tokens, end]:
         following = constraint.follow(state)
         longer = item | {"input_ids": item["input_ids"] + tokens}
-        (free,) = greedy_answers(model, [longer], end=-1, max_new_tokens=1, constraints=None)
+        (free,) = answer_prompts(model, [longer], end=-1, max_new_tokens=1, constraints=None)
         logits = next_logits(model, longer)
         allowed = torch.tensor(following.ids)
         total += float(torch.log_softmax(logits[allowed].float(), 0)[list(following.ids).index(token)])

@@ -23,7 +23,7 @@ from tiny_models import (
 )
 from transformers import AutoModelForCausalLM
 
-from fragmodel.batching.answering import greedy_answers
+from fragmodel.batching.answering import answer_prompts
 from fragmodel.model.decoders import FAMILIES, decoder_config, has_fused_layers, token_scale
 from fragmodel.model.loading import load_parts
 from fragmodel.model.trained import ModelSpec, save_trained
@@ -109,7 +109,7 @@ def test_answers_are_those_of_generate(parts: tuple[Any, Any]) -> None:
     assert len({tuple(answer) for answer in expected}) == len(ROWS)  # the inputs matter
     dataset = make_dataset(ROWS, tokenizer, prompts_only=True)
     items = [dataset[number] for number in range(len(ROWS))]
-    found = greedy_answers(model, items, end=-1, max_new_tokens=NEW_TOKENS)
+    found = answer_prompts(model, items, end=-1, max_new_tokens=NEW_TOKENS)
     assert [answer.tokens for answer in found] == expected
 
 

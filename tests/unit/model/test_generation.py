@@ -95,10 +95,10 @@ def test_packed_decoding_equals_greedy_decoding_by_hand(
     items = [dataset[index] for index in range(len(ROWS))]
     expected = [by_hand(model, row, tokenizer) for row in ROWS]
     end = tokenizer.eos_token_id
-    found = answering.greedy_answers(model, items, end=end, max_new_tokens=NEW_TOKENS)
+    found = answering.answer_prompts(model, items, end=end, max_new_tokens=NEW_TOKENS)
     assert [answer.tokens for answer in found] == expected
     for early in {token for ids in expected for token in ids[2:]}:
-        found = answering.greedy_answers(model, items, end=early, max_new_tokens=NEW_TOKENS)
+        found = answering.answer_prompts(model, items, end=early, max_new_tokens=NEW_TOKENS)
         for answer, whole in zip(found, expected, strict=True):
             ids = answer.tokens
             # What follows an end-of-turn token of the model itself is not known to the reference.

@@ -20,7 +20,7 @@ from tiny_models import (
     write_decoder,
 )
 
-from fragmodel.batching.answering import greedy_answers, read_answer
+from fragmodel.batching.answering import answer_prompts, read_answer
 from fragmodel.batching.packing import PackedCollator
 from fragmodel.model.answer_forms import Constraints
 from fragmodel.model.chat import ChatEncoder
@@ -94,7 +94,7 @@ def asked(
     bounds = Constraints(tokenizer, FORMS)
     kinds = [(row["task_type"], window, (classes,)) for row in rows]
     searched = [bounds.searched(*kind) for kind in kinds]
-    answers = greedy_answers(
+    answers = answer_prompts(
         model,
         [dataset[number] for number in range(len(rows))],
         end=tokenizer.eos_token_id,

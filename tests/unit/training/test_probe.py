@@ -71,14 +71,14 @@ def probe_of(tokens: list[int], referring: bool) -> Probe:
     ],
 )
 def test_counts_answers_in_form_and_scores_them(tokens, referring, formed, score, monkeypatch):
-    monkeypatch.setattr(probe, "greedy_answers", first_tokens)
+    monkeypatch.setattr(probe, "answer_prompts", first_tokens)
     model = Model()
     assert probe_of(tokens, referring)(model) == {"well_formed": formed, "score": pytest.approx(score)}
     assert model.training
 
 
 def test_tasks_weigh_alike_and_what_has_no_form_is_scored_alone(monkeypatch):
-    monkeypatch.setattr(probe, "greedy_answers", first_tokens)
+    monkeypatch.setattr(probe, "answer_prompts", first_tokens)
     made = probe_of([4, 5, 5, 5], referring=True)
     made.records[0] = made.records[0]._replace(task_type="referring_desc")
     assert made(Model()) == {"well_formed": 0.0, "score": pytest.approx((1 + 0) / 2)}
@@ -87,7 +87,7 @@ def test_tasks_weigh_alike_and_what_has_no_form_is_scored_alone(monkeypatch):
 
 
 def test_where_there_is_nothing_to_find_saying_so_is_right(monkeypatch):
-    monkeypatch.setattr(probe, "greedy_answers", first_tokens)
+    monkeypatch.setattr(probe, "answer_prompts", first_tokens)
     made = probe_of([6, 1], referring=False)
     made.records = [record._replace(position_grd=[[]], answer="none") for record in made.records]
     assert made(Model()) == {"well_formed": 1.0, "score": pytest.approx(0.5)}
@@ -97,7 +97,7 @@ def test_the_score_is_that_of_valid_answers(monkeypatch):
     def valid_ones(model, prompts, *, constraints=None, **options):
         return [Answered([1])] if constraints else first_tokens(model, prompts, **options)
 
-    monkeypatch.setattr(probe, "greedy_answers", valid_ones)
+    monkeypatch.setattr(probe, "answer_prompts", valid_ones)
     made = probe_of([5], referring=False)
     made.constraints = [object()]
     assert made(Model()) == {"well_formed": 0.0, "score": pytest.approx(0.5)}

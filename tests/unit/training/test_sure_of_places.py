@@ -9,7 +9,7 @@ from scipy.stats import mannwhitneyu
 from small_runs import small_run, write_rows
 from tiny_models import TinyModels, grounding_record, make_dataset
 
-from fragmodel.batching.answering import greedy_answers, read_answer
+from fragmodel.batching.answering import answer_prompts, read_answer
 from fragmodel.data.grammar import grounding_answer
 from fragmodel.data.prompts import conversation
 from fragmodel.evaluation.answers import Sureness
@@ -63,7 +63,7 @@ def test_confidences_of_places_tell_right_from_wrong(tiny: TinyModels, tmp_path:
     records = [record_at(dataset.records, number) for number in range(len(dataset))]
     bounds = Constraints(setup.tokenizer, {})
     with torch.inference_mode():
-        answers = greedy_answers(
+        answers = answer_prompts(
             model,
             [dataset[number] for number in range(len(records))],
             end=setup.tokenizer.eos_token_id,

@@ -6,7 +6,8 @@ from sklearn.metrics import auc, matthews_corrcoef, precision_score, recall_scor
 
 from fragmodel import metric_names
 from fragmodel.evaluation.metrics.grounding import GroundingItem, GroundingScores, weighted_median
-from fragmodel.evaluation.metrics.spans import Labelled, hits, overlaps
+from fragmodel.evaluation.metrics.spans import hits
+from fragmodel.pairing import Labelled, overlaps
 from fragmodel.vocabulary import Span
 
 LENGTH = 20
