@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 REPOSITORY = Path(str(workflow.current_basedir)).parent
 if Path(REPOSITORY, "fragmodel").is_dir():
@@ -20,7 +21,7 @@ from fragmodel.planning.preflight import preflight_of_all, refuse_faults
 from fragmodel.vocabulary import RUN_LOCK
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.experiment import settings_hold_for, share_rules
-from fragmodel.workflow.jobs import pass_signals_on, tell_jobs_of_force
+from fragmodel.workflow.jobs import at_start, outlive_terminal, pass_signals_on, tell_jobs_of_force
 
 try:
     for path in workflow.configfiles:
@@ -54,8 +55,10 @@ except UserError as error:
 at_work = ExitStack()
 
 
-onstart:
+def begin():
+    """What is to be done before the first job of all runs."""
     pass_signals_on()
+    outlive_terminal(logger)
     tell_jobs_of_force(workflow.dag_settings)
     try:
         at_work.enter_context(
@@ -66,6 +69,9 @@ onstart:
         )
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+at_start(workflow, begin)
 
 
 def of_run(each, path):

@@ -1,17 +1,18 @@
 """What surrounds every job of the workflow: its log, its environment, its end, and whether its user forces it."""
 
+import logging
 import os
 import shlex
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from threading import Thread
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from fragmodel.errors import UserError, told
 from fragmodel.processes import end_with_parent
@@ -58,7 +59,8 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
 def tell(text: str) -> None:
     """Print a line that a user should see: on standard error, and where a log takes that, on the terminal as well."""
     for stream in dict.fromkeys([sys.stderr, sys.__stderr__]):
-        print(text, file=stream, flush=True)
+        with suppress(BrokenPipeError):  # nobody reads the terminal any more
+            print(text, file=stream, flush=True)
 
 
 def jobs_run_with(python: str, folder: str) -> None:
@@ -97,6 +99,49 @@ def leave_signals_to_jobs() -> None:
     Slurm sends the signal to every process of the job. Those that know what to do with it install a handler.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+class _Terminal:
+    """A stream whose reader may go away."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.flush()
+
+
+def outlive_terminal(logger: logging.Logger) -> None:
+    """Let a Snakemake with this ``logger`` go on when nobody reads its output any more; its log file has all of it.
+
+    Else it does not hear of the end of a job, of which it can tell nobody, and waits for it forever.
+    """
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.stream = _Terminal(handler.stream)
+
+
+def at_start(workflow: Any, begin: Callable[[], None]) -> None:
+    """Have ``begin`` called before the first job of ``workflow``.
+
+    Snakemake heeds the `onstart:` of the main Snakefile alone. The rules may be a module of another workflow, as they
+    are in a deployment; what that workflow has said before of its start is done first.
+    """
+    others = workflow._onstart
+
+    def all_begin(log: str) -> None:
+        others(log)
+        begin()
+
+    workflow._onstart = all_begin
 
 
 def pass_signals_on() -> None:
