@@ -26,6 +26,11 @@ def told(error: BaseException) -> str | None:
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# The last two are torch's, of a file whose end could not be written.
+_SIGNS = (
+    *("no space left", "quota exceeded", "file too large", "file write failed"),
+    *("iostream error", "unexpected pos"),
+)
 
 
 def cannot_write(error: BaseException) -> str | None:
@@ -37,8 +42,6 @@ def cannot_write(error: BaseException) -> str | None:
         remedy = "free space there" if error.errno in _FULL else "change its permissions"
         return f"{error.filename or 'a file'}: {error.strerror}; {remedy}, or choose another folder"
     said = str(error).lower()
-    if any(
-        sign in said for sign in ("no space left", "quota exceeded", "file too large", "file write failed")
-    ):
+    if any(sign in said for sign in _SIGNS):
         return f"a file could not be written ({error}); is the disk full, or a quota reached?"
     return None

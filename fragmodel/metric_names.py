@@ -28,6 +28,10 @@ class Metric:
         """The label, with :data:`GIVEN_PRESENCE` where it holds."""
         return f"{self.label} {GIVEN_PRESENCE}" if self.given_presence else self.label
 
+    def records(self, n: int, absent: int) -> int:
+        """How many of ``n`` records it is computed on, when ``absent`` of them have nothing to find."""
+        return n - absent if self.given_presence else n
+
     def text(self, value: float) -> str:
         """The value with the metric's digits."""
         return f"{value:.{self.digits}f}"

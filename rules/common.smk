@@ -47,6 +47,7 @@ from fragmodel.workflow.jobs import (
     jobs_run_with,
     leave_signals_to_jobs,
     link_package,
+    outlive_terminal,
     pass_signals_on,
     tell_jobs_of_force,
 )
@@ -90,6 +91,7 @@ at_work = ExitStack()
 # The last `onstart` of a workflow is the one that runs: all that is to be done stands here.
 onstart:
     pass_signals_on()
+    outlive_terminal(logger)
     tell_jobs_of_force(workflow.dag_settings)
     # Snakemake deletes the locks of all runs in a folder when one of them ends.
     try:

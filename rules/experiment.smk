@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 REPOSITORY = Path(str(workflow.current_basedir)).parent
 if Path(REPOSITORY, "fragmodel").is_dir():
@@ -20,7 +21,7 @@ from fragmodel.planning.preflight import preflight_of_all, refuse_faults
 from fragmodel.vocabulary import RUN_LOCK
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.experiment import settings_hold_for, share_rules
-from fragmodel.workflow.jobs import pass_signals_on, tell_jobs_of_force
+from fragmodel.workflow.jobs import outlive_terminal, pass_signals_on, tell_jobs_of_force
 
 try:
     for path in workflow.configfiles:
@@ -56,6 +57,7 @@ at_work = ExitStack()
 
 onstart:
     pass_signals_on()
+    outlive_terminal(logger)
     tell_jobs_of_force(workflow.dag_settings)
     try:
         at_work.enter_context(

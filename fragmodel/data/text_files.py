@@ -79,7 +79,8 @@ def head_of(path: Path, size: int = 1 << 16) -> str:
     with opened(path) as text:
         head = text.read(size)
     if not head.strip():
-        raise UserError(f"{path}: the file is empty")
+        said = "begins with nothing but blank lines" if head[size - 1 :] else "is empty"
+        raise UserError(f"{path}: the file {said}")
     return head
 
 

@@ -52,7 +52,8 @@ def score(
     "low", "high"}`` where it has an interval, else a number. ``against`` tests the model against each baseline, see
     :mod:`fragmodel.evaluation.claims`; beside the data sets ``"all data sets"`` has ``n``, ``proteins`` and ``against``
     of the tasks that several have, over all of their records. ``clean_below`` is the threshold of ``clean_only``. A
-    record without a prediction counts as an empty answer and in ``missing``. The result is deterministic.
+    record without a prediction counts as an empty answer and in ``missing``. ``subsets`` have ``n``, ``absent`` and the
+    metrics of parts of the records. The result is deterministic.
 
     Args:
         predictions: PREDICTIONS tables, or Parquet or CSV files with ``record_id`` and ``text``.
@@ -185,18 +186,19 @@ def _summary(
     seed: int,
 ) -> dict[str, Any]:
     proteins = [reference.uid for reference in group]
+    absent = np.array([reference.absent for reference in group])
 
     def systems(mask: np.ndarray | None) -> dict[str, Any]:
         metrics = {
             name: estimate(item.scores.values, proteins, samples=samples, seed=seed, mask=mask)
             for name, item in judged.items()
         }
-        size = len(group) if mask is None else int(mask.sum())
-        return {"n": size, MODEL: metrics.pop(MODEL, {}), "baselines": metrics}
+        of = absent if mask is None else absent[mask]
+        counts = {"n": len(of), "absent": int(of.sum())}
+        return counts | {MODEL: metrics.pop(MODEL, {}), "baselines": metrics}
 
     summary = systems(None)
     summary["proteins"] = len(set(proteins))
-    summary["absent"] = sum(reference.absent for reference in group)
     summary["missing"] = {name: item.statuses.count(MISSING) for name, item in judged.items()}
     summary["subsets"] = {name: systems(mask) for name, mask in masks.items()}
     if MODEL in judged and hasattr(judged[MODEL].scores, "per_class"):

@@ -76,7 +76,7 @@ def headline_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "data_name": data_name,
             "task": task,
-            "n": summary["n"],
+            "n": metric(key).records(summary["n"], summary.get("absent", 0)),
             "metric": _marked(metric(key)),
             "model": _written(metric(key), summary[MODEL][key]),
             "baseline": _best(metric(key), summary["baselines"]),

@@ -47,6 +47,10 @@ class Row:
     best: set[str] = field(default_factory=set)
     absent: int = 0  # of the n records: about what is absent
 
+    def records(self, metric: Metric) -> int:
+        """The records that a metric is computed on."""
+        return metric.records(self.n, self.absent)
+
     @property
     def too_few(self) -> bool:
         """Whether the proteins are too few for intervals and claims."""
@@ -196,7 +200,9 @@ def verdict(table: TaskTable) -> Verdict | None:
     sign = 1 if table.headline[0].higher_is_better else -1
     # A baseline that is missing on a data set cannot stand for all of them.
     everywhere = set.intersection(*(set(rows) for rows in groups.values()))
-    means = {system: _means([rows[system] for rows in groups.values()], key) for system in everywhere}
+    means = {
+        system: _means([rows[system] for rows in groups.values()], table.headline[0]) for system in everywhere
+    }
     best = max(sorted(everywhere - OURS), key=lambda system: sign * means[system].data_sets, default=None)
     return Verdict(
         task=table.task,
@@ -206,7 +212,7 @@ def verdict(table: TaskTable) -> Verdict | None:
         baseline=means[best] if best else None,
         baseline_name=best,
         data_sets=len(groups),
-        records=sum(rows[MODEL].n for rows in groups.values()),
+        records=sum(rows[MODEL].records(table.headline[0]) for rows in groups.values()),
         standings=[table.standings[name] for name in groups if name in table.standings],
         together=table.together,
     )
@@ -220,10 +226,10 @@ def claim(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _means(rows: Sequence[Row], key: str) -> Means:
+def _means(rows: Sequence[Row], metric: Metric) -> Means:
     """The first metric of a task is a mean over records, so that of several data sets weighs them by their size."""
-    values = [row.cells[key].value for row in rows]
-    weights = [row.n for row in rows]
+    values = [row.cells[metric.key].value for row in rows]
+    weights = [row.records(metric) for row in rows]
     return Means(
         sum(values) / len(values),
         sum(n * value for n, value in zip(weights, values, strict=True)) / (sum(weights) or 1),
@@ -231,8 +237,8 @@ def _means(rows: Sequence[Row], key: str) -> Means:
 
 
 def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
-    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric,
-    and its values by system."""
+    """Rows of the parts of the test sets: part, data set, n, the model's and the best baseline's first metric, and its
+    values by system; ``n`` are the records that this metric is computed on."""
     metric = metric_names.primary(task) if task in metric_names.HEADLINE else None
     rows = []
     for data_name, name, summary in _parts(metrics, task):
@@ -244,7 +250,8 @@ def subset_table(metrics: Metrics, task: str) -> list[dict[str, Any]]:
         if MODEL in cells:
             best = (others[-1] if metric.higher_is_better else others[0]) if others else (None, None)
             rows.append(
-                {"part": name, "data_name": data_name, "n": summary.get("n", 0), "model": cells[MODEL]}
+                {"part": name, "data_name": data_name, "model": cells[MODEL]}
+                | {"n": metric.records(summary.get("n", 0), summary.get("absent", 0))}
                 | {"baseline": best[0], "baseline_name": best[1]}
                 | {"values": {system: cell.value for system, cell in cells.items()}}
             )  # fmt: skip
@@ -275,7 +282,7 @@ def csv_rows(table: TaskTable) -> tuple[list[str], list[Sequence[Any]]]:
             row.data_name,
             table.task,
             row.system,
-            row.n,
+            row.records(metric),
             metric.key,
             cell.value,
             cell.low,

@@ -6,8 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fragmodel.digests import read_json
-from fragmodel.files import write_text
+from fragmodel.digests import read_json, write_noted
 
 JOBS_FILE = "jobs.json"
 
@@ -41,7 +40,7 @@ class Meter:
             "peak_memory_mb": round(self._memory / 1e6, 1),
         }
         with suppress(OSError):  # a training goes on without its bill
-            write_text(self._path, json.dumps([*self._before, own], indent=2))
+            write_noted(self._path, json.dumps([*self._before, own], indent=2))
 
 
 def read_jobs(folder: Path) -> list[dict[str, float]]:

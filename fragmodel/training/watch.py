@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from fragmodel.config.training import LearningConfig
@@ -66,7 +67,8 @@ def watched(child: "subprocess.Popen[bytes]", folder: Path, training: LearningCo
                 last = now
                 meter.note()
                 if terminal and (line := watch.line(now)):
-                    print(line, file=terminal, flush=True)
+                    with suppress(OSError):  # training goes on where nobody listens any more
+                        print(line, file=terminal, flush=True)
         else:
             meter.note()
             return status

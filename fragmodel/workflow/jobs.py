@@ -1,5 +1,6 @@
 """What surrounds every job of the workflow: its log, its environment, its end, and whether its user forces it."""
 
+import logging
 import os
 import shlex
 import signal
@@ -11,7 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from pathlib import Path
 from threading import Thread
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from fragmodel.errors import UserError, told
 from fragmodel.processes import end_with_parent
@@ -58,7 +59,8 @@ def job_log(log: Path, command: Sequence[str]) -> Iterator[None]:
 def tell(text: str) -> None:
     """Print a line that a user should see: on standard error, and where a log takes that, on the terminal as well."""
     for stream in dict.fromkeys([sys.stderr, sys.__stderr__]):
-        print(text, file=stream, flush=True)
+        with suppress(BrokenPipeError):  # nobody reads the terminal any more
+            print(text, file=stream, flush=True)
 
 
 def jobs_run_with(python: str, folder: str) -> None:
@@ -97,6 +99,34 @@ def leave_signals_to_jobs() -> None:
     Slurm sends the signal to every process of the job. Those that know what to do with it install a handler.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+class _Terminal:
+    """A stream whose reader may go away."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.flush()
+
+
+def outlive_terminal(logger: logging.Logger) -> None:
+    """Let a Snakemake with this ``logger`` go on when nobody reads its output any more; its log file has all of it.
+
+    Else it does not hear of the end of a job, of which it can tell nobody, and waits for it forever.
+    """
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.stream = _Terminal(handler.stream)
 
 
 def pass_signals_on() -> None:

@@ -179,7 +179,8 @@ def test_blank_lines_of_a_gzip_file_are_bounded(
     with gzip.open(path, "wb", compresslevel=1) as packed:
         packed.write(start.encode() + b"\n" * (2 << 20) if start else b"\n" * (2 << 20))
     with pytest.raises(
-        UserError, match=r"bomb\.gz: (unpacks to more than 1 MiB of blank lines|the file is empty)"
+        UserError,
+        match=r"bomb\.gz: (unpacks to more than 1 MiB of blank lines|the file begins with nothing but blank lines)",
     ):
         list(read_fasta(path) if start.startswith(">") else rows(path))
 

@@ -47,10 +47,10 @@ def families_section(
     ]
     if not tables:
         return {}
-    header = ["family", "data_sets", "n", "system", "metric", "value", "low", "high"]
+    header = ["family", "data_sets", "n", "system", "metric", "value", "low", "high", "given_presence"]
     lines = [
-        [row.family, row.data_sets, row.n, system, table["metric"].key, cell.value, cell.low, cell.high]
-        for table in tables
+        [*row[:3], system, metric.key, cell.value, cell.low, cell.high, int(metric.given_presence)]
+        for table, metric in ((table, table["metric"]) for table in tables)
         for row in table["rows"]
         for system, cell in row.cells.items()
     ]

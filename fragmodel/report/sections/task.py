@@ -207,19 +207,21 @@ def _subset_csv(rows: Sequence[Mapping[str, Any]], task: str) -> dict[str, Any]:
         "high",
         "best_baseline",
         "best_baseline_value",
+        "given_presence",
     ]
-    key = primary(task).key
+    metric = primary(task)
     lines = [
         [
             row["data_name"],
             row["part"],
             row["n"],
-            key,
+            metric.key,
             own.value,
             own.low,
             own.high,
             row["baseline_name"],
             row["baseline"],
+            int(metric.given_presence),
         ]
         for row in rows
         if (own := row["model"])

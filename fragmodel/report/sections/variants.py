@@ -58,12 +58,12 @@ def scores_section(
             },
         }
         rows += [
-            (task, own.key, variant, seed, value)
+            (task, own.key, variant, seed, value, int(own.given_presence))
             for own in shown
             for variant, found in values.items()
             for seed, value in zip(seeds, found.get(own.key, ()), strict=False)
         ]
-    header = ("task", "metric", "variant", "seed", "mean_over_data_sets")
+    header = ("task", "metric", "variant", "seed", "mean_over_data_sets", "given_presence")
     marked = any(own.given_presence for table in tasks.values() for own in table["metrics"])
     return {"tasks": tasks, "marked": marked, "csv": {"scores": (header, rows)}}
 

@@ -57,6 +57,9 @@ def test_a_system_that_always_answers_and_one_that_never_does(absent_too, tmp_pa
     for data_name in ("VenusX_Act", "VenusX_Motif"):
         summary = result[data_name]["grounding_single"]
         assert 2 <= summary["absent"] <= summary["n"] / 2
+        parts = [part for name, part in summary["subsets"].items() if name.startswith("fragment_length")]
+        assert sum(part["n"] for part in parts) == summary["n"] - summary["absent"]
+        assert not any(part["absent"] for part in parts)  # what is absent has no length
         found = {"model": summary["model"], **summary["baselines"]}
         share = round(1 - summary["absent"] / summary["n"], 6)
         wanted = {

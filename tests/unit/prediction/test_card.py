@@ -29,6 +29,12 @@ def test_the_best_baseline_goes_by_direction_and_of_equal_ones_by_name():
     }
 
 
+def test_records_are_those_of_the_metric():
+    summary = {"n": 9, "absent": 4, "model": {"iou_mean": 0.5, "false_positive_rate": 0.5}, "baselines": {}}
+    rows = headline_rows({"A": {"grounding_single": summary}})
+    assert {row["metric"]: row["n"] for row in rows} == {"iou_mean †": 5, "false_positive_rate ↓": 9}
+
+
 def test_what_is_undefined_is_a_dash():
     undefined = {"value": None, "low": None, "high": None}
     rows = rows_of({"iou_mean": undefined, "f1_50": 0.5, "something": 1.0}, a={"iou_mean": undefined})

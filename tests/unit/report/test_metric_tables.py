@@ -97,6 +97,18 @@ def test_verdict_averages_baselines_that_all_data_sets_have():
     assert (verdict.data_sets, verdict.records) == (2, 15)
 
 
+def test_records_without_anything_to_find_have_no_weight_in_what_is_conditional_on_presence():
+    metrics = {}
+    for name, absent, value in (("A", 6, 1.0), ("B", 0, 0.5)):
+        part = {"n": 8, "absent": absent, "model": {"iou_mean": value}, "baselines": {}}
+        metrics[name] = {"grounding_single": {**part, "proteins": 8, "subsets": {"clean": part}}}
+    table = metric_tables.task_table(metrics, "grounding_single")
+    found = metric_tables.verdict(table)
+    assert (found.records, found.model.records) == pytest.approx((2 + 8, (2 * 1.0 + 8 * 0.5) / 10))
+    assert [row["n"] for row in metric_tables.subset_table(metrics, "grounding_single")] == [2, 8]
+    assert [row[3] for row in metric_tables.csv_rows(table)[1]] == [2, 8]
+
+
 def test_a_set_of_one_record_weighs_as_one_of_fourteen_in_one_mean_alone():
     metrics = {
         name: {"referring_class": {"n": n, "proteins": n, "model": {"accuracy": value}, "baselines": {}}}

@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fragmodel.config.training import AdapterConfig, LoraConfig, TrainingConfig
+from fragmodel.digests import write_noted
 from fragmodel.errors import UserError
 from fragmodel.files import holder
 from fragmodel.training.launch import launch
 from fragmodel.training.slurm_job import claim
+from fragmodel.workflow.jobs import job_log
 
 PROGRAM = """
 import signal, sys, time
@@ -104,6 +106,27 @@ def test_a_failed_run_keeps_its_checkpoints_and_is_resumed(run):
     assert "--resume_from_checkpoint True" in second
 
 
+def test_the_terminal_is_told_the_mistake_that_the_program_named_in_the_log(run, tmp_path, capsys):
+    """The program's output goes to the job's log, where nobody looks first."""
+    run.program("""
+        import sys
+        print("error: of an attempt before")
+        sys.exit("error: record 7 of train.parquet has no answer")
+    """)
+    with pytest.raises(SystemExit), job_log(tmp_path / "training.log", ["train"]):
+        run.launch()
+    assert capsys.readouterr().err == "error: record 7 of train.parquet has no answer\n"
+
+
+def test_a_crash_without_a_mistake_leads_to_the_log(run, tmp_path, capsys):
+    run.program("raise ValueError('a defect')")
+    with pytest.raises(SystemExit), job_log(tmp_path / "training.log", ["train"]):
+        run.launch()
+    said = "error: training ended with status 1; what it said is in the stage's log\n"
+    assert capsys.readouterr().err == said
+    assert "ValueError: a defect" in (tmp_path / "training.log").read_text()
+
+
 def test_the_log_ends_with_what_all_jobs_of_the_training_took(run):
     """Each of the three sleeps for half a second; the second holds 300 MB more than the others, and fails."""
     waiting = PROGRAM + "\ntime.sleep(0.5)"
@@ -129,7 +152,7 @@ def test_a_killed_job_counts_up_to_its_last_note(run):
     with pytest.raises(UserError):
         run.launch()
     (folder,) = (run.folder / "checkpoints").iterdir()
-    (folder / "jobs.json").write_text(json.dumps([{"seconds": 3600.0, "peak_memory_mb": 9.0}]))
+    write_noted(folder / "jobs.json", json.dumps([{"seconds": 3600.0, "peak_memory_mb": 9.0}]))
     run.program(PROGRAM)
     run.launch()
     entry = json.loads((run.folder / "log.jsonl").read_text().splitlines()[-1])

@@ -1,6 +1,7 @@
 """What the terminal is told of a training whose output goes to a log."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,13 +34,31 @@ def test_step_loss_rate_and_the_time_left(tmp_path: Path) -> None:
     assert by_epochs.line(0.0) == "training: step 100 of 400, loss 1"
 
 
+CHILD = """
+import json, pathlib, time
+pathlib.Path("log.jsonl").write_text(json.dumps({"step": 1, "epoch": 1.0, "loss": 3.0}))
+time.sleep(2.5)
+exit(3)
+"""
+
+
+def follow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The status of a training that logs one step, and whose output goes to a log."""
+    monkeypatch.setattr(watch, "INTERVAL", 0.0)
+    monkeypatch.setattr(sys, "stderr", (folder / "job.log").open("w"))
+    with subprocess.Popen([sys.executable, "-c", CHILD], cwd=folder) as child:
+        return watched(child, folder, TrainingConfig(max_steps=4))
+
+
 def test_the_terminal_is_told_while_the_child_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(watch, "INTERVAL", 0.0)
-    monkeypatch.setattr(sys, "stderr", (tmp_path / "job.log").open("w"))
-    entry = json.dumps({"step": 1, "epoch": 1.0, "loss": 3.0})
-    code = f"import time, pathlib; pathlib.Path('log.jsonl').write_text({entry!r}); time.sleep(2.5); exit(3)"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as child:
-        assert watched(child, tmp_path, TrainingConfig(max_steps=4)) == 3
+    assert follow(tmp_path, monkeypatch) == 3
     assert "training: step 1 of 4, loss 3" in capfd.readouterr().err
+
+
+def test_training_goes_on_when_the_terminal_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(sys, "__stderr__", os.fdopen(writer, "w"))
+    assert follow(tmp_path, monkeypatch) == 3

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def test_a_mistake_is_one_line_in_the_log_and_on_the_terminal(tmp_path, capsys):
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "store/0.bin"),
         PermissionError(errno.EACCES, os.strerror(errno.EACCES), "store/0.bin"),
         RuntimeError("PytorchStreamWriter failed writing file store/0.bin: file write failed"),
+        RuntimeError("[enforce fail] . unexpected pos 64 vs 0 (store/0.bin)"),
     ],
 )
 def test_a_full_or_protected_file_system_is_named_on_the_terminal(error, tmp_path, capsys):
@@ -75,3 +77,36 @@ def test_jobs_end_with_their_snakemake(number: signal.Signals, tmp_path: Path) -
         said, _ = snakemake.communicate(timeout=50)  # the job has the other end of the pipe
     assert (tmp_path / "ended").exists()
     assert ("no more jobs" in said) == (number == signal.SIGTERM)
+
+
+SNAKEFILE = """
+from snakemake.logging import logger
+from fragmodel.workflow.jobs import outlive_terminal
+onstart:
+    outlive_terminal(logger)
+rule all:
+    input: "second"
+rule first:
+    output: "first"
+    shell: "touch works; while [ ! -e unread ]; do sleep 0.05; done; touch {output}"
+rule second:
+    input: "first"
+    output: "second"
+    shell: "touch {output}"
+"""
+
+
+def test_a_run_goes_on_when_nobody_reads_its_output(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as snakemake:
+        while not (tmp_path / "works").exists():
+            assert snakemake.poll() is None
+            time.sleep(0.05)
+        snakemake.stderr.close()
+        (tmp_path / "unread").touch()
+        try:
+            snakemake.wait(timeout=300)
+        finally:
+            snakemake.kill()
+    assert (tmp_path / "second").exists()
