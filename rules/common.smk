@@ -43,6 +43,7 @@ from fragmodel.versions import (
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.contents import Contents, raw_contents, source_contents
 from fragmodel.workflow.jobs import (
+    at_start,
     jobs_end_with_this,
     jobs_run_with,
     leave_signals_to_jobs,
@@ -88,8 +89,8 @@ if IN_STORAGE and workflow.is_main_process:
 at_work = ExitStack()
 
 
-# The last `onstart` of a workflow is the one that runs: all that is to be done stands here.
-onstart:
+def begin():
+    """What is to be done before the first job."""
     pass_signals_on()
     outlive_terminal(logger)
     tell_jobs_of_force(workflow.dag_settings)
@@ -101,6 +102,9 @@ onstart:
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
+
+if is_module or workflow.modifier.is_main_snakefile():  # else the experiment begins for all its runs
+    at_start(workflow, begin)
 
 contents = Contents(Path(run.shared or run.results, ".contents.json"))
 STORE = run.embeddings.mode == "store"

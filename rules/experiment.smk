@@ -21,7 +21,7 @@ from fragmodel.planning.preflight import preflight_of_all, refuse_faults
 from fragmodel.vocabulary import RUN_LOCK
 from fragmodel.workflow.code_digest import code_digest
 from fragmodel.workflow.experiment import settings_hold_for, share_rules
-from fragmodel.workflow.jobs import outlive_terminal, pass_signals_on, tell_jobs_of_force
+from fragmodel.workflow.jobs import at_start, outlive_terminal, pass_signals_on, tell_jobs_of_force
 
 try:
     for path in workflow.configfiles:
@@ -55,7 +55,8 @@ except UserError as error:
 at_work = ExitStack()
 
 
-onstart:
+def begin():
+    """What is to be done before the first job of all runs."""
     pass_signals_on()
     outlive_terminal(logger)
     tell_jobs_of_force(workflow.dag_settings)
@@ -68,6 +69,9 @@ onstart:
         )
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+at_start(workflow, begin)
 
 
 def of_run(each, path):

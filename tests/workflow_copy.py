@@ -73,25 +73,29 @@ class Workflow:
         subprocess.run(words, cwd=self.folder, env=environment, check=True, capture_output=True)
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        """Rules that a dry run would start, with the number of jobs; targets without a script left out."""
-        output = self.snakemake("-n", *arguments).stdout
-        jobs: dict[str, int] = {}
-        if "Job stats:" in output:
-            for line in output.split("Job stats:")[1].splitlines()[3:]:
-                if not line.strip():
-                    break
-                rule, count = line.split()
-                if rule == "ingest":
-                    continue  # the target
-                rule = "ingest" if rule.startswith("ingest_") else rule  # each data set has its rule
-                jobs[rule] = jobs.get(rule, 0) + int(count)
-        for target in ("total", "all", "embed", "align", "train", "evaluate"):
-            jobs.pop(target, None)
-        return jobs
+        """Rules that a dry run would start, with the number of jobs."""
+        return planned_jobs(self.snakemake("-n", *arguments).stdout)
 
     @property
     def results(self) -> Path:
         return self.folder / "results"
+
+
+def planned_jobs(said: str) -> dict[str, int]:
+    """Rules with their numbers of jobs, as Snakemake's dry run says; targets without a script left out."""
+    jobs: dict[str, int] = {}
+    if "Job stats:" in said:
+        for line in said.split("Job stats:")[1].splitlines()[3:]:
+            if not line.strip():
+                break
+            rule, count = line.split()
+            if rule == "ingest":
+                continue  # the target
+            rule = "ingest" if rule.startswith("ingest_") else rule  # each data set has its rule
+            jobs[rule] = jobs.get(rule, 0) + int(count)
+    for target in ("total", "all", "embed", "align", "train", "evaluate"):
+        jobs.pop(target, None)
+    return jobs
 
 
 def choose_proteins(name: str, count: int) -> list[dict]:

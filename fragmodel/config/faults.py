@@ -17,6 +17,8 @@ def explain(fault: dict[str, Any], model: type[BaseModel]) -> str:
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: required key is missing"
+    if fault["type"] in ("model_type", "dict_type"):
+        return f"{key}: must be keys with their values, as in {{key: value}} (is {fault['input']!r})"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     given = "" if isinstance(fault["input"], dict) else f" (is {fault['input']!r})"
     prefix = "must be " if fault["msg"].startswith("Input should be") else ""

@@ -255,6 +255,12 @@ def _tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
 
 
 def _not_loaded(source: str | Path, error: Exception) -> UserError:
+    folder = Path(source)
+    if any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
+        return UserError(
+            f"encoder '{source}': pickled weights (.bin) are not loaded, since they may hold code; "
+            "save the model as safetensors, as save_pretrained of transformers does"
+        )
     return UserError(
         f"encoder '{source}' is neither a fair-esm .pt file, nor a transformers folder, nor a hub id "
         f"that can be fetched ({str(error).splitlines()[0]})"

@@ -110,7 +110,8 @@ class Verdict:
     baseline: Means | None  # the best by its mean over data sets
     baseline_name: str | None
     data_sets: int
-    records: int
+    records: int  # that the metric is computed on
+    scored: int  # and those without anything to find
     standings: list[Standing]  # of the data sets that have baselines
     together: Standing | None  # over all of them
 
@@ -213,6 +214,7 @@ def verdict(table: TaskTable) -> Verdict | None:
         baseline_name=best,
         data_sets=len(groups),
         records=sum(rows[MODEL].records(table.headline[0]) for rows in groups.values()),
+        scored=sum(rows[MODEL].n for rows in groups.values()),
         standings=[table.standings[name] for name in groups if name in table.standings],
         together=table.together,
     )

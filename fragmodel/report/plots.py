@@ -24,12 +24,13 @@ def curve(
     points: Sequence[tuple[float, float]], name: str, other: Sequence[tuple[float, float]] = ()
 ) -> Figure:
     """A quantity by optimiser step; ``other`` are its values in validation."""
-    figure, axes = style.new_axes(height=2.4, left=0.8)
+    above = {"height": 2.6, "top": 0.35} if other else {"height": 2.4}
+    figure, axes = style.new_axes(left=0.8, **above)
     steps, values = zip(*points, strict=True)
     axes.plot(steps, values, color=style.MODEL, label="training")
     if other:
         axes.plot(*zip(*other, strict=True), "o--", color=style.TRUTH, ms=4.5, lw=1.2, label="validation")
-        axes.legend(loc="upper right")
+        _legend_above(figure)
     low = min(0.0, *values)
     axes.set(
         xlabel="optimiser step", ylabel=name, ylim=(low, max([*values, *(v for _, v in other)]) * 1.08 or 1)

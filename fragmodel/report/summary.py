@@ -33,7 +33,7 @@ def summarise(results: Path) -> list[str]:
             if log_file.is_file()
             else ["no training: a trained model was evaluated"]
         ),
-        f"scored {sum(found.records for found in verdicts)} records of {len(metrics)} data sets",
+        f"scored {sum(found.scored for found in verdicts)} records of {len(metrics)} data sets",
         *map(_line, verdicts),
         *([said] if said else []),
         f"report:  {results / 'report.html'}",

@@ -79,7 +79,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 def hosts(host: str) -> list[str]:
     """The names that the page answers to: a site whose name was made to point here is not among them."""
-    own = () if _is_local(host) else (host, socket.gethostname(), socket.getfqdn())
+    own = () if _is_local(host) else (host, socket.gethostname(), socket.getfqdn(), *_addresses(host))
     return [name.lower() for name in dict.fromkeys((*_LOCAL, *own))]
 
 
@@ -105,12 +105,26 @@ def _is_local(host: str) -> bool:
     return host in _LOCAL
 
 
+def _addresses(host: str) -> list[str]:
+    """All IPv4 addresses of this machine, where ``host`` stands for them."""
+    import psutil
+
+    if not _is_unspecified(host):
+        return []
+    every = [each for interface in psutil.net_if_addrs().values() for each in interface]
+    return [each.address for each in every if each.family == socket.AF_INET]
+
+
+def _is_unspecified(host: str) -> bool:
+    """Whether this is an address that stands for all of the machine's."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _named(host: str) -> str:
     """The host in an address: one that stands for all of the machine's is its name."""
-    try:
-        parsed = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if parsed.is_unspecified:
+    if _is_unspecified(host):
         return socket.gethostname()
-    return f"[{host}]" if parsed.version == 6 else host
+    return f"[{host}]" if ":" in host else host

@@ -86,10 +86,11 @@ def noted_micro_batch_tokens(training: "TrainingArguments") -> int | None:
     if not _is_resumed(training):
         return None
     wanted = training.resume_from_checkpoint
-    named = None if str(wanted).lower() == "true" else Path(wanted)
-    folder = named or last_checkpoint(Path(training.output_dir))
-    path = folder / RUN_FILE if folder else None
-    if path is None or not path.is_file():
+    if str(wanted).lower() == "true":
+        folder = next((path for path in _newest_first(Path(training.output_dir)) if not _fault(path)), None)
+    else:
+        folder = Path(wanted)
+    if folder is None or not (path := folder / RUN_FILE).is_file():
         return None  # refused when it is to be resumed
     noted = read_json(path).get(MICRO_BATCH)
     return noted if noted != sys.maxsize else None  # of a run by FSDP
@@ -97,8 +98,12 @@ def noted_micro_batch_tokens(training: "TrainingArguments") -> int | None:
 
 def last_checkpoint(output_dir: Path) -> Path | None:
     """The newest whole checkpoint below ``output_dir``; one that was cut off while written is passed over."""
+    return next(iter(_newest_first(output_dir)), None)
+
+
+def _newest_first(output_dir: Path) -> list[Path]:
     whole = [path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file()]
-    return max(whole, key=_step, default=None)
+    return sorted(whole, key=_step, reverse=True)
 
 
 def undamaged_checkpoint(output_dir: Path) -> Path | None:
@@ -106,8 +111,8 @@ def undamaged_checkpoint(output_dir: Path) -> Path | None:
 
     None where there is no checkpoint. Raises :class:`UserError` where all are damaged.
     """
-    found = sorted((path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file()), key=_step)
-    for path in reversed(found):
+    found = _newest_first(output_dir)
+    for path in found:
         if not (fault := _fault(path)):
             return path
         print(f"{fault}: going back to the checkpoint before {path.name}")

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from threading import Thread
@@ -127,6 +127,21 @@ def outlive_terminal(logger: logging.Logger) -> None:
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.stream = _Terminal(handler.stream)
+
+
+def at_start(workflow: Any, begin: Callable[[], None]) -> None:
+    """Have ``begin`` called before the first job of ``workflow``.
+
+    Snakemake heeds the `onstart:` of the main Snakefile alone. The rules may be a module of another workflow, as they
+    are in a deployment; what that workflow has said before of its start is done first.
+    """
+    others = workflow._onstart
+
+    def all_begin(log: str) -> None:
+        others(log)
+        begin()
+
+    workflow._onstart = all_begin
 
 
 def pass_signals_on() -> None:

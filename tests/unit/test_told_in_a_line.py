@@ -200,8 +200,11 @@ def test_weights_that_are_pickles_and_code_of_a_folder_are_not_loaded(
     pickled = copied("pickled", tiny.encoder)
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     own = {"model_type": "own", "auto_map": {"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"}}
+    with pytest.raises(
+        UserError, match=r"pickled weights \(\.bin\) are not loaded.* save the model as safetensors"
+    ):
+        load_encoder(pickled)
     for load in (
-        lambda: load_encoder(pickled),
         lambda: load_encoder(copied("encoder", tiny.encoder, **own)),
         lambda: load_decoder(copied("decoder", tiny.untied, **own), torch.float32),
     ):

@@ -1,12 +1,26 @@
-"""One finished run of the real workflow on a few real proteins, shared by the tests of this folder."""
+"""Two finished runs of the real workflow on a few real proteins, shared by the tests of this folder."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from git_host import REPOSITORY, URL, Host
 from workflow_copy import Workflow, choose_proteins
 
 from fragmodel.model.sources import make_encoder
+
+if TYPE_CHECKING:
+    from tiny_models import TinyModels
+
+ROUTES = {  # data sets as people bring them, by the files; the first is named in the config, others lie beside it
+    "Nested_Act": ["uniprot/json_nested_Act.json"],
+    "Flat_all": ["uniprot/entries.dat"],
+    "Scan_Dom": ["interproscan/results.json"],
+    "Table_Dom": ["reported/22_scan_table_with_header.tsv", "reported/22_scan_table_with_header.fasta"],
+}
 
 
 def small_config(data: Path) -> dict:
@@ -52,3 +66,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     workflow = Workflow(folder, small_config(data))
     workflow.snakemake()
     return workflow
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """A git host of this repository."""
+    return Host(tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(scope="session")
+def deployed(host: Host, tiny: "TinyModels", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three commands of a user, who names files and models and no other key: the folder of the run, at its end."""
+    folder = tmp_path_factory.mktemp("user")
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(host.folder / "installed")]
+    host.run("pip", "install", "-q", *offline, f"git+{URL}@v0.1.0", cwd=folder)
+    run = host.deploy(folder)
+    datasets = {}
+    for name, files in ROUTES.items():
+        (run / name).mkdir()
+        for file in files:
+            shutil.copy(REPOSITORY / "tests/data/raw" / file, run / name)
+        # One file for all three splits shows that it works, no more.
+        datasets[name] = dict.fromkeys(("train", "valid", "test"), f"{name}/{Path(files[0]).name}")
+    entries = run / "Flat_all/entries.dat"
+    entries.write_text(entries.read_text().split("//\n")[1] + "//\n")  # one of them: a run of seconds
+    models = {"encoder": str(tiny.encoder), "decoder": str(tiny.untied)}
+    (run / "config/config.yaml").write_text(yaml.safe_dump({"datasets": datasets, "models": models}))
+    host.run("snakemake", cwd=run)  # profiles/default came along
+    return run

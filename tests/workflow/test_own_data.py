@@ -1,12 +1,15 @@
-"""Own data as people bring it, in four formats, with no key beyond file names; and what the tutorial says to type."""
+"""Own data as people bring it, in four formats, with no key beyond files and models; and what the tutorial says."""
 
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from workflow_copy import REPOSITORY, Workflow
+from workflow_copy import REPOSITORY, Workflow, planned_jobs
 
 from fragmodel.files import held
 from fragmodel.tables import read_metadata
@@ -14,65 +17,64 @@ from fragmodel.vocabulary import RUN_LOCK
 
 pytestmark = pytest.mark.slow
 
-RAW = REPOSITORY / "tests/data/raw"
-SPLITS = ("train", "valid", "test")
-ROUTES = {
-    "Nested_Act": ["uniprot/json_nested_Act.json"],
-    "Flat_all": ["uniprot/entries.dat"],
-    "Scan_Dom": ["interproscan/results.json"],
-    "Table_Dom": [
-        "agreement/scan.tsv",
-        "agreement/scan.faa",
-    ],  # without the entry.list that lies beside it there
-}
 FAMILIES = {"Nested_Act": "active site", "Flat_all": "fragment", "Scan_Dom": "domain", "Table_Dom": "domain"}
 
 
-@pytest.fixture(scope="module")
-def brought(tmp_path_factory) -> Workflow:
-    """The four routes, ingested by the workflow. One file for all three splits shows that it works, no more."""
-    folder = tmp_path_factory.mktemp("own_data")
-    datasets = {}
-    for name, files in ROUTES.items():
-        (folder / name).mkdir()
-        for file in files:
-            shutil.copy(RAW / file, folder / name)
-        datasets[name] = dict.fromkeys(SPLITS, f"{name}/{Path(files[0]).name}")
-    workflow = Workflow(folder, {"datasets": datasets})
-    workflow.snakemake("--", "ingest")
-    return workflow
-
-
-def test_every_route_gives_records_and_tells_the_family(brought):
+def test_every_route_leads_to_the_report_and_tells_the_family(deployed):
+    metrics = json.loads((deployed / "results/metrics.json").read_text())
+    page = (deployed / "results/report.html").read_text()
     for name, family in FAMILIES.items():
-        told = read_metadata(brought.results / f"data/{name}/referring_class/train.parquet")
+        told = read_metadata(deployed / f"results/data/{name}/referring_class/train.parquet")
         assert told["arguments"]["family"] == family and told["counts"]["accepted"] > 0
         assert told["counts"]["rejected"] == told["counts"]["lacking"]
+        assert set(metrics[name]) == {
+            "referring_desc",
+            "referring_class",
+            "grounding_single",
+            "grounding_group",
+        }
+        assert re.search(rf">\s*{name} <small>{family}</small>", page)
 
 
-def test_one_run_at_a_time_works_in_a_folder(brought):
-    with held(brought.results / RUN_LOCK, "the run"):
-        busy = brought.snakemake("--", "embed", check=False)
-    assert busy.returncode and "a run is at work in this folder, by process" in busy.stdout + busy.stderr
+def test_one_run_at_a_time_works_in_a_folder(host, deployed):
+    again = ["--forcerun", "windows", "--until", "windows"]
+    with held(deployed / "results" / RUN_LOCK, "the run"):
+        busy = host.run("snakemake", *again, cwd=deployed, fails=True)
+    assert "a run is at work in this folder, by process" in busy
 
 
-def test_a_key_of_a_section_and_a_target_on_the_command_line(brought):
-    jobs = brought.planned("--config", "training={max_steps: 5}", "--", "train")
-    assert jobs["train_model"] == 1 and not {"ingest", "report"} & set(jobs)
-    wrong = brought.snakemake("-n", "--config", "training={max_step: 5}", check=False)
-    assert "training.max_step: unknown key; did you mean 'max_steps'?" in wrong.stdout + wrong.stderr
+def test_a_key_of_a_section_and_a_target_on_the_command_line(host, deployed):
+    jobs = planned_jobs(
+        host.run("snakemake", "-n", "--config", "training={max_steps: 5}", "--", "train", cwd=deployed)
+    )
+    assert jobs == {"train_model": 1}
+    wrong = host.run("snakemake", "-n", "--config", "training={max_step: 5}", cwd=deployed, fails=True)
+    assert "training.max_step: unknown key; did you mean 'max_steps'?" in wrong
 
 
-def test_the_tutorial_s_config_and_commands(tmp_path):
-    """What the page says to write is valid, and plans a run on the file that it names."""
+def test_the_tutorial_is_typed_from_the_first_command_to_the_last(tmp_path):
+    """But InterProScan itself: its results are the file that the page offers for a try."""
     text = (REPOSITORY / "docs/tutorial.md").read_text()
-    (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    run = Workflow(tmp_path, yaml.safe_load(config))
+    text, config, rest = re.split(r"```yaml\n# mine.yaml\n(.*?)```", text, flags=re.DOTALL)
+    run = Workflow(tmp_path, {})
     (tmp_path / "mine.yaml").write_text(config)
-    shutil.copy(RAW / "interproscan/results.json", tmp_path)
-    commands = [
-        line.strip() for line in text.replace("\\\n", "").splitlines() if line.startswith("    fragmodel ")
-    ]
-    for command in [line for line in commands if line.split()[1] in ("ingest", "config")]:
-        run.shell(command)
-    assert run.planned("--configfile", "mine.yaml")["report"] == 1
+    offered = re.search(r"take the small result file of the tests: `(.*)`", text)[1]
+    shutil.copy(REPOSITORY / offered, tmp_path)
+    shutil.copy((REPOSITORY / offered).with_suffix(".faa"), tmp_path / "proteins.fasta")
+    text = (text + rest).replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    assert lines.pop(0).startswith("interproscan.sh ") and len(lines) == 5
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # as .venv/bin/activate does
+        "PYTHONPATH": str(run.folder),
+    }
+    typed = subprocess.run(
+        ["bash", "-e", "-x", "-c", "\n".join(lines)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert typed.returncode == 0, typed.stdout[-3000:] + typed.stderr[-3000:]
+    assert "Mine_Dom" in (tmp_path / "results-mine/report.html").read_text()
+    assert (tmp_path / "out.gff3").read_text().startswith("##gff-version 3")

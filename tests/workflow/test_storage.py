@@ -15,8 +15,9 @@ TINY = {
     },
     "embeddings": {"shards": 2},
     "adapter": {"intermediate_dim": 64},
-    "training": {"max_steps": 2, "checkpoint_steps": 2, "batch_size": 2, "report_to": []},
-    "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 10, "baselines": ["majority"]},
+    "training": {"max_steps": 2, "checkpoint_steps": 2, "batch_size": 2, "report_to": [], "probe_records": 0},
+    "evaluation": {"max_new_tokens": 8, "bootstrap_samples": 10, "baselines": ["majority"]}
+    | {"calibration_records": 0, "place_draws": 0},
 }
 
 

@@ -77,7 +77,7 @@ def run_baselines(
         "random_span": lambda known, asked: random_span(known, asked, seed),
     }
     if "alignment" in names:
-        systems["alignment"] = Alignment(known, asked, threads)
+        systems["alignment"] = Alignment(train, asked, threads)
     if "profile_search" in names:
         from fragmodel.evaluation.baselines.profiles import ProfileSearch
 

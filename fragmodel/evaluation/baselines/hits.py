@@ -9,6 +9,7 @@ from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts, most_common
 from fragmodel.evaluation.parse import normalise
 from fragmodel.evaluation.references import Reference
+from fragmodel.evidence.transfer import iou
 from fragmodel.vocabulary import GROUNDING_TASKS, Span
 
 
@@ -50,11 +51,7 @@ def answers_from_hits(
 
 
 def _overlap(record: Reference, hit: ClassHit) -> float:
-    place = record.position_ref
-    if place is None:
-        return 0.0
-    shared = max(0, min(place.end, hit.span.end) - max(place.start, hit.span.start))
-    return shared / (place.length + hit.span.length - shared)
+    return iou(record.position_ref, hit.span) if record.position_ref else 0.0
 
 
 def _places(record: Reference, hits: Sequence[ClassHit]) -> str:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from fragmodel.data.grammar import NONE, grounding_answer
 from fragmodel.data.prompts import plain
 from fragmodel.evaluation.baselines.priors import Texts, scaled
@@ -28,10 +30,15 @@ class NearestEmbedding:
         memory, queries = (unit(pooled(self._store, records)) for records in (known, asked))
         texts = {record.key: NONE for record in asked}  # where training has no such class
         for among, askers in _searches(known, asked):
-            rows = nearest_rows(memory[among], queries[askers])
+            rows = nearest_rows(_taken(memory, among), _taken(queries, askers))
             for asker, row in zip(askers, rows, strict=True):
                 texts[asked[asker].key] = _transfer(known[among[row]], asked[asker])
         return texts
+
+
+def _taken(vectors: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    """Some rows; where all are meant, no copy, which would be as large as all that training has."""
+    return vectors if len(rows) == len(vectors) else vectors[rows]
 
 
 def _searches(

@@ -40,13 +40,15 @@ def position_prior(known: Sequence[Reference], asked: Sequence[Reference]) -> Te
     places = _relative_places(known)
     everywhere = [place for found in places.values() for place in found]
 
-    def usual(name: str, length: int) -> Span:
-        starts, lengths = zip(*places.get(name, everywhere), strict=True)
-        return _absolute(fmean(starts), fmean(lengths), length)
-
+    # Of each class once: there may be very many places, and as many questions.
+    usual = {name: _mean(found) for name, found in places.items() if found}
+    anywhere = _mean(everywhere)
     common = _common_classes(known)
     return {
-        record.key: _answer(record, [(name, usual(name, record.length)) for name in _names(record, common)])
+        record.key: _answer(
+            record,
+            [(name, _absolute(*usual.get(name, anywhere), record.length)) for name in _names(record, common)],
+        )
         for record in asked
     }
 
@@ -89,6 +91,11 @@ def most_common(values: Iterable[str]) -> str:
 def scaled(span: Span, old: int, new: int) -> Span:
     """The span at the same relative place in a window of ``new`` instead of ``old`` residues."""
     return _absolute(span.start / old, span.length / old, new)
+
+
+def _mean(places: Sequence[_Relative]) -> _Relative:
+    starts, lengths = zip(*places, strict=True)
+    return fmean(starts), fmean(lengths)
 
 
 def _absolute(start: float, size: float, length: int) -> Span:

@@ -30,7 +30,7 @@ def summary_section(
     return {
         "verdicts": verdicts,
         "claim": metric_tables.claim(verdicts),
-        "scored": sum(found.records for found in verdicts),
+        "scored": sum(found.scored for found in verdicts),
         "records": {name: sum(part.records for part in splits if part.split == name) for name in SPLITS},
         "data_sets": sorted({part.data_name for part in splits}),
         "tasks": len({part.task_type for part in splits}),

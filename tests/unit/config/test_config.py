@@ -79,6 +79,7 @@ def test_the_collection_is_what_a_user_links():
             {"training": {"precision": "half"}},
             "training.precision: must be 'float32', 'bfloat16' or 'float16'",
         ),
+        ({"training": 5}, "training: must be keys with their values, as in {key: value} (is 5)"),
         ({"lora": {"dropout": 2}}, "lora.dropout: must be less than or equal to 1 (is 2)"),
     ],
 )

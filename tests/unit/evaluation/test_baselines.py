@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 from fragmodel.cli import app
 from fragmodel.data.grammar import grounding_answer
 from fragmodel.errors import UserError
-from fragmodel.evaluation.baselines import NAMES, alignment, run_baselines
+from fragmodel.evaluation.baselines import NAMES, run_baselines
 from fragmodel.evaluation.baselines.nearest import NearestEmbedding
 from fragmodel.evaluation.baselines.priors import majority, position_prior, random_span, scaled
 from fragmodel.evaluation.parse import parse_spans
 from fragmodel.evaluation.references import read_references
+from fragmodel.evidence import find
 from fragmodel.homology import search
 from fragmodel.tables import PREDICTIONS, read_metadata, read_rows
 from fragmodel.vocabulary import Span
@@ -260,7 +261,7 @@ def test_all_baselines_are_written_in_order_and_the_same_twice(
 
 def test_threads_of_the_command_reach_the_search(train, test_table, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(alignment, "search", lambda *_, threads, **__: asked.append(threads) or [])
+    monkeypatch.setattr(find, "search", lambda *_, threads, **__: asked.append(threads) or [])
     words = ["--train", train, "--test", test_table, "--name", "alignment", "--threads", 3]
     words += ["--output", tmp_path / "baselines.parquet"]
     result = CliRunner().invoke(app, ["baselines", *map(str, words)])

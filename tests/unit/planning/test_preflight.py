@@ -142,36 +142,44 @@ def test_files_of_another_workflow_may_be_absent(folder):
     ]
 
 
-def test_three_callers_give_one_verdict(folder):
-    """A fault and a good run, as `config check`, `doctor` and `snakemake -n` see them."""
-    for number, changes in enumerate([{"models": {"decoder": "/nowhere/llama"}}, {}]):
-        Path("run.yaml").write_text(yaml.safe_dump(config(**changes)))
-        checked = CliRunner().invoke(app, ["config", "check", "run.yaml"])
-        examined = CliRunner().invoke(app, ["doctor", "--config", "run.yaml", "--profile", "default"])
-        snakefile = str(REPOSITORY / "Snakefile")
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "-n",
-            "-s",
-            snakefile,
-            "--configfile",
-            "run.yaml",
-            "--cores",
-            "1",
-        ]
-        planned = subprocess.run(command, capture_output=True, text=True)
-        good = bool(number)
-        assert [checked.exit_code == 0, examined.exit_code == 0, planned.returncode == 0] == [good] * 3
-        said = "/nowhere/llama: no such folder"
-        told = [
-            str(checked.exception or "") + checked.output,
-            examined.output,
-            planned.stdout + planned.stderr,
-        ]
-        assert [said in text for text in told] == [not good] * 3
-        assert "Traceback" not in planned.stdout + planned.stderr
+TWICE = "datasets:\n  X_Dom: {train: train.json, test: train.json}\n  X_Dom: {train: other.json, test: other.json}\n"
+SEVERAL = config(
+    data={"valid": "gone.json"},
+    models={"encoder": "esm9", "decoder": "/nowhere/llama"},
+    adapter={"num_perceiver_heads": 7},
+    evaluation={"bertscore": "gone"},
+)
+SEVERAL["datasets"]["Y_Dom"] = {"train": "train.json", "test": "empty.json"}
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "says"),
+    [
+        (yaml.safe_dump(SEVERAL), False, ["esm9:", "/nowhere/llama:", "7 does not", "gone:", "gone.json:"]),
+        (TWICE, False, ["datasets.X_Dom stands in line 2 and again in line 3"]),
+        (
+            yaml.safe_dump(config(data={"test": "other.json"})),
+            True,
+            ["training has none of 1 of the 1 classes"],
+        ),
+    ],
+)
+def test_three_callers_give_one_verdict(folder, text, good, says):
+    """What is to be told of a run, as `config check`, `doctor` and `snakemake -n` see it."""
+    Path("run.yaml").write_text(text)
+    checked = CliRunner().invoke(app, ["config", "check", "run.yaml"])
+    examined = CliRunner().invoke(app, ["doctor", "--config", "run.yaml", "--profile", "default"])
+    snakemake = [sys.executable, "-m", "snakemake", "-n", "-s", str(REPOSITORY / "Snakefile"), "--cores", "1"]
+    planned = subprocess.run([*snakemake, "--configfile", "run.yaml"], capture_output=True, text=True)
+    assert [checked.exit_code == 0, examined.exit_code == 0, planned.returncode == 0] == [good] * 3
+    told = [
+        f"{checked.exception or ''}{checked.output}",
+        f"{examined.exception or ''}{examined.output}",
+        planned.stdout + planned.stderr,
+    ]
+    for line in says:
+        assert [line in each for each in told] == [True] * 3, line
+    assert "Traceback" not in told[2]
 
 
 def test_types_of_models_are_those_that_can_be_loaded():

@@ -105,6 +105,7 @@ def test_records_without_anything_to_find_have_no_weight_in_what_is_conditional_
     table = metric_tables.task_table(metrics, "grounding_single")
     found = metric_tables.verdict(table)
     assert (found.records, found.model.records) == pytest.approx((2 + 8, (2 * 1.0 + 8 * 0.5) / 10))
+    assert found.scored == 16
     assert [row["n"] for row in metric_tables.subset_table(metrics, "grounding_single")] == [2, 8]
     assert [row[3] for row in metric_tables.csv_rows(table)[1]] == [2, 8]
 

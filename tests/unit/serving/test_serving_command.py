@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,14 @@ def test_an_address_that_is_not_of_this_machine_is_one_line(host):
 def test_names_that_the_page_answers_to():
     assert hosts("127.0.0.1") == hosts("localhost") == ["127.0.0.1", "localhost", "[::1]"]
     assert {"192.0.2.1", socket.gethostname().lower()} <= set(hosts("192.0.2.1"))
-    assert "*" not in hosts("0.0.0.0")
+
+
+def test_at_all_addresses_the_page_answers_to_each_and_to_no_other_name():
+    names = set(hosts("0.0.0.0"))
+    assert "127.0.0.1" in names and "*" not in names
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way, suppress(OSError):  # without a network
+        way.connect(("192.0.2.1", 9))  # sends nothing: only the way there is looked up
+        assert way.getsockname()[0] in names
 
 
 def test_a_folder_without_a_model_is_one_line(tmp_path: Path):

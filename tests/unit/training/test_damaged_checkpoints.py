@@ -90,6 +90,7 @@ def test_the_log_of_a_run_that_goes_back_is_that_of_an_uninterrupted_one(copy, t
     ]
     # A kill after the first epoch's checkpoint, before its validation; then one line too many, cut off in the middle.
     log.write_text("".join(lines[:2]) + lines[3][:10])
-    (folder / "out/checkpoint-4/optimizer.pt").write_bytes(b"")
+    for name in ("optimizer.pt", "run.json"):
+        (folder / "out/checkpoint-4" / name).write_bytes(b"")
     run(program, tiny, folder, "--resume_from_checkpoint", "True")
     assert logged(folder) == whole

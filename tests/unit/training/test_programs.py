@@ -72,16 +72,10 @@ def test_both_programs_give_the_same_losses(uninterrupted):
     assert trainer[12] < trainer[1]
 
 
-@pytest.mark.parametrize(
-    ("program", "number"),
-    [
-        (PROGRAMS[0], signal.SIGKILL),
-        (PROGRAMS[0], signal.SIGINT),
-        (PROGRAMS[1], signal.SIGKILL),
-        (PROGRAMS[1], signal.SIGTERM),
-    ],
-)
-def test_killed_and_resumed_goes_on_as_if_nothing_had_been(program, number, models, uninterrupted, tmp_path):
+# The other program is killed in tests/workflow/test_faults.py, as a job of a run.
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_and_resumed_goes_on_as_if_nothing_had_been(number, models, uninterrupted, tmp_path):
+    program = PROGRAMS[1]
     words = command(program, models, tmp_path, *REPEATABLE)
     process = subprocess.Popen(
         words,
@@ -206,10 +200,10 @@ def test_the_advanced_command_line(models, tmp_path):
     }
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_file_system_that_takes_no_more_is_named_in_a_line(program, models, tmp_path):
+def test_a_file_system_that_takes_no_more_is_named_in_a_line(models, tmp_path):
     """A limit on the size of files stands for a full disk: the same calls fail."""
-    words = command(program, models, tmp_path, "--max_steps", "1", "--report_to", "none", "--save_steps", "1")
+    options = ("--max_steps", "1", "--report_to", "none", "--save_steps", "1")
+    words = command(PROGRAMS[1], models, tmp_path, *options)
     message = run(["sh", "-c", 'ulimit -f 40; exec "$0" "$@"', *words], status=2)
     assert "could not be written" in message or "choose another folder" in message
     assert "Traceback" not in message
