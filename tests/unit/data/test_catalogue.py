@@ -1,16 +1,13 @@
 """Which classes a protein is asked about that it does not have, and how often."""
 
-import random
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_files import protein, run
 
-from fragmodel.data.catalogue import Catalogue, Negatives
+from fragmodel.data.catalogue import Catalogue
 from fragmodel.data.records import Fragment, Protein
-from fragmodel.homology import search
 from fragmodel.vocabulary import Span
 
 CLASSES = st.lists(
@@ -93,31 +90,3 @@ def test_hard_ones_are_of_relatives_and_of_like_names():
             if kind != "frequent"
         }
     assert kinds == {"0": {("relative", "Kinase")}, "2": {("namesake", "Proton acceptor")}}
-
-
-def test_classes_of_relatives_are_those_of_proteins_that_an_alignment_finds(tmp_path, monkeypatch):
-    """Planted relatives: domains of 60 residues, of which each protein has its own copy with 15 % changed."""
-    monkeypatch.setattr(search.shutil, "which", lambda name: None)  # the fallback starts sooner
-    dice, letters = random.Random(1), "ACDEFGHIKLMNPQRSTVWY"
-    domains = {each: dice.choices(letters, k=60) for each in NAMES}
-    built = [["IPR1"], ["IPR1", "IPR3"], ["IPR4"], ["IPR4", "IPR5", "IPR3"], ["IPR2"]] * 8
-    records = []
-    for number, ids in enumerate(built):
-        copies = [
-            [dice.choice(letters) if dice.random() < 0.15 else r for r in domains[each]] for each in ids
-        ]
-        classes = [(each, NAMES[each], [(60 * k, 60 * k + 59)]) for k, each in enumerate(ids)]
-        records.append(protein(f"P{number}", "".join(map("".join, copies)), classes))
-    rows, _, _ = run(tmp_path, records, "grounding_single", negatives=Negatives(share=5.0, hard=1.0))
-    drawn = {
-        (" ".join(built[int(row["uid"][1:])]), row["class_ids"][0])
-        for row in negatives(rows)
-        if row["flags"] == ["absent_relative"]
-    }
-    sequences = [each["sequence"] for each in records]
-    related = {
-        (" ".join(built[hit.query]), each)
-        for hit in search.search(sequences, sequences)
-        for each in set(built[hit.target]) - set(built[hit.query])
-    }
-    assert drawn == related and ("IPR1", "IPR3") in drawn and ("IPR1", "IPR5") not in drawn

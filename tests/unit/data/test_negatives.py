@@ -1,6 +1,7 @@
 """Questions about what proteins do not have: which are asked, of whom, and that each depends on its record alone."""
 
 import json
+import random
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from raw_files import RAW, SAMPLE, SEQUENCE, place, protein, run, run_files
 from fragmodel.data.catalogue import Negatives
 from fragmodel.data.ingest import iter_records
 from fragmodel.data.windows import empty_window
+from fragmodel.homology import search
 from fragmodel.tables import Record
 from fragmodel.vocabulary import Span
 
@@ -191,6 +193,34 @@ def test_another_record_changes_no_other_s_negatives(tmp_path):
         others = [pair for pair in asked(rows) if pair[0] != records[left_out]["uid"]]
         changed = set(others) - set(asked(rest))
         assert {name for _, name in changed} <= classes - known  # a class that was not there before
+
+
+def test_classes_of_relatives_are_those_of_proteins_that_an_alignment_finds(tmp_path, monkeypatch):
+    """Planted relatives: domains of 60 residues, of which each protein has its own copy with 15 % changed."""
+    monkeypatch.setattr(search.shutil, "which", lambda name: None)  # the fallback starts sooner
+    dice, letters = random.Random(1), "ACDEFGHIKLMNPQRSTVWY"
+    domains = {each: dice.choices(letters, k=60) for each in NAMES}
+    built = [["IPR1"], ["IPR1", "IPR3"], ["IPR4"], ["IPR4", "IPR5", "IPR3"], ["IPR2"]] * 8
+    records = []
+    for number, ids in enumerate(built):
+        copies = [
+            [dice.choice(letters) if dice.random() < 0.15 else r for r in domains[each]] for each in ids
+        ]
+        classes = [(each, NAMES[each], [(60 * k, 60 * k + 59)]) for k, each in enumerate(ids)]
+        records.append(protein(f"P{number}", "".join(map("".join, copies)), classes))
+    rows, _, _ = run(tmp_path, records, "grounding_single", negatives=Negatives(share=5.0, hard=1.0))
+    drawn = {
+        (" ".join(built[int(row["uid"][1:])]), row["class_ids"][0])
+        for row in negatives(rows)
+        if row["flags"] == ["absent_relative"]
+    }
+    sequences = [each["sequence"] for each in records]
+    related = {
+        (" ".join(built[hit.query]), each)
+        for hit in search.search(sequences, sequences)
+        for each in set(built[hit.target]) - set(built[hit.query])
+    }
+    assert drawn == related and ("IPR1", "IPR3") in drawn and ("IPR1", "IPR5") not in drawn
 
 
 def test_the_share_is_that_of_the_positive_records(tmp_path):
