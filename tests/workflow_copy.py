@@ -1,5 +1,6 @@
 """A copy of the repository in which a test runs the real workflow."""
 
+import copy
 import json
 import os
 import shlex
@@ -38,6 +39,13 @@ class Workflow:
             else:
                 shutil.copy(source, folder / name)
         self.configure(config)
+
+    def twin(self, folder: Path) -> "Workflow":
+        """The same run with all its results in another folder, where it may go on otherwise."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        twin = copy.copy(self)
+        twin.folder = folder
+        return twin
 
     def configure(self, config: dict) -> None:
         self.config = config

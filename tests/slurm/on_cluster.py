@@ -1,5 +1,6 @@
 """A copy of the repository whose Snakemake submits to the cluster of these tests."""
 
+import copy
 import json
 import re
 import shutil
@@ -43,12 +44,9 @@ class OnCluster:
 
     def copy(self, folder: Path, *without: str) -> "OnCluster":
         """The same run in another folder, ``without`` some of its results."""
-        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
-        twin = object.__new__(OnCluster)
-        twin.workflow = object.__new__(Workflow)
-        twin.workflow.folder = twin.folder = folder
-        twin.workflow.config = self.workflow.config
-        twin.cluster = self.cluster
+        twin = copy.copy(self)
+        twin.workflow = self.workflow.twin(folder)
+        twin.folder = folder
         for path in without:
             shutil.rmtree(folder / "results" / path)
         return twin

@@ -41,11 +41,11 @@ def small_config(data: Path) -> dict:
         "lora": {"dropout": 0.0},
         "training": {
             "select": "last",  # what has learnt the training records by heart, whatever validation says
-            "max_steps": 220,
+            "max_steps": 120,
             "learning_rate": 2e-3,
             "batch_size": 8,
             "log_steps": 10,
-            "checkpoint_steps": 110,
+            "checkpoint_steps": 60,
             "max_text_tokens": 64,
         },
         "evaluation": {"max_new_tokens": 48, "bootstrap_samples": 50},

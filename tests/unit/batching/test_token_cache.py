@@ -5,6 +5,7 @@ import os
 import pickle
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tiny_models import TinyModels, grounding_record, referring_record
 from transformers import AutoTokenizer
@@ -145,6 +146,15 @@ def test_of_several_processes_one_makes_it(
         process.join()
     assert [process.exitcode for process in ranks] == [0] * 4
     assert writes.read_text() == "1"
+
+
+def test_every_text_is_found_also_where_its_key_ends_in_zero(tmp_path: Path, chat: ChatEncoder) -> None:
+    texts = [f"text {number}" for number in range(1000)]
+    assert any(token_cache._key(text).endswith(b"\0") for text in texts)
+    (tmp_path / "some.parquet").write_bytes(b"")
+    cache = token_cache.cached_tokens(tmp_path / "some.parquet", [pa.array(texts)], chat)
+    assert [cache.get(text) for text in texts] == list(chat.tokenised(texts))
+    assert cache.get("another") is None
 
 
 def test_it_travels_as_its_path(records: Path, chat: ChatEncoder) -> None:

@@ -3,14 +3,12 @@
 import csv
 import gzip
 import json
-import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from raw_files import RAW, SAMPLE, protein, reasons, refused_file, run, run_files
+from raw_files import RAW, SAMPLE, protein, reasons, run, run_files
 
-from fragmodel.data.readers import containers
 from fragmodel.errors import UserError
 from fragmodel.vocabulary import TASK_TYPES, told_family
 
@@ -115,114 +113,6 @@ def test_uniprot_function_text_is_without_evidence(tmp_path):
         assert "{ECO" not in row["answer"] and "PubMed" not in row["answer"] and row["answer"].endswith(".")
 
 
-def test_venusx_rows_of_one_protein_need_not_be_adjacent(tmp_path):
-    source = RAW / "venusx" / "token_cls.csv"
-    with (SAMPLE / "VenusXcsv_Act" / "train.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    first = rows[0]
-    second = {
-        **first,
-        "interpro_id": "IPR999999",
-        "start": "1",
-        "end": "2",
-        "seq_fragment": first["seq_full"][:2],
-    }
-    shuffled = tmp_path / "shuffled.csv"
-    with shuffled.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, list(first), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*rows, second])
-    made, rejects, summary = run_files([shuffled], tmp_path, "grounding_group", "VenusX_Act")
-    assert rejects == [] and summary.accepted == len(rows) + 1
-    assert made[0]["uid"] == first["uid"] and made[0]["classes"] == [
-        "IPR999999",
-        "IPR" + first["interpro_id"][3:],
-    ]
-    assert len(made) == len({row["uid"] for row in rows}) and source.exists()
-
-
-good_label = "[0, 1, 1, 1, 0, 0, 0, 0, 0, 0]"
-
-
-@pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({"label": "[1, 1, 1]"}, "label_mismatch"),
-        ({"label": "[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]"}, "label_mismatch"),
-        ({"start": "2|7", "end": "4"}, "bad_field"),
-        ({"start": "two"}, "bad_field"),
-        ({"start": ""}, "bad_field"),
-        ({"start": "1", "end": "3"}, "wrong_base"),
-        ({"start": "3", "end": "5"}, "wrong_base"),
-        ({"start": "1", "end": "3", "label": good_label}, "wrong_base"),
-        ({"uid": ""}, "missing_field"),
-        ({"interpro_id": ""}, "missing_field"),
-        ({"seq_fragment": "WWW"}, "text_mismatch"),
-    ],
-)
-def test_venusx_rows_that_disagree(tmp_path, changes, reason):
-    good = {
-        "uid": "P1", "interpro_id": "IPR1", "seq_full": "MKTAYIAKQR", "seq_fragment": "KTA", "start": "2",
-        "end": "4", "label": good_label, "interpro_label": "3.0",
-    }  # fmt: skip
-    bad = {**good, "uid": "P2", **changes}
-    if "label" not in changes and set(changes) & {"start", "end", "interpro_id", "seq_fragment"}:
-        bad["label"] = ""
-    path = tmp_path / "raw.csv"
-    with path.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, list(good), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([good, bad])
-    rows, rejects, _ = run_files([path], tmp_path, "grounding_single", "VenusX_Act")
-    assert reasons(rejects) == [reason] and rejects[0]["record"] == 2
-    assert rejects[0]["uid"] == (bad["uid"] or None)
-    assert rows[0]["position_grd"] == [[[1, 4]]] and rows[0]["classes"] == ["IPR1"]
-
-
-def test_venusx_rows_of_one_protein_that_disagree(tmp_path):
-    """Each fragment of such rows is in one of the tables, whichever row comes first."""
-    header = "uid,interpro_id,seq_full,seq_fragment,start,end,label\n"
-    good, lower = "P1,IPR1,MKTAYIAKQR,KTA,2,4,\n", "P1,IPR2,mktayiakqr*,AYI,4,6,\n"
-    other = "P1,IPR3,WWMKTAYIAKQR,KTA|YI,4|7,6|8,\n"
-    label = "P1,IPR4,WWMKTAYIAKQR,KTA,4,6,[1 1]\n"
-    ragged, nameless = "P1,IPR5\n", ",IPR6,MKTAYIAKQR,KTA,2,4,\n"
-    (tmp_path / "raw.csv").write_text(header + good + lower + other + label + ragged + nameless)
-    rows, rejects, summary = run_files([tmp_path / "raw.csv"], tmp_path, "referring_class", "VenusX_Act")
-    assert sorted(row["answer"] for row in rows) == ["IPR1", "IPR2"]
-    found = {(row["record"], row["reason"], row["uid"]) for row in rejects}
-    assert found == {
-        (3, "uid_conflict", "P1"),
-        (4, "label_mismatch", "P1"),
-        (5, "bad_record", None),
-        (6, "missing_field", None),
-    }
-    assert (summary.accepted, summary.rejected) == (2, 5)
-
-
-@pytest.mark.parametrize("layout", ["data/{split}-00000-of-00001.parquet", "{split}.csv", "{split}/part.csv"])
-def test_hub_folder(tmp_path, layout):
-    folder = tmp_path / "hub"
-    (folder / ".cache").mkdir(parents=True)
-    (folder / ".cache" / "test.csv").write_text("not for us")
-    (folder / "README.md").write_text("---\ndataset_info: {}\n---\n")
-    for split, name in (("train", "train"), ("valid", "validation"), ("test", "test")):
-        path = folder / layout.format(split=name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        source = SAMPLE / "VenusXcsv_Act" / f"{split}.csv"
-        if path.suffix == ".csv":
-            shutil.copy(source, path)
-        else:
-            with source.open(newline="") as handle:
-                rows = [
-                    {**row, "start": int(row["start"]), "end": int(row["end"])}
-                    for row in csv.DictReader(handle)
-                ]
-            pq.write_table(pa.Table.from_pylist(rows), path)
-    for split, count in (("train", 8), ("valid", 1), ("test", 1)):
-        _, rejects, summary = run_files([folder], tmp_path, "referring_class", split=split)
-        assert (summary.accepted, rejects) == (count, [])
-
-
 def test_family_selects_the_features(tmp_path):
     counts = {
         name: run_files([RAW / "uniprot" / "entries.dat"], tmp_path, "referring_class", name)[2].accepted
@@ -281,99 +171,6 @@ def test_interproscan_fasta_of_another_run(tmp_path):
         "FASTA that was scanned" in row["detail"] or "file that was scanned" in row["detail"]
         for row in rejects
     )
-
-
-@pytest.mark.parametrize(
-    "content, says",
-    [
-        (b"", "is empty"),
-        (b" \n \n", "is empty"),
-        (b"[]", "holds no records"),
-        (b"uid,interpro_id,seq_full,seq_fragment,start,end\n", "a header and no rows"),
-        (b"uid,interpro_id,start,end\n", "column 'seq_full' of a venusx table is missing"),
-        (b"uid,interpro_id,seq_full,seq_full,start,end\nP1,I,MK,MK,1,2\n", "'seq_full' stands in the header twice"),
-        (b"just a line\n", "format not recognised"),
-        (b"[null, 3]", "none of the first records can be read; record 1: the record is NoneType"),
-        (json.dumps([protein()]).encode() + b" Error while streaming", "record 2: not valid JSON"),
-        (json.dumps([protein()])[:-1].encode() + b",]", "record 2: not valid JSON"),
-        (b'{"interproscan-version": "5", "results": [{"matches": [], "xref": []}]', "record 2: the JSON ends early"),
-        (b"[" * 100_000, "record 1: nested too deeply"),
-        (b'{\n"a":' + b"[" * 100_000, "record 1: nested too deeply"),
-        (json.dumps([protein()])[:-3].encode(), "record 1: the JSON ends early"),
-        (json.dumps([protein(), protein("P2")])[:-40].encode(), "record 2: the JSON ends early"),
-        (json.dumps([protein()])[:-1].encode(), "record 2: the JSON ends early"),
-        (b'[{"uid": "P1" "sequence": "MK", "fragments": []} ' + b" " * 100 + b"]", "not valid JSON"),
-        (b'[{"uid": "P1", "sequence": "MK", "fragments": []} {"uid": "P2"}' + b" " * 100 + b"]", "not valid JSON"),
-        (json.dumps(protein()).encode() + b"\n" + json.dumps(protein("P2")).encode()[:50], "record 2: the JSON ends"),
-        (json.dumps([protein()]).encode("utf-16"), "UTF-16"),
-        (json.dumps([protein(uid="Pé")], ensure_ascii=False).encode("latin-1"), "not UTF-8 text .byte 0xe9"),
-        (gzip.compress(json.dumps([protein(uid=f"P{n}") for n in range(99)]).encode())[:-20], "gzip"),
-        (b"uid,interpro_id,start,end\nP1,IPR1,1,2\n", "column 'seq_full' of a venusx table is missing"),
-        (b'uid,interpro_id,seq_full,start,end\nP1,"IPR1,MK,1,2\n', "not valid CSV"),
-        (b"a,b\n1,2\n", "format not recognised"),
-        (b"hello world\nthis is text\n", "format not recognised"),
-        (b'{"a": 1}\n', "format not recognised"),
-        (b"{\n", "neither a JSON array nor one JSON object a line|ends early"),
-        (b"PAR1 and no more", "not a Parquet file, or a damaged one"),
-        (b'<?xml version="1.0"?>\n<uniprot/>', "XML is not read"),
-        (b">P1\nMKTV\n", "FASTA has no annotations"),
-        (b"ID   X_Y   Reviewed;  4 AA.\nAC   P1;\n", "ends inside the entry"),
-        ((b"P1\t" + b"a" * 32 + b"\t10\tPfam\tPF1\tx\t1\t5\t0.1\tT\t01-01-2025\n"), "has no sequences"),
-    ],
-)  # fmt: skip
-def test_unusable_files_are_refused_whole(tmp_path, content, says):
-    refused_file(tmp_path, content, says)
-
-
-def test_missing_file_and_wrong_format(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        run_files([tmp_path / "none.json"], tmp_path)
-    refused_file(tmp_path, [protein()], "unknown format 'xml'; known: auto, nested", format="xml")
-    refused_file(tmp_path, b"uid,sequence\nP1,MK\n", "column 'fragments' of a nested table", format="nested")
-
-
-def test_bom_crlf_and_a_bad_line_are_named(tmp_path):
-    lines = "\r\n".join([json.dumps(protein()), "{broken", json.dumps(protein("P2"))]) + "\r\n"
-    rows, rejects, _ = run(tmp_path, b"\xef\xbb\xbf" + lines.encode())
-    assert [row["flags"] for row in rows] == [["bom", "crlf"]] * 2
-    assert [(row["reason"], row["record"]) for row in rejects] == [("bad_record", 2)]
-
-
-def test_every_cut_of_a_file_is_seen(tmp_path):
-    """Wherever a download breaks off, the message says that the file ends early, and where."""
-    text = json.dumps([protein(), protein("P2")])
-    path = tmp_path / "raw.json"
-    for size in range(1, len(text)):
-        path.write_text(text[:size])
-        with pytest.raises(UserError, match=r"record [123]: the JSON ends early$"):
-            list(containers.rows(path))
-
-
-def test_a_single_entry_over_many_lines(tmp_path):
-    """UniProt's service gives one entry as one object."""
-    entry = json.loads((RAW / "uniprot" / "entries.json").read_text())["results"][0]
-    rows, _, _ = run(tmp_path, json.dumps(entry, indent=2), task="referring_class", data_name="VenusX_all")
-    assert rows and {row["uid"] for row in rows} == {entry["primaryAccession"]}
-    with pytest.raises(UserError, match="the JSON ends early"):
-        run(tmp_path, json.dumps(entry, indent=2)[:500])
-
-
-def test_half_a_character_is_a_bad_record(tmp_path):
-    """JSON can write half of a surrogate pair, which no file can hold."""
-    bad = json.dumps([protein(), protein("P2", classes=[("I", "K?", [(3, 7)])])]).replace("K?", "K\\ud800")
-    rows, rejects, _ = run(tmp_path, bad)
-    assert [row["uid"] for row in rows] == ["P1"]
-    assert reasons(rejects) == ["bad_record"] and "half of a character" in rejects[0]["detail"]
-    whole = json.dumps([protein(classes=[("I", "K\U0001f9ec", [(3, 7)])])])
-    assert "\\ud83e" in whole and run(tmp_path, whole, "referring_class")[0][0]["answer"] == "K\U0001f9ec"
-
-
-def test_items_larger_than_the_buffer(tmp_path):
-    """A record of more than a megabyte, which the reader's first buffer cuts."""
-    long = protein("LONG", sequence="MKTAYIAKQR" * 9000, description="x" * 2_500_000)
-    records = [protein(), long, protein("P3")]
-    rows, rejects, _ = run(tmp_path, json.dumps(records, indent=1))
-    assert rejects == [] and [row["uid"] for row in rows] == ["P1", "LONG", "P3"]
 
 
 @pytest.mark.parametrize(

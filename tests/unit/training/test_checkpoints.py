@@ -85,6 +85,15 @@ def test_the_checkpoint_just_written_always_stays(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 4
 
 
+@pytest.mark.parametrize(
+    ("keep", "left"), [(1, {2, 8}), (2, {2, 8}), (3, {2, 6, 8}), (4, {2, 4, 6, 8}), (None, {2, 4, 6, 8})]
+)
+def test_the_best_stays_beside_the_newest(tmp_path: Path, keep: int | None, left: set[int]) -> None:
+    newest = [make_checkpoint(tmp_path, step) for step in (2, 4, 6, 8)][-1]
+    remove_old(newest, keep, best=str(tmp_path / "checkpoint-2"))
+    assert names(tmp_path) == {f"checkpoint-{step}" for step in left}
+
+
 def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 4)
     begin_checkpoint(make_checkpoint(tmp_path, 8))

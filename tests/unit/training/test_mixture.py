@@ -88,3 +88,10 @@ def test_epochs_and_seeds_differ_and_data_sets_interleave() -> None:
     assert first != epoch_of(mixture, 1)
     assert first != epoch_of(sampler([(40, 1.0), (40, 1.0)], seed=2), 0)
     assert 10 <= sum(index < 40 for index in first[:40]) <= 30
+
+
+def test_data_sets_of_one_size_are_in_orders_of_their_own() -> None:
+    epoch = epoch_of(sampler([(40, 0.5), (40, 0.5), (40, 2.0)]), 0)
+    one, other = ({index % 40 for index in epoch if index // 40 == part} for part in (0, 1))
+    assert len(one) == len(other) == 20  # the first halves of their permutations
+    assert one != other

@@ -1,4 +1,4 @@
-"""bitsandbytes' optimizers by ``--optim``: both programs take and resume them; what cannot run is refused."""
+"""Optimizers by ``--optim``: what they decay; bitsandbytes' are taken and resumed; what cannot run is refused."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from fragmodel.errors import UserError
 from fragmodel.training import loop, trainer
 from fragmodel.training.flags import INSTRUCT, TRAINER
-from fragmodel.training.optimizer import check_optimizer
+from fragmodel.training.optimizer import check_optimizer, make_optimizer
 from fragmodel.training.setup import prepare
 
 # The fragment adapter's matrices have more than 4,096 weights, which is where 8 bits begin.
@@ -51,6 +51,18 @@ def test_both_programs_keep_moments_of_8_bits_and_resume_them(tiny: TinyModels, 
         assert all(torch.equal(resumed[name], value) for name, value in whole[program].items())
     for name, value in whole[TRAINER].items():
         torch.testing.assert_close(whole[INSTRUCT][name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_one_dimension_are_not_decayed(tiny: TinyModels, tmp_path: Path) -> None:
+    """They are the biases and the scales of norms."""
+    arguments = small_run(tiny, tmp_path, "--weight_decay", "0.1", program=INSTRUCT)
+    model = prepare(arguments).model
+    groups = make_optimizer(model, arguments.training).param_groups
+    decays = {id(weight): group["weight_decay"] for group in groups for weight in group["params"]}
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    found = {name: decays.pop(id(weight)) for name, weight in trained.items()}
+    assert not decays and {*found.values()} == {0.0, 0.1}
+    assert found == {name: 0.1 if weight.dim() > 1 else 0.0 for name, weight in trained.items()}
 
 
 def test_a_paged_one_needs_a_gpu_and_says_what_runs_without(tiny: TinyModels, tmp_path: Path) -> None:

@@ -120,3 +120,22 @@ def test_a_run_that_goes_on_keeps_it_and_may_change_it(tiny: TinyModels, tmp_pat
 def test_a_negative_number_is_refused(tiny: TinyModels, tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"--{name} -1: must not be negative"):
         small_run(tiny, tmp_path, f"--{name}", "-1")
+
+
+def test_the_plan_is_asked_about_the_command_line(tiny: TinyModels, tmp_path: Path) -> None:
+    words = [
+        "--use_dora",
+        "--lora_rank",
+        "8",
+        "--perceiver_dim",
+        "16",
+        "--torch_dtype",
+        "bfloat16",
+        "--bf16",
+        "--optim",
+        "adafactor",
+    ]
+    settings = step_settings(small_run(tiny, tmp_path, *words))
+    assert (settings.lora.use_dora, settings.lora.rank, settings.adapter.perceiver_dim) == (True, 8, 16)
+    assert (settings.frozen, settings.computed, settings.optimizer) == ("bfloat16", "bfloat16", "adafactor")
+    assert (settings.states, settings.decoder_bits, settings.processes) == (None, None, 1)

@@ -1,6 +1,7 @@
 """The best checkpoint becomes the model, in both programs, also after an interruption."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import pytest
 from safetensors.torch import load_file
 from small_runs import ROWS, small_run, write_rows
 from tiny_models import TinyModels
+from transformers import TrainerControl, TrainerState
 
 from fragmodel.errors import UserError
 from fragmodel.training import loop, trainer
+from fragmodel.training.arguments import FragTrainingArguments
 from fragmodel.training.callbacks import StopInOrder
 from fragmodel.training.flags import INSTRUCT, TRAINER
 from fragmodel.training.interrupt import Interruption
 from fragmodel.training.log import read_log
-from fragmodel.training.selection import read_state, ship
+from fragmodel.training.selection import StopEarly, is_put_off, note_validation, read_state, ship
 from fragmodel.training.setup import prepare
 
 LOOPS: dict[str, Callable] = {TRAINER: trainer.train, INSTRUCT: loop.train}
@@ -37,6 +40,56 @@ def run(program: str, tiny: TinyModels, folder: Path, *words: str) -> list[dict]
 def chosen(log: list[dict]) -> dict:
     (entry,) = (entry for entry in log if "chosen" in entry)
     return entry
+
+
+def arguments_of(folder: Path, **words) -> FragTrainingArguments:
+    each_step = {"eval_strategy": "steps", "eval_steps": 1, "save_steps": 1, "metric_for_best_model": "loss"}
+    told = each_step | {"report_to": "none", "use_cpu": True, "load_best_model_at_end": True} | words
+    return FragTrainingArguments(output_dir=str(folder), **told)
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "end"),
+    [
+        ([3, 2, 4, 5, 1], 2, 4),
+        ([3, 2, 4, 1, 5], 2, 5),  # one that is better is waited for again
+        ([3, 3, 3, 1], 2, 3),  # no worse is no better
+        ([math.nan, 2, 3, 4, 1], 2, 4),
+        ([1, 2, 3, 4, 5], 3, 4),
+        ([1, 2, 3, 4, 5], 0, 5),
+    ],
+)
+def test_so_many_validations_in_a_row_are_waited_for(losses, patience, end, tmp_path: Path) -> None:
+    args, state = arguments_of(tmp_path, early_stopping_patience=patience), TrainerState()
+    for step, loss in enumerate(losses, 1):
+        control, state.global_step = TrainerControl(), step
+        state.log_history.append({"step": step, "eval_loss": loss})
+        StopEarly().on_evaluate(args, state, control, {"eval_loss": loss})
+        note_validation(args, state, loss)
+        if control.should_training_stop:
+            break
+    assert step == end
+    assert state.best_metric == min(loss for loss in losses[:end] if loss == loss)
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ({"eval_steps": 2, "save_steps": 2}, [2, 4, 6]),
+        ({"eval_steps": 2, "save_steps": 2, "eval_delay": 4}, [4, 6]),
+        ({"eval_strategy": "epoch", "save_strategy": "epoch"}, [3, 6]),
+    ],
+)
+def test_a_validation_that_is_due_and_not_logged_is_put_off(words, steps, tmp_path: Path) -> None:
+    args, due = arguments_of(tmp_path, **words), []
+    for step in range(1, 7):
+        state = TrainerState(global_step=step, epoch=step / 3, max_steps=6)
+        state.compute_steps(args, 6)
+        if is_put_off(args, state):
+            due.append(step)
+            state.log_history.append({"step": step, "eval_loss": 1.0})
+            assert not is_put_off(args, state)
+    assert due == steps
 
 
 @pytest.mark.parametrize("program", LOOPS)
@@ -65,17 +118,19 @@ def test_both_programs_choose_alike(tiny: TinyModels, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("program", LOOPS)
-@pytest.mark.parametrize("at", [2, 3])
+@pytest.mark.parametrize("later", [0, 1])
 def test_an_interrupted_run_chooses_like_one_in_one_go(
-    program: str, at: int, tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: str, later: int, tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run(program, tiny, tmp_path / "whole")
+    keep = ("--save_total_limit", "2")  # one of them is the best
+    whole = run(program, tiny, tmp_path / "whole", *keep)
+    at = chosen(whole)["step"] + later
     with monkeypatch.context() as patch:
         patch.setattr(Interruption, "agree", lambda self: interrupt(self, at))
         patch.setattr(StopInOrder, "on_step_end", counted(StopInOrder.on_step_end))
-        run(program, tiny, tmp_path / "cut")
+        run(program, tiny, tmp_path / "cut", *keep)
     assert not (tmp_path / "cut/out" / WEIGHTS).exists()
-    resumed = run(program, tiny, tmp_path / "cut", "--resume_from_checkpoint", "True")
+    resumed = run(program, tiny, tmp_path / "cut", *keep, "--resume_from_checkpoint", "True")
     assert chosen(resumed) == chosen(whole)
     validated = [(e["step"], e["eval_loss"]) for e in resumed if "eval_loss" in e]
     assert validated == [(e["step"], e["eval_loss"]) for e in whole if "eval_loss" in e]

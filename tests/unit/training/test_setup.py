@@ -97,6 +97,18 @@ def test_sizes_are_printed_as_documented(
 
 
 @pytest.mark.parametrize(
+    ("count", "chosen"), [(0, "012345"), (1, "0"), (3, "024"), (4, "0134"), (6, "012345"), (9, "012345")]
+)
+def test_records_to_validate_on_are_spread_evenly(
+    tiny: TinyModels, tmp_path: Path, count: int, chosen: str
+) -> None:
+    valid = str(write_rows(tmp_path / "valid.parquet"))
+    words = ("--eval_strategy", "epoch", "--eval_files", valid, "--max_eval_samples", str(count))
+    dataset = prepare(small_run(tiny, tmp_path, *words)).eval_dataset
+    assert [dataset[number]["record_id"] for number in range(len(dataset))] == list(chosen)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--optim", "adamw_bnb_8bit"), "--optim adamw_bnb_8bit: "),
