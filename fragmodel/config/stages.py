@@ -34,7 +34,7 @@ STAGES = {
     "encoder": Stage(("models/encoder",), ("seed", "models.encoder*", "models.stand_in.encoder_*")),
     "evidence": Stage(
         ("evidence", "questions"),
-        ("evidence.max_lines", "evidence.max_e_value", "evidence.pointers"),
+        ("evidence.max_lines", "evidence.profiles", "evidence.max_e_value", "evidence.pointers"),
         ("data",),
     ),
     "decoder": Stage(
