@@ -1,4 +1,4 @@
-"""How many tokens of a batch go through the model at once (``--micro_batch_tokens``)."""
+"""What of a batch fits a GPU: tokens that go through the model at once (``--micro_batch_tokens``), checkpointing."""
 
 import sys
 from collections.abc import Sequence
@@ -36,7 +36,36 @@ def micro_batch_tokens(arguments: Arguments, model: PeftModel, datasets: Sequenc
     return min(gather_object([_fitting(arguments, model, datasets)]))
 
 
+def recompute_if_needed(
+    arguments: Arguments, model: PeftModel, datasets: Sequence[FragRefDataset]
+) -> str | None:
+    """Turn ``--gradient_checkpointing`` on where the longest record would not fit a GPU without; it changes no result.
+
+    Returns what there is to tell, ``None`` where all stays as it was. All processes call this together.
+    """
+    training = arguments.training
+    if training.gradient_checkpointing or training.fsdp or training.device.type != "cuda":
+        return None
+    planner, lengths, usable = _room(arguments, model, datasets)
+    needed = planner.step(lengths, 1, checkpointing=False).total
+    if not any(gather_object([needed > usable])):
+        return None
+    training.gradient_checkpointing = True
+    return (
+        f"Gradient checkpointing is on (--gradient_checkpointing): a record takes up to {needed / 2**30:.1f} GiB "
+        f"without, and {usable / 2**30:.1f} GiB of the GPU may be used"
+    )
+
+
 def _fitting(arguments: Arguments, model: PeftModel, datasets: Sequence[FragRefDataset]) -> int:
+    planner, lengths, usable = _room(arguments, model, datasets)
+    return planner.tokens_at_once(lengths, usable, checkpointing=arguments.training.gradient_checkpointing)
+
+
+def _room(
+    arguments: Arguments, model: PeftModel, datasets: Sequence[FragRefDataset]
+) -> tuple[Planner, Lengths, int]:
+    """The plan of a step, the longest record, and the bytes of the GPU that may be used."""
     device, config = arguments.training.device, model.base_model.model.config
     free, total = torch.cuda.mem_get_info(device)
     # What this process holds already is part of the plan.
@@ -46,10 +75,7 @@ def _fitting(arguments: Arguments, model: PeftModel, datasets: Sequence[FragRefD
         prompt=PROMPT_TOKENS,
         answer=arguments.data.max_text_tokens,
     )
-    planner = Planner(step_settings(arguments), config.esm_config, config.llama_config)
-    return planner.tokens_at_once(
-        lengths, int(usable), checkpointing=arguments.training.gradient_checkpointing
-    )
+    return Planner(step_settings(arguments), config.esm_config, config.llama_config), lengths, int(usable)
 
 
 def longest_window(dataset: FragRefDataset) -> int:

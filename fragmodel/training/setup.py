@@ -21,7 +21,7 @@ from fragmodel.training.arguments import Arguments
 from fragmodel.training.checkpoints import check_output
 from fragmodel.training.mixture import MixtureSampler
 from fragmodel.training.optimizer import check_optimizer
-from fragmodel.training.parts import micro_batch_tokens
+from fragmodel.training.parts import micro_batch_tokens, recompute_if_needed
 from fragmodel.training.probe import Probe
 
 
@@ -69,6 +69,8 @@ def prepare(arguments: Arguments) -> TrainingSetup:
     if store is not None:
         _check_sequences(store, _flat([*groups, *eval_groups]))
     train_dataset = JoinedDataset(groups)
+    if told := recompute_if_needed(arguments, model, _flat(groups)):
+        print(told)
     at_once = micro_batch_tokens(arguments, model, _flat(groups))
     print("Model:")
     print(model)

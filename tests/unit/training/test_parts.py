@@ -16,7 +16,7 @@ from fragmodel.planning.data import PROMPT_TOKENS, Lengths
 from fragmodel.planning.memory import MOST_TOKENS, USABLE, Planner
 from fragmodel.training import loop, parts
 from fragmodel.training.arguments import Arguments
-from fragmodel.training.parts import micro_batch_tokens, step_settings
+from fragmodel.training.parts import micro_batch_tokens, recompute_if_needed, step_settings
 from fragmodel.training.setup import TrainingSetup, prepare
 
 LONGEST = max(len(row["sequence"]) for row in ROWS)
@@ -83,6 +83,23 @@ def test_never_less_than_the_longest_record_and_no_more_than_a_gpu_needs(
     assert chosen(setup, gpu(arguments, MIB)) == record
     assert chosen(setup, gpu(arguments, 2**40)) == MOST_TOKENS
     assert chosen(setup, gpu(small_run(tiny, tmp_path, "--micro_batch_tokens", "99"), MIB)) == 99
+
+
+def test_layers_are_computed_again_where_a_record_would_not_fit(
+    setup: TrainingSetup, tiny: TinyModels, tmp_path: Path, gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(arguments: Arguments, total: float) -> str | None:
+        return recompute_if_needed(gpu(arguments, int(total)), setup.model, setup.train_dataset.datasets[0:1])
+
+    arguments = small_run(tiny, tmp_path)
+    record = LONGEST + 2 + PROMPT_TOKENS + arguments.data.max_text_tokens
+    needed = planned(setup, arguments, record) / USABLE
+    assert told(arguments, needed + MIB) is None and not arguments.training.gradient_checkpointing
+    assert "--gradient_checkpointing" in str(told(arguments, needed - MIB))
+    assert arguments.training.gradient_checkpointing
+    assert told(arguments, needed - MIB) is None, "it is on already"
+    monkeypatch.setattr(parts, "gather_object", lambda found: [*found, True])
+    assert told(small_run(tiny, tmp_path), 2**40), "another process needs it"
 
 
 def test_all_gpus_take_what_fits_the_fullest(
