@@ -29,7 +29,7 @@ PROGRAMS = {
     "sbatch": "slurm-wlm",
 }
 COMMANDS = ("sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
-ACCOUNT = "fragments"
+ACCOUNT = "2024-17"  # as Python, which Snakemake reads values as, it would be 2007
 # More than the machine has, so that a request is never refused: nothing here enforces it.
 CPUS, MEMORY_MB, GPUS = 16, 256_000, 4
 
