@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FIGURES = (
+    "import pathlib, sys; folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True); "
+    "(folder / 'some.json').write_text('[1]')"
+)
 
 
 def run(*arguments: str) -> str:
@@ -43,6 +47,29 @@ def test_gpu_benchmark_runs_on_tiny_shapes(tmp_path: Path) -> None:
         assert row["ours"] > 0
         assert row["ratio"] == pytest.approx(row["ours"] / row["peer"], rel=1e-2, abs=1e-3)
     assert rows[0]["ratio"] < 1  # no step is faster than its products alone
+
+
+def test_a_step_on_the_gpu_that_fails_or_takes_too_long_leaves_the_others_alone(tmp_path: Path) -> None:
+    from benchmarks.gpu import Step, run_all
+
+    late = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '60'])"
+    steps = [
+        Step("fails", [sys.executable, "-c", "raise SystemExit(3)"], 20),
+        Step("late", [sys.executable, "-c", late], 2),
+        Step("figures", [sys.executable, "-c", FIGURES, str(tmp_path / "work/benchmarks")], 20),
+    ]
+    run_all(steps, tmp_path, budget=60, about={"torch": "2"})
+    told = json.loads((tmp_path / "gpu.json").read_text())
+    assert [each["outcome"] for each in told["steps"]] == [
+        "failed with status 3",
+        "stopped after 2 s",
+        "done",
+    ]
+    assert told["steps"][1]["said"] == "begun\n" and told["torch"] == "2"
+    assert told["figures"] == {"some": [1]}
+    run_all(steps, tmp_path, budget=0, about={})
+    told = json.loads((tmp_path / "gpu.json").read_text())
+    assert {each["outcome"] for each in told["steps"]} == {"not run: time was over"}
 
 
 def test_copies_of_records_are_relatives_with_the_same_fragments(tmp_path: Path, monkeypatch) -> None:
