@@ -137,7 +137,6 @@ def _truth(word: str) -> bool:
 
 
 def _check_together(parsed: Namespace) -> None:
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not parsed.train_files and not (parsed.root_dir and parsed.data_name and parsed.task_type):
         raise UserError("say what to train on: --root_dir, --data_name and --task_type, or --train_files")
     if unknown := set(parsed.task_type) - set(TASK_TYPES):
@@ -162,7 +161,7 @@ def _check_together(parsed: Namespace) -> None:
     for name in ("micro_batch_tokens", "perceiver_dim"):
         if (number := getattr(parsed, name)) < 0:
             raise UserError(f"--{name} {number}: must not be negative")
-    if parsed.fsdp and not several:
+    if parsed.fsdp and "WORLD_SIZE" not in os.environ:  # as torchrun sets it, also for one process
         raise UserError("--fsdp shards the model among processes: start several with torchrun")
     if parsed.decoder_bits and find_spec("bitsandbytes") is None:
         raise UserError(

@@ -218,6 +218,12 @@ def test_mistakes_take_one_line(words: list[str], message: str, monkeypatch: pyt
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_one_process_under_torchrun_may_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a card of its own does, to try what several do."""
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert parse("--fsdp").training.fsdp
+
+
 def test_a_stray_word_is_named() -> None:
     with pytest.raises(UserError, match="unexpected argument 'train'"):
         parse_arguments(["train", "--esm_path", "x"])
