@@ -18,7 +18,6 @@ from fragmodel.digests import write_noted
 from fragmodel.errors import UserError
 from fragmodel.files import holder
 from fragmodel.training.launch import launch
-from fragmodel.training.slurm_job import claim
 from fragmodel.workflow.jobs import job_log
 
 PROGRAM = """
@@ -302,47 +301,6 @@ def test_an_interrupted_job_starts_again_unless_cancelled(run, slurm, state, che
     (slurm / "state").write_text(state)
     assert ("Slurm starts this job again" in interrupted(run, checkpoint)) == requeued
     assert (slurm / "requeued").exists() == requeued
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch) -> Path:
-    """A squeue that prints the file `state`, a scancel that writes it, and a scontrol that requeues."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, code in (
-        ("squeue", "cat state"),
-        ("scancel", "echo CANCELLED > state; echo $1 > cancelled"),
-        ("scontrol", "echo $2 > requeued"),
-    ):
-        (tools / name).write_text(f"#!/bin/sh\ncd {tmp_path}\n{code}\n")
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", "2")
-    return tmp_path
-
-
-@pytest.mark.parametrize(("state", "cancelled"), [("RUNNING", True), ("FAILED", False), ("", False)])
-def test_a_job_that_was_left_behind_ends_first(slurm, state, cancelled):
-    (slurm / "state").write_text(state)
-    (slurm / "slurm_job").write_text("1")
-    claim(slurm, interval=0.01)
-    assert (slurm / "cancelled").exists() == cancelled
-    assert (slurm / "slurm_job").read_text() == "2"
-
-
-def test_a_job_that_does_not_end_is_named(slurm):
-    (slurm / "bin/scancel").write_text("#!/bin/sh\n")
-    (slurm / "state").write_text("RUNNING")
-    (slurm / "slurm_job").write_text("1")
-    with pytest.raises(UserError, match="scancel 1"):
-        claim(slurm, patience=0.05, interval=0.01)
-
-
-def test_a_requeued_job_keeps_its_folder(slurm):
-    (slurm / "state").write_text("RUNNING")
-    (slurm / "slurm_job").write_text("2")
-    claim(slurm, interval=0.01)
-    assert not (slurm / "cancelled").exists()
 
 
 def test_aligned_adapters_are_another_run_and_are_handed_on(run, tmp_path):
