@@ -14,7 +14,7 @@ class EvidenceConfig(Section):
     """Put evidence into the questions: what the nearest annotated training proteins suggest, carried through their \
 alignments."""
     max_lines: Positive = 3
-    """Different suggestions that a question shows at most, the nearest relative's first."""
+    """Different suggestions of relatives that a question shows at most, the nearest's first."""
     max_e_value: Annotated[float, Field(gt=0)] = 1.0
     """Relatives that are less certain are left out. Wider than for a claim of kinship: the model sees the identity \
 and the residues, and may doubt."""

@@ -58,7 +58,7 @@ def evidence(
         list[str] | None,
         typer.Option(help="DATA_NAME=FAMILY where the name of a data set tells none; repeat for several."),
     ] = None,
-    max_lines: Annotated[int, typer.Option(min=1, help="Lines in a question at most.")] = 3,
+    max_lines: Annotated[int, typer.Option(min=1, help="Lines of relatives in a question at most.")] = 3,
     max_e_value: Annotated[float, typer.Option(min=0, help="Less certain relatives are left out.")] = 1.0,
     profiles: Annotated[
         bool, typer.Option("--profiles", help="Add a line of what profiles of the training fragments find.")
